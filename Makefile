@@ -1,0 +1,75 @@
+# `make` lists the commands. State lives in HILMIX_VAR (var/), the server listens on PORT (8000).
+
+PYTHON ?= python3
+PORT ?= 8000
+SERVE ?= 1
+VENV := .venv
+BIN := $(VENV)/bin
+export PORT HILMIX_VAR
+
+ifeq ($(filter 4.% 5.%,$(MAKE_VERSION)),)
+$(error make $(MAKE_VERSION) is too old: install GNU make 4 or later (apt install make))
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check bench realdata faults clean tools
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/installed-run node_modules/installed ## set up, build the demonstration, serve it (SERVE=0: build only)
+	@$(BIN)/python manage.py prepare
+	@$(BIN)/python manage.py demo
+ifneq ($(SERVE),0)
+	@$(BIN)/python manage.py demo --links
+	@exec $(BIN)/python manage.py serve
+endif
+
+serve: $(VENV)/installed-run node_modules/installed ## serve what is in HILMIX_VAR: web and workers
+	@$(BIN)/python manage.py prepare
+	@exec $(BIN)/python manage.py serve
+
+test: $(VENV)/installed-dev node_modules/installed ## set up and run all tests (browser tests with Chromium)
+	@sh .ci/chromium
+	npm test --silent
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults"
+
+check: $(VENV)/installed-dev ## lint, types, layers, migrations, API snapshot, known vulnerabilities
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /tmp/hilmix-openapi.$$$$.yml && \
+	  diff -u docs/openapi.yml /tmp/hilmix-openapi.$$$$.yml && rm /tmp/hilmix-openapi.$$$$.yml
+	@sh .ci/audit
+
+bench: $(VENV)/installed-dev node_modules/installed ## print measured figures (ONLY=elicitation|hub|training|reports)
+	@$(BIN)/python -m bench $(ONLY)
+
+realdata: $(VENV)/installed-dev ## the tests and the experiment on real data (minutes to an hour)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m realdata
+	$(BIN)/python -m bench.realdata
+
+faults: $(VENV)/installed-dev node_modules/installed ## long fault tests with real processes
+	$(BIN)/python -m pytest -m faults
+
+clean: ## remove what was installed and built; state in var/ stays
+	rm -rf $(VENV) node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+tools:
+	@sh .ci/tools $(PYTHON)
+
+$(VENV)/installed-run: pyproject.toml constraints.txt | tools
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[web,train]"
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | tools
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[web,train,production,dev]"
+	@touch $(VENV)/installed-run $@
+
+node_modules/installed: package.json package-lock.json | tools
+	npm ci --no-audit --no-fund
+	@touch $@

@@ -1,0 +1,268 @@
+"""The participant's calls: the plan, its images, answers, events, and completion. No cookie, no λ, no code before the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.response import Response as Reply
+from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.views import APIView
+
+from elicitation.flow import services
+from elicitation.flow.access import HasWindow, ParticipationAuthentication, Window
+from elicitation.flow.examples import example_image, examples
+from elicitation.interfaces import interface_named
+from elicitation.mixes.services import pixels_of
+from elicitation.participants.models import Participation, ParticipationEvent
+from elicitation.participants.services import link_of
+from elicitation.trials.models import TrialImage
+from hilmix.core.mixing import to_png
+from hilmix.errors import NotFound
+
+
+class TooLarge(APIException):
+    status_code = 413
+    default_detail = "Too much at once: send at most 20 answers or events a call."
+    default_code = "too_large"
+
+
+class ParticipationThrottle(SimpleRateThrottle):
+    """Counts calls per participation, never per address."""
+
+    scope = "participation"
+
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+        if not isinstance(request.auth, Window):
+            return None
+        return f"throttle-{request.auth.participation.public_id}"
+
+
+class ParticipationView(APIView):
+    """What all calls share: who signs, how often, how much."""
+
+    authentication_classes = [ParticipationAuthentication]
+    permission_classes = [HasWindow]
+    throttle_classes = [ParticipationThrottle]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise TooLarge
+        super().initial(request, *args, **kwargs)
+
+    @property
+    def window(self) -> Window:
+        auth = self.request.auth
+        assert isinstance(auth, Window)
+        return auth
+
+    @property
+    def participation(self) -> Participation:
+        return self.window.participation
+
+
+class AnswerSerializer(serializers.Serializer[services.Incoming]):
+    id = serializers.UUIDField()
+    position = serializers.IntegerField(min_value=0)
+    payload = serializers.DictField()
+    rt_ms = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
+    started_at = serializers.DateTimeField(required=False, allow_null=True)
+    ended_at = serializers.DateTimeField(required=False, allow_null=True)
+    attempt = serializers.IntegerField(min_value=1, max_value=10_000, default=1)
+
+
+class AnswersSerializer(serializers.Serializer[Any]):
+    epoch = serializers.IntegerField(min_value=0)
+    responses = AnswerSerializer(many=True, min_length=1, max_length=20)  # type: ignore[call-arg]  # many's arguments
+
+
+class ReceiptSerializer(serializers.Serializer[services.Receipt]):
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(
+        choices=["created", "exists", "conflict", "superseded", "invalid", "unknown", "closed"]
+    )
+    message = serializers.CharField(allow_blank=True)
+
+
+class ReceiptsSerializer(serializers.Serializer[Any]):
+    results = ReceiptSerializer(many=True)
+    stale_epoch = serializers.BooleanField()
+    answered = serializers.IntegerField()
+    total = serializers.IntegerField()
+
+
+class EventSerializer(serializers.Serializer[ParticipationEvent]):
+    id = serializers.UUIDField()
+    kind = serializers.RegexField(r"^[a-z_]{1,40}$")
+    t_ms = serializers.IntegerField(min_value=0, max_value=2**53)
+    data = serializers.DictField(default=dict)
+
+
+class EventsSerializer(serializers.Serializer[Any]):
+    events = EventSerializer(many=True, min_length=1, max_length=20)  # type: ignore[call-arg]  # many's arguments
+
+
+class EventReceiptSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=["kept"])
+
+
+class EventReceiptsSerializer(serializers.Serializer[Any]):
+    results = EventReceiptSerializer(many=True)
+
+
+class PlannedTrialSerializer(serializers.Serializer[Any]):
+    position = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=["main", "repeat"])
+    image = serializers.CharField()
+    params = serializers.DictField()
+    attempt = serializers.IntegerField()
+
+
+class ExampleSerializer(serializers.Serializer[Any]):
+    url = serializers.CharField()
+    left_class = serializers.CharField()
+    right_class = serializers.CharField()
+
+
+class PlanSerializer(serializers.Serializer[Any]):
+    epoch = serializers.IntegerField()
+    answered = serializers.IntegerField()
+    total = serializers.IntegerField()
+    comprehension_passed = serializers.BooleanField()
+    comprehension_rounds = serializers.IntegerField()
+    examples = ExampleSerializer(many=True)
+    trials = PlannedTrialSerializer(many=True)
+
+
+class CompleteSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField(min_value=0)
+
+
+class CompletedSerializer(serializers.Serializer[Any]):
+    next_url = serializers.CharField()
+
+
+class MissingSerializer(serializers.Serializer[Any]):
+    missing_positions = serializers.ListField(child=serializers.IntegerField())
+
+
+class PlanView(ParticipationView):
+    """The trials still to be answered, in the stored order."""
+
+    @extend_schema(responses=PlanSerializer, operation_id="participation_plan")
+    def get(self, request: Request) -> Reply:
+        participation = self.participation
+        content = participation.protocol.content
+        interface = interface_named(content["interface"]["name"])
+        classes = participation.study.image_set.classes
+        trials = list(
+            participation.trials.select_related("unit__pair").prefetch_related("images").filter(response=None)
+        )
+        total = participation.trials.count()
+        shown = [
+            {
+                "position": trial.position,
+                "kind": trial.kind,
+                "image": reverse("participation_image", args=[trial.images.all()[0].pk]),
+                "params": interface.shown(
+                    trial.params, classes[trial.unit.pair.first_class], classes[trial.unit.pair.second_class]
+                ),
+                "attempt": self.window.epoch,
+            }
+            for trial in trials
+        ]
+        plan = {
+            "epoch": self.window.epoch,
+            "answered": total - len(trials),
+            "total": total,
+            "comprehension_passed": participation.comprehension_passed_at is not None,
+            "comprehension_rounds": services.comprehension_rounds(participation),
+            "examples": [
+                {"url": reverse("participation_example", args=[i]), "left_class": left, "right_class": right}
+                for i, (left, right) in enumerate(examples(participation.study))
+            ],
+            "trials": shown,
+        }
+        return Reply(PlanSerializer(plan).data)
+
+
+class ImageView(ParticipationView):
+    """A mixed image of the caller's own plan as PNG at native size. Its address says nothing about λ."""
+
+    @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY}, operation_id="participation_image")
+    def get(self, request: Request, image_id: int) -> HttpResponse:
+        shown = TrialImage.objects.filter(pk=image_id, trial__participation=self.participation)
+        image = shown.select_related("mixed_image__pair__image_set").first()
+        if image is None:
+            raise NotFound("This image is not in your plan.")
+        return _png(to_png(pixels_of(image.mixed_image)))
+
+
+class ExampleView(ParticipationView):
+    """An image for practising the controls, from outside the trials."""
+
+    @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY}, operation_id="participation_example")
+    def get(self, request: Request, number: int) -> HttpResponse:
+        return _png(to_png(example_image(self.participation.study, number)))
+
+
+class ResponsesView(ParticipationView):
+    """Save 1 to 20 answers, each exactly once; the receipt says what became of each."""
+
+    @extend_schema(request=AnswersSerializer, responses=ReceiptsSerializer, operation_id="participation_responses")
+    def post(self, request: Request) -> Reply:
+        sent = AnswersSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        receipts = services.save_responses(
+            participation=self.participation,
+            epoch=min(sent.validated_data["epoch"], self.window.epoch),
+            answers=[services.Incoming(**answer) for answer in sent.validated_data["responses"]],
+        )
+        total = self.participation.trials.count()
+        missing = len(services.missing_positions(self.participation))
+        body = {
+            "results": receipts,
+            "stale_epoch": self.window.is_stale,
+            "answered": total - missing,
+            "total": total,
+        }
+        return Reply(ReceiptsSerializer(body).data)
+
+
+class EventsView(ParticipationView):
+    """Keep what happened on the way. An event sent twice is kept once."""
+
+    @extend_schema(request=EventsSerializer, responses=EventReceiptsSerializer, operation_id="participation_events")
+    def post(self, request: Request) -> Reply:
+        sent = EventsSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        events = [ParticipationEvent(**event) for event in sent.validated_data["events"]]
+        services.record_events(participation=self.participation, events=events)
+        return Reply({"results": [{"id": event.pk, "status": "kept"} for event in events]})
+
+
+class CompleteView(ParticipationView):
+    """Hand over: the server checks that it holds every planned answer, and only then says where to go on."""
+
+    @extend_schema(
+        request=CompleteSerializer,
+        responses={200: CompletedSerializer, 409: MissingSerializer},
+        operation_id="participation_complete",
+    )
+    def post(self, request: Request) -> Reply:
+        CompleteSerializer(data=request.data).is_valid(raise_exception=True)
+        if missing := services.complete(participation=self.participation):
+            return Reply({"missing_positions": missing}, status=409)
+        return Reply({"next_url": reverse("participation_comments", args=[link_of(self.participation)])})
+
+
+def _png(data: bytes) -> HttpResponse:
+    return HttpResponse(data, content_type="image/png", headers={"Cache-Control": "private, max-age=86400"})

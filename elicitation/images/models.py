@@ -1,0 +1,40 @@
+"""An image set: parent images with their classes and splits, kept as a hashed directory that the core opens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+
+from hilmix.core import imageset
+
+
+class ImageSet(models.Model):
+    """The name under which a directory of images is known; the directory is found by its content hash."""
+
+    name = models.CharField(max_length=80, unique=True)
+    sha256 = models.CharField(max_length=64)
+    kind = models.CharField(max_length=20, help_text="where it came from: digits, npz, folder, cifar10")
+    n_images = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    width = models.PositiveIntegerField()
+    channels = models.PositiveSmallIntegerField()
+    classes = models.JSONField(help_text="class names in the order of their integer labels")
+    splits = models.JSONField(help_text="split name → number of images")
+    human_labels_sha256 = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def directory(self) -> Path:
+        return Path(settings.VAR) / "imagesets" / self.name
+
+    def open(self) -> imageset.ImageSet:
+        """The images, labels, splits and human labels as arrays (images memory-mapped)."""
+        return imageset.open_image_set(self.directory)

@@ -1,0 +1,49 @@
+"""Pages of image sets: what there is, its classes, splits and some of its images."""
+
+from __future__ import annotations
+
+import numpy as np
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from elicitation.images.models import ImageSet
+from hilmix.accounts.roles import Action, require
+from hilmix.core.mixing import to_png
+from hilmix.errors import NotFound
+
+SHOWN_PER_CLASS = 6
+
+
+@require_safe
+def image_set_list(request: HttpRequest) -> HttpResponse:
+    require(request.user, Action.VIEW_IMAGE_SETS)
+    return render(request, "elicitation/image_sets.html", {"image_sets": ImageSet.objects.all()})
+
+
+@require_safe
+def image_set_detail(request: HttpRequest, name: str) -> HttpResponse:
+    """Each class with its count and its first images of the training split."""
+    require(request.user, Action.VIEW_IMAGE_SETS)
+    image_set = get_object_or_404(ImageSet, name=name)
+    opened = image_set.open()
+    train = np.asarray(opened.splits.get("train", np.arange(opened.n)))
+    classes = [
+        {
+            "name": class_name,
+            "n": int((opened.labels == k).sum()),
+            "shown": [int(i) for i in train[opened.labels[train] == k][:SHOWN_PER_CLASS]],
+        }
+        for k, class_name in enumerate(opened.classes)
+    ]
+    return render(request, "elicitation/image_set.html", {"image_set": image_set, "classes": classes})
+
+
+@require_safe
+def parent_image(request: HttpRequest, name: str, index: int) -> HttpResponse:
+    require(request.user, Action.VIEW_IMAGE_SETS)
+    image_set = get_object_or_404(ImageSet, name=name)
+    if index >= image_set.n_images:
+        raise NotFound(f"Image set {name!r} has no image {index}.")
+    pixels = image_set.open().images[index]
+    return HttpResponse(to_png(pixels), content_type="image/png", headers={"Cache-Control": "private, max-age=3600"})

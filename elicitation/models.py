@@ -1,0 +1,27 @@
+"""Every model of the slices, where Django looks for them. A test asserts that none is missing."""
+
+from __future__ import annotations
+
+from elicitation.images.models import ImageSet
+from elicitation.mixes.models import MixedImage, Pair
+from elicitation.participants.models import Consent, Identity, Participation, ParticipationEvent
+from elicitation.studies.models import Batch, Protocol, Slot, Study, Unit
+from elicitation.trials.models import Response, Trial, TrialImage
+
+__all__ = [
+    "Batch",
+    "Consent",
+    "Identity",
+    "ImageSet",
+    "MixedImage",
+    "Pair",
+    "Participation",
+    "ParticipationEvent",
+    "Protocol",
+    "Response",
+    "Slot",
+    "Study",
+    "Trial",
+    "TrialImage",
+    "Unit",
+]

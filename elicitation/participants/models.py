@@ -1,0 +1,94 @@
+"""People taking part: the place they hold, where they are on the way, what they consented to.
+
+Who they are stands apart, in `Identity`, and goes nowhere else.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from elicitation.studies.models import Protocol, Slot, Source, Study
+
+# jsPsych's alphabet for subject ids: no letter that is read as another.
+PUBLIC_ID_ALPHABET = "0123456789abcdefghjklmnopqrstuvwxyz"
+
+
+def new_public_id() -> str:
+    return "".join(secrets.choice(PUBLIC_ID_ALPHABET) for _ in range(15))
+
+
+def new_seed() -> int:
+    return secrets.randbits(62)
+
+
+class Participation(models.Model):
+    """One person's passage through one study."""
+
+    class State(models.TextChoices):
+        RUNNING = "running", _("answering")  # consented, holds a plan
+        ANSWERED = "answered", _("all answers held")  # every planned answer is on the server
+        COMPLETED = "completed", _("completed")  # passed the closing page; has the code
+        DECLINED = "declined", _("screened out")  # did not pass comprehension
+
+    public_id = models.CharField(max_length=15, unique=True, default=new_public_id)
+    study = models.ForeignKey(Study, models.PROTECT, related_name="participations")
+    protocol = models.ForeignKey(Protocol, models.PROTECT, related_name="participations")
+    slot = models.ForeignKey(Slot, models.PROTECT, null=True, related_name="participations")
+    source = models.CharField(max_length=9, choices=Source.choices)
+    state = models.CharField(max_length=9, choices=State.choices, default=State.RUNNING)
+    seed = models.BigIntegerField(default=new_seed)
+    epoch = models.PositiveIntegerField(default=0, help_text="how many times the trials page was opened")
+    comprehension_passed_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    last_seen_at = models.DateTimeField(auto_now=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    completion_code = models.CharField(max_length=12, blank=True)
+    comments = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            # The last guard of allocation, on every database: nobody shares a live slot.
+            models.UniqueConstraint(
+                fields=["slot"],
+                condition=models.Q(state__in=["running", "answered", "completed"], slot__isnull=False),
+                name="one_live_participation_per_slot",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+
+class Identity(models.Model):
+    """Who a participation is at the recruiter. Looked up by HMAC only; the text is encrypted; never exported."""
+
+    participation = models.OneToOneField(Participation, models.CASCADE, related_name="identity")
+    study = models.ForeignKey(Study, models.CASCADE, related_name="+")
+    pid_hmac = models.CharField(max_length=64)
+    pid_ciphertext = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["study", "pid_hmac"], name="one_participation_per_person")]
+
+
+class Consent(models.Model):
+    """What was agreed to: the hash of the text shown, and each box by name."""
+
+    participation = models.OneToOneField(Participation, models.CASCADE, related_name="consent")
+    text_sha256 = models.CharField(max_length=64)
+    boxes = models.JSONField()
+    given_at = models.DateTimeField(auto_now_add=True)
+
+
+class ParticipationEvent(models.Model):
+    """Something that happened on the way: a comprehension round, a preload failure, a reload, a conflicting answer."""
+
+    id = models.UUIDField(primary_key=True)
+    participation = models.ForeignKey(Participation, models.CASCADE, related_name="events")
+    kind = models.CharField(max_length=40)
+    t_ms = models.PositiveBigIntegerField(default=0, help_text="milliseconds since the page was opened")
+    data = models.JSONField(default=dict)
+    received_at = models.DateTimeField(auto_now_add=True)

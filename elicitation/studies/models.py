@@ -1,0 +1,125 @@
+"""A study: which mixed images are shown to whom, how they are asked, and in which words."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from elicitation.images.models import ImageSet
+from elicitation.mixes.models import MixedImage, Pair
+from hilmix.accounts.models import User
+from hilmix.accounts.roles import ALLOWED, Action, Role
+
+
+class Source(models.TextChoices):
+    """Where answers come from. A label set and a release hold answers of exactly one source."""
+
+    PERSON = "person", _("people")
+    SIMULATED = "simulated", _("simulated")
+    IMPORTED = "imported", _("imported")
+
+
+class StudyQuerySet(models.QuerySet["Study"]):
+    def visible_to(self, person: User | AnonymousUser) -> StudyQuerySet:
+        """The studies this person may see: all for admins, those with a membership for researchers, none else."""
+        if isinstance(person, AnonymousUser) or not person.is_active:
+            return self.none()
+        if Role.ADMIN in ALLOWED[Action.VIEW_STUDY] and person.kind == User.Kind.ADMIN:
+            return self
+        return self.filter(memberships__user=person)
+
+
+class Study(models.Model):
+    class State(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        OPEN = "open", _("open")
+        PAUSED = "paused", _("paused")
+        CLOSED = "closed", _("closed")
+
+    slug = models.SlugField(max_length=60, unique=True)
+    title = models.CharField(max_length=120)
+    state = models.CharField(max_length=6, choices=State.choices, default=State.DRAFT)
+    source = models.CharField(max_length=9, choices=Source.choices, default=Source.PERSON)
+    image_set = models.ForeignKey(ImageSet, models.PROTECT, related_name="studies")
+    created_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = StudyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "studies"
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def protocol(self) -> Protocol:
+        """The version in force."""
+        return self.protocols.get(version=self.protocols.aggregate(newest=models.Max("version"))["newest"])
+
+    @property
+    def watermark(self) -> str:
+        """What every page and figure about these answers carries; empty for answers of people."""
+        return str(_("simulated participants")) if self.source == Source.SIMULATED else ""
+
+
+class Protocol(models.Model):
+    """All that decides what a participant sees and how answers are read: interface, design, texts, display.
+
+    `content` is never changed once a live answer refers to it; a change makes a new version.
+    """
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="protocols")
+    version = models.PositiveIntegerField(default=1)
+    content = models.JSONField()
+    sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+    frozen_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["study", "version"], name="one_protocol_per_version")]
+
+
+class Batch(models.Model):
+    """The units that one participant answers; several participants answer the same batch."""
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="batches")
+    ordinal = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["study", "ordinal"], name="one_batch_per_ordinal")]
+
+
+class Unit(models.Model):
+    """What an answer is about and is counted for: a mixed image, or a pair where the interface asks about pairs."""
+
+    batch = models.ForeignKey(Batch, models.CASCADE, related_name="units")
+    ordinal = models.PositiveIntegerField()
+    pair = models.ForeignKey(Pair, models.PROTECT, related_name="+")
+    mixed_image = models.ForeignKey(MixedImage, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["batch_id", "ordinal"]
+        constraints = [models.UniqueConstraint(fields=["batch", "ordinal"], name="one_unit_per_ordinal")]
+
+
+class Slot(models.Model):
+    """One place in a batch. It is held by a participation until answered, or until its lease ends."""
+
+    class State(models.TextChoices):
+        FREE = "free", _("free")
+        HELD = "held", _("held")
+        FILLED = "filled", _("filled")
+
+    batch = models.ForeignKey(Batch, models.CASCADE, related_name="slots")
+    ordinal = models.PositiveIntegerField()
+    state = models.CharField(max_length=6, choices=State.choices, default=State.FREE)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["batch", "ordinal"], name="one_slot_per_ordinal")]
+        indexes = [models.Index(fields=["batch", "state"])]

@@ -1,0 +1,57 @@
+"""The plan of a participation and the answers to it. The plan is written once; answers are only ever inserted."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from elicitation.mixes.models import MixedImage
+from elicitation.participants.models import Participation
+from elicitation.studies.models import Unit
+
+
+class Trial(models.Model):
+    """One question of a participant's plan: a unit, shown with the drawn `params` at `position`."""
+
+    class Kind(models.TextChoices):
+        MAIN = "main", _("main")
+        REPEAT = "repeat", _("repeat")
+
+    participation = models.ForeignKey(Participation, models.CASCADE, related_name="trials")
+    position = models.PositiveIntegerField()
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    unit = models.ForeignKey(Unit, models.PROTECT, related_name="trials")
+    params = models.JSONField(default=dict, help_text="what the interface drew for this trial, e.g. the left class")
+
+    class Meta:
+        ordering = ["participation_id", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["participation", "position"], name="one_trial_per_position")
+        ]
+
+
+class TrialImage(models.Model):
+    """A mixed image that a trial shows; the order is the order shown."""
+
+    trial = models.ForeignKey(Trial, models.CASCADE, related_name="images")
+    order = models.PositiveIntegerField()
+    mixed_image = models.ForeignKey(MixedImage, models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["trial_id", "order"]
+        constraints = [models.UniqueConstraint(fields=["trial", "order"], name="one_image_per_place")]
+
+
+class Response(models.Model):
+    """A valid answer to one trial. Its id comes from the browser, so sending it twice saves it once."""
+
+    id = models.UUIDField(primary_key=True)
+    trial = models.OneToOneField(Trial, models.PROTECT, related_name="response")
+    payload = models.JSONField()
+    payload_sha256 = models.CharField(max_length=64)
+    rt_ms = models.PositiveIntegerField(help_text="milliseconds on the page")
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    received_at = models.DateTimeField(auto_now_add=True)
+    epoch = models.PositiveIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=1)

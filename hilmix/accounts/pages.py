@@ -1,0 +1,120 @@
+"""Pages of accounts: signing in by password or one-time link, one's own tokens, and the admin's list of people."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.password_validation import validate_password
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from hilmix.accounts import audit, services
+from hilmix.accounts.models import ApiToken, AuditEvent, User
+from hilmix.accounts.roles import Action, require
+from hilmix.errors import Invalid
+
+
+class PersonForm(forms.Form):
+    username = forms.CharField(max_length=150, label=_("User name"))
+    kind = forms.ChoiceField(choices=User.Kind.choices, label=_("Role"), initial=User.Kind.RESEARCHER)
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(max_length=80, label=_("What will use it"))
+    scope = forms.ChoiceField(choices=ApiToken.Scope.choices, label=_("It may"))
+
+
+class PasswordForm(forms.Form):
+    password = forms.CharField(
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), label=_("New password")
+    )
+
+
+@login_not_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def sign_in_with_link(request: HttpRequest, secret: str) -> HttpResponse:
+    """GET shows a button, POST uses the link up: a mail scanner that follows links uses up nothing."""
+    if request.method == "GET":
+        return render(request, "accounts/sign_in_with_link.html")
+    person = services.redeem_sign_in_link(secret=secret)
+    login(request, person, backend="django.contrib.auth.backends.ModelBackend")
+    return redirect("home")
+
+
+@require_http_methods(["GET", "POST"])
+def account(request: HttpRequest) -> HttpResponse:
+    """One's own account: tokens, and a password for those who want one."""
+    person = request.user
+    assert isinstance(person, User)
+    form, new_token = TokenForm(request.POST or None), None
+    if request.method == "POST" and form.is_valid():
+        new_token = services.create_token(person=person, **form.cleaned_data)
+        form = TokenForm()
+    context = {"form": form, "password_form": PasswordForm(), "new_token": new_token, "tokens": person.auth_token_set.order_by("-created")}
+    return render(request, "accounts/account.html", context)
+
+
+@require_POST
+def set_password(request: HttpRequest) -> HttpResponse:
+    person = request.user
+    assert isinstance(person, User)
+    form = PasswordForm(request.POST)
+    if form.is_valid():
+        try:
+            validate_password(form.cleaned_data["password"], person)
+        except forms.ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+        else:
+            person.set_password(form.cleaned_data["password"])
+            person.save(update_fields=["password"])
+            audit.record(person, "people.password_set", person)
+            login(request, person, backend="django.contrib.auth.backends.ModelBackend")
+            messages.success(request, _("Your password is set."))
+    return redirect("account")
+
+
+@require_POST
+def revoke_token(request: HttpRequest, token_key: str) -> HttpResponse:
+    assert isinstance(request.user, User)
+    services.revoke_token(person=request.user, token_key=token_key)
+    messages.success(request, _("The token no longer works."))
+    return redirect("account")
+
+
+@require_http_methods(["GET", "POST"])
+def people(request: HttpRequest) -> HttpResponse:
+    """The admin's list of accounts; adding one shows its one-time link, once."""
+    require(request.user, Action.MANAGE_PEOPLE)
+    form, link = PersonForm(request.POST or None), None
+    if request.method == "POST" and form.is_valid():
+        try:
+            person = services.add_person(actor=request.user, **form.cleaned_data)
+            link = services.issue_sign_in_link(person=person, actor=request.user)
+            form = PersonForm()
+        except Invalid as error:
+            for field, texts in error.fields.items():
+                form.add_error(field if field in form.fields else None, texts)
+    context = {"form": form, "link": link, "people": User.objects.order_by("username")}
+    return render(request, "accounts/people.html", context)
+
+
+@require_POST
+def new_link(request: HttpRequest, person_id: int) -> HttpResponse:
+    require(request.user, Action.MANAGE_PEOPLE)
+    person = get_object_or_404(User, pk=person_id)
+    link = services.issue_sign_in_link(person=person, actor=request.user)
+    context = {"form": PersonForm(), "link": link, "people": User.objects.order_by("username")}
+    return render(request, "accounts/people.html", context)
+
+
+@require_GET
+def audit_trail(request: HttpRequest) -> HttpResponse:
+    require(request.user, Action.VIEW_AUDIT)
+    events = AuditEvent.objects.select_related("actor")[:200]
+    return render(request, "accounts/audit.html", {"events": events})

@@ -1,0 +1,36 @@
+"""How programs sign in: `Authorization: Token hilmix_…`, with a scope that is checked on every call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from knox.auth import TokenAuthentication
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+
+from hilmix.accounts.models import ApiToken
+
+
+class ApiTokenAuthentication(TokenAuthentication):
+    """Knox's digest check; a token of scope `read` is good for GET, HEAD and OPTIONS only."""
+
+    def authenticate(self, request: Request) -> Any:
+        found = super().authenticate(request)
+        if found is None:
+            return None
+        user, token = found
+        if token.scope != ApiToken.Scope.WRITE and request.method not in SAFE_METHODS:
+            raise PermissionDenied("This token may only read. Make one with the scope 'read and write'.")
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=timezone.now())
+        return user, token
+
+
+class ApiTokenScheme(OpenApiAuthenticationExtension):
+    target_class = "hilmix.accounts.tokens.ApiTokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "apiKey", "in": "header", "name": "Authorization", "description": "`Token hilmix_…`"}

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path
+
+from hilmix.accounts import pages
+
+urlpatterns = [
+    path("sign-in/", LoginView.as_view(template_name="accounts/sign_in.html", redirect_authenticated_user=True), name="sign_in"),
+    path("sign-in/<str:secret>/", pages.sign_in_with_link, name="sign_in_with_link"),
+    path("sign-out/", login_not_required(LogoutView.as_view(next_page="home")), name="sign_out"),
+    path("account/", pages.account, name="account"),
+    path("account/password/", pages.set_password, name="set_password"),
+    path("account/tokens/<str:token_key>/revoke/", pages.revoke_token, name="revoke_token"),
+    path("people/", pages.people, name="people"),
+    path("people/<int:person_id>/link/", pages.new_link, name="new_link"),
+    path("audit/", pages.audit_trail, name="audit_trail"),
+]

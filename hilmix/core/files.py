@@ -1,0 +1,130 @@
+"""Directories that are complete or absent: hashes, canonical JSON, and writing beside the target.
+
+Shared by image sets and releases, which are both directories with a `manifest.json`. What they
+hold is not known here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hilmix.core.errors import DataError
+
+MANIFEST = "manifest.json"
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return `value` as the one JSON text that is hashed: sorted keys, no spaces, UTF-8, no NaN."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def sha256_json(value: Any) -> str:
+    """Return the hexadecimal sha256 of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the hexadecimal sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """Return a file's manifest entry, `{"sha256", "bytes"}`."""
+    return {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+
+
+def list_files(directory: Path) -> list[str]:
+    """Return every file under `directory` except the manifest, as sorted paths relative to it."""
+    paths = (path for path in directory.rglob("*") if not path.is_dir() or path.is_symlink())
+    return sorted(name for path in paths if (name := path.relative_to(directory).as_posix()) != MANIFEST)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` for people to read: indented, sorted, with a final newline."""
+    path.write_text(
+        json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n", "utf-8"
+    )
+
+
+def read_manifest(directory: Path, format_name: str, what: str) -> dict[str, Any]:
+    """Read `manifest.json` of a directory that should be `what` ("an image set", "a release").
+
+    Raises DataError when the folder or its manifest is absent, is no JSON, or is of another format.
+    """
+    path = directory / MANIFEST
+    if not directory.is_dir():
+        raise DataError(f"{directory} is not a folder, so it cannot be opened as {what}.")
+    if not path.is_file():
+        raise DataError(f"{directory} is not {what}, or an incomplete one: {MANIFEST} is missing.")
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise DataError(
+            f"{path} is not readable as JSON ({error}); the folder cannot be opened as {what}."
+        ) from None
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != format_name:
+        raise DataError(
+            f"{path} says format {found!r}; this version of hilmix opens {what} of format {format_name!r}."
+        )
+    return dict(manifest)
+
+
+def check_files(directory: Path, expected: Mapping[str, Mapping[str, Any]], *, contents: bool = True) -> None:
+    """Compare a directory with the files its manifest lists.
+
+    Raises DataError naming the first file that is missing, not listed, of another size or (with `contents`)
+    changed.
+    """
+    present = set(list_files(directory))
+    for name in sorted(expected.keys() - present):
+        raise DataError(
+            f"{directory}: the file {name} is missing. Restore it, or copy the whole folder again."
+        )
+    for name in sorted(present - expected.keys()):
+        raise DataError(
+            f"{directory}: the file {name} does not belong here (the manifest does not list it). Remove it."
+        )
+    for name, entry in expected.items():
+        path = directory / name
+        changed = path.is_symlink() or path.stat().st_size != entry.get("bytes")
+        if changed or (contents and sha256_file(path) != entry.get("sha256")):
+            raise DataError(
+                f"{directory}: the file {name} was changed after it was written. Restore the original."
+            )
+
+
+@contextmanager
+def new_directory(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `target`; on success rename it to `target`, else remove it.
+
+    Folders above it are made as needed. Raises DataError when `target` is there already and no empty folder.
+    """
+    target = target.resolve()
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise DataError(f"{target} already exists. Choose another name; nothing that exists is written over.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old bytes or the new ones, never a part."""
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_bytes(data)
+    temporary.replace(path)

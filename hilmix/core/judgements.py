@@ -1,0 +1,119 @@
+"""What one answer says about one mixed image: the words between interfaces and label policies.
+
+An interface turns a valid answer into one of these judgements; a label policy takes the judgements of a unit.
+Neither knows the other. Raw answers and their validation belong to the interfaces.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hilmix.core.errors import DataError
+from hilmix.core.mixing import check_lambda_e4
+
+
+def _check_share(name: str, value: float) -> None:
+    if not (math.isfinite(value) and 0 <= value <= 1):
+        raise DataError(f"{name} must be between 0 and 1, not {value!r}.")
+
+
+@dataclass(frozen=True)
+class PerceivedLambda:
+    """The share of the *first* image that the person sees, and how sure they are (None if not asked); 0–1."""
+
+    value: float
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_share("A perceived λ", self.value)
+        if self.confidence is not None:
+            _check_share("A confidence", self.confidence)
+
+
+@dataclass(frozen=True)
+class CannotTell:
+    """The person says that they cannot tell; not the same as a perceived λ of 0.5."""
+
+
+@dataclass(frozen=True)
+class PerceivedMidpoint:
+    """The λ (0–1) at which the person sees as much of one image as of the other."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        _check_share("A perceived midpoint", self.value)
+
+
+@dataclass(frozen=True)
+class ClassMass:
+    """Mass (0–1) given to some classes, by class index, and the classes said not to be in the image."""
+
+    mass: tuple[tuple[int, float], ...]
+    excluded: frozenset[int]
+
+    def __post_init__(self) -> None:
+        for index, value in self.mass:
+            _check_share(f"The mass of class {index}", value)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A whole probability vector over the classes: non-negative, summing to 1."""
+
+    p: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for index, value in enumerate(self.p):
+            _check_share(f"The probability of class {index}", value)
+        if not math.isclose(sum(self.p), 1, abs_tol=1e-9):
+            raise DataError(f"A distribution must sum to 1, not to {sum(self.p)!r}.")
+
+
+Judgement = PerceivedLambda | CannotTell | PerceivedMidpoint | ClassMass | Distribution
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One person's judgement of one unit; `repeat` marks a trial asked again to measure consistency."""
+
+    participant: str
+    judgement: Judgement
+    repeat: bool = False
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One mixed image and what was said about it, in the order in which it was said.
+
+    `first_class` and `second_class` are class indices; `lambda_e4` is the first image's share in
+    ten-thousandths.
+    """
+
+    key: str
+    lambda_e4: int
+    first_class: int
+    second_class: int
+    answers: tuple[Answer, ...]
+
+    def __post_init__(self) -> None:
+        check_lambda_e4(self.lambda_e4)
+
+    @property
+    def lambda_(self) -> float:
+        """The mixing coefficient as a float, 0–1."""
+        return self.lambda_e4 / 10_000
+
+
+def counted_answers(unit: Unit) -> list[PerceivedLambda]:
+    """Return the answers that count towards a λ label: each person's first, no repeat, if it gives a number.
+
+    A person counts once per mixed image, so that nobody's view weighs more for having been asked twice; a
+    first answer of "cannot tell" counts as no number.
+    """
+    first: dict[str, Judgement] = {}
+    for answer in unit.answers:
+        if not answer.repeat:
+            first.setdefault(answer.participant, answer.judgement)
+    return [judgement for judgement in first.values() if isinstance(judgement, PerceivedLambda)]

@@ -1,0 +1,86 @@
+"""The README of a release: a dataset card that says what the data is, who answered, and how to open it.
+
+Written from the manifest alone; the head is the YAML that the Hugging Face Hub reads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hilmix.core.release_tables import COLUMNS
+
+_SOURCES = {
+    "person": "The answers were given by people.",
+    "imported": "The answers were given by people elsewhere and imported; source rows are kept verbatim.",
+    "simulated": "**SIMULATED: no person answered.** The answers come from simulated participants. They show "
+    "how the product works and support no conclusion about human perception.",
+}
+
+_POLICY_PARAMS_SHOWN = 400  # characters; the manifest has them in full
+
+
+def dataset_card(manifest: Mapping[str, Any]) -> str:
+    """Return README.md for a release with this manifest."""
+    counts, image_set = manifest["counts"], manifest["image_set"]
+    simulated = manifest["source"] == "simulated"
+    title = f"{manifest['name']} {manifest['version']}"
+    configs = [f"- config_name: {table}\n  data_files: data/{table}.parquet" for table in COLUMNS]
+    policies = [
+        f"| `{name}` | {entry['version']} | {entry['meaning']} | {_params(entry['params'])} |"
+        for name, entry in sorted(manifest["label_policies"].items())
+    ]
+    parts = [
+        "---",
+        f"pretty_name: {json.dumps(title, ensure_ascii=False)}",
+        "tags: [human-in-the-loop, mixup, soft-labels" + (", simulated]" if simulated else "]"),
+        "configs:",
+        *configs,
+        "---",
+        "",
+        f"# {title}" + (" — SIMULATED ANSWERS" if simulated else ""),
+        "",
+        _SOURCES[manifest["source"]],
+        "",
+        "People looked at mixtures of two images, λ·first + (1 − λ)·second, and said what they saw.",
+        "This release holds the mixed images, every answer, and the soft labels made from the answers.",
+        "",
+        "| | |",
+        "| --- | --- |",
+        f"| study | {manifest['study']['title']} (`{manifest['study']['slug']}`) |",
+        f"| participants | {counts['participants']} |",
+        f"| responses | {counts['responses']} |",
+        f"| mixed images | {counts['mixed_images']} |",
+        f"| image set | {image_set['name']} (sha256 `{image_set['sha256']}`) |",
+        f"| classes | {', '.join(image_set['classes'])} |",
+        f"| protocol | sha256 `{manifest['protocol_sha256']}` |",
+        f"| made | {manifest['created_at']} by hilmix {manifest['code_version']} |",
+        f"| content | sha256 `{manifest['sha256']}` |",
+        "",
+        "## Labels",
+        "",
+        "| policy | version | meaning | parameters |",
+        "| --- | --- | --- | --- |",
+        *policies,
+        "",
+        "## Opening it",
+        "",
+        "```python",
+        "from hilmix.core.release import open_release",
+        "",
+        'release = open_release("this folder")      # checks the sha256 of every file',
+        "release.images()                           # uint8 [n, H, W, C]",
+        'release.labels("human_lambda_shrunk")      # float64 [n, K]',
+        "```",
+        "",
+        "Columns are described in `DICTIONARY.md`; `manifest.json` lists every file with its sha256.",
+        "A release never changes: corrections and withdrawals make a new one.",
+        "Participants appear under pseudonyms only.",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _params(params: Mapping[str, Any]) -> str:
+    text = json.dumps(params, sort_keys=True)
+    return f"`{text}`" if len(text) <= _POLICY_PARAMS_SHOWN else "see the manifest"

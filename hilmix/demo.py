@@ -1,0 +1,110 @@
+"""The embedded demonstration: digits, a simulated study with its release and experiment, and an open study.
+
+Each step looks whether it was done before, so a second call is quick and an interrupted one goes on. Everything goes
+through the same services as real work does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.urls import reverse
+
+from elicitation.flow.simulation import simulate_participant
+from elicitation.images.models import ImageSet
+from elicitation.images.services import import_images
+from elicitation.participants.models import Participation
+from elicitation.studies.models import Source, Study
+from elicitation.studies.services import Design, StudyPlan, close_study, create_study, open_study
+from hilmix.accounts.models import User
+from hilmix.accounts.roles import OPERATOR
+from hilmix.accounts.services import add_person, issue_sign_in_link
+from hilmix.core.loaders import read_digits
+from hilmix.hub.models import Release
+from hilmix.hub.releases import freeze_release
+from hilmix.jobs.progress import Progress, TerminalProgress
+from hilmix.jobs.runner import run_in_foreground
+from training.experiments.config import read_config
+from training.experiments.models import Experiment
+from training.experiments.services import create_experiment, launch_experiment
+
+N_SIMULATED = 24
+SIMULATED = Design(n_mixed_images=60, trials_per_person=30, repeats=2, answers_per_unit=N_SIMULATED // 2)
+OPEN = Design(n_mixed_images=60, trials_per_person=20, repeats=2, answers_per_unit=40, seed=2)
+
+
+@dataclass(frozen=True)
+class Links:
+    """Where to go when the demonstration is served."""
+
+    take_part: str
+    researcher: str
+    admin: str
+
+
+def build_demo() -> Experiment:
+    """Make what is missing of the demonstration, with a progress bar on every long step; return its experiment."""
+    image_set = _digits()
+    simulated = _study("demo-simulated", "demo (simulated)", image_set, SIMULATED, Source.SIMULATED)
+    _study("demo", "demo (open)", image_set, OPEN, Source.PERSON)
+    with TerminalProgress("simulated participants") as progress:
+        _simulate(simulated, progress)
+    if simulated.state == Study.State.OPEN:
+        close_study(study=simulated, actor=OPERATOR)
+    if not Release.objects.filter(study=simulated).exists():
+        with TerminalProgress("release") as progress:
+            freeze_release(study=simulated, actor=OPERATOR, progress=progress)
+    return _experiment()
+
+
+def links() -> Links:
+    """Addresses for the three roles; the admin's signs in once and is new at every call."""
+    admin = User.objects.filter(kind=User.Kind.ADMIN).order_by("pk").first()
+    if admin is None:
+        admin = add_person(username="admin", kind=User.Kind.ADMIN, actor=OPERATOR)
+    return Links(
+        take_part=settings.HILMIX_PUBLIC_URL + reverse("study_entry", args=["demo"]),
+        researcher=settings.HILMIX_PUBLIC_URL + reverse("study", args=["demo-simulated"]),
+        admin=issue_sign_in_link(person=admin, actor=OPERATOR),
+    )
+
+
+def _digits() -> ImageSet:
+    known = ImageSet.objects.filter(name="digits").first()
+    if known is not None:
+        return known
+    images, labels, classes, splits = read_digits()
+    assert splits is not None
+    return import_images(
+        name="digits", kind="digits", images=images, labels=labels, classes=classes, splits=splits, actor=OPERATOR
+    )
+
+
+def _study(slug: str, title: str, image_set: ImageSet, design: Design, source: str) -> Study:
+    study = Study.objects.filter(slug=slug).first()
+    if study is None:
+        plan = StudyPlan(slug=slug, title=title, image_set=image_set, design=design)
+        study = create_study(plan=plan, source=source, actor=OPERATOR)
+    if study.state == Study.State.DRAFT:
+        open_study(study=study, actor=OPERATOR)
+    return study
+
+
+def _simulate(study: Study, progress: Progress) -> None:
+    done = study.participations.filter(state=Participation.State.COMPLETED).count()
+    for number in range(done, N_SIMULATED):
+        simulate_participant(study=study, seed=number)
+        progress.update(number + 1, N_SIMULATED)
+
+
+def _experiment() -> Experiment:
+    config = read_config(settings.BASE_DIR / "examples" / "demo.toml")
+    experiment = create_experiment(config=config, actor=OPERATOR)
+    if experiment.state != "done":
+        job = experiment.job
+        if job is None or job.is_over:
+            job = launch_experiment(experiment=experiment, actor=OPERATOR, publish=False)
+        with TerminalProgress("experiment") as progress:
+            run_in_foreground(job, progress)
+    return experiment

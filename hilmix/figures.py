@@ -1,0 +1,78 @@
+"""Figures as data: what is drawn, what it means and what it was computed from; never how many pixels.
+
+The browser draws a figure on a canvas (`static/js/figures.js`, one renderer a kind); its table stands beside
+it for whoever cannot see the canvas, and is all that a text report prints. A new kind is one name here and
+one renderer there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Kind = Literal["curve", "reliability"]
+Style = Literal["line", "faint", "dashed"]
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a figure: `points` (x, y) in order of x; series of one `group` share a colour.
+
+    `faint` is one of several seeds behind their mean, `dashed` a reference such as a floor.
+    """
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    group: int
+    style: Style = "line"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of plain cells; numbers are rounded when they are shown, never here. None is shown as a
+    dash."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with all that a reader must know to judge it.
+
+    `definition` says what is drawn and over how much data, `source` names the release, the configuration and
+    the code.
+    """
+
+    key: str
+    kind: Kind
+    title: str
+    definition: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    table: Table
+    source: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON, the form in which a report keeps it."""
+        return asdict(self)
+
+
+def show(cell: Cell) -> str:
+    """A cell as people read it: four significant figures at most, a dash for what was not measured."""
+    if cell is None:
+        return "–"
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """The table as Markdown, which is also legible as plain text."""
+    cells = [list(columns), *([show(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    padded = [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in cells]
+    padded.insert(1, ["-" * width for width in widths])
+    return "\n".join(f"| {' | '.join(row)} |" for row in padded)

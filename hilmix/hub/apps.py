@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class HubConfig(AppConfig):
+    name = "hilmix.hub"
+    label = "hub"
+
+    def ready(self) -> None:
+        from hilmix.hub import panel, tasks  # noqa: F401  (register the panel and the job kinds)

@@ -1,0 +1,219 @@
+"""Releases come into being here: a study's answers, labels and mixed images become one frozen, hashed directory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from elicitation.mixes.models import MixedImage
+from elicitation.mixes.services import pixels_of
+from elicitation.studies.models import Study
+from hilmix.accounts import audit
+from hilmix.accounts.models import User
+from hilmix.accounts.roles import Action, Actor, require, user_or_none
+from hilmix.core.files import new_directory
+from hilmix.core.mixing import to_png
+from hilmix.core.release import write_release
+from hilmix.core.softlabels import POLICIES, LabelSet
+from hilmix.errors import Conflict
+from hilmix.hub.labels import answer_columns, answers_of, label_sets_of, mixed_images_of, pseudonym, units_of
+from hilmix.hub.models import Release
+from hilmix.jobs.models import Job
+from hilmix.jobs.progress import Progress
+from hilmix.jobs.services import queue_job
+
+JOB_KIND = "freeze_release"
+
+
+class Unchanged(Conflict):
+    """Nothing has changed since `release`, which stands for the same content."""
+
+    def __init__(self, release: Release) -> None:
+        super().__init__(f"Nothing has changed since release {release.name}; it stands for the same content.")
+        self.release = release
+
+
+def queue_freeze(*, study: Study, actor: User) -> Job:
+    """Queue the making of a release."""
+    require(actor, Action.FREEZE_RELEASE, study.pk)
+    _require_answers(study)
+    return queue_job(
+        kind=JOB_KIND, object_id=str(study.pk), label=f"Freeze a release of “{study.title}”", actor=actor
+    )
+
+
+def freeze_release(*, study: Study, actor: Actor, progress: Progress) -> Release:
+    """Make a release of everything answered so far. It appears complete or not at all, and never changes.
+
+    Raises:
+        Conflict: nobody has answered, or nothing has changed since a release (`Unchanged`).
+    """
+    require(actor, Action.FREEZE_RELEASE, study.pk)
+    _require_answers(study)
+    previous = study.releases.order_by("-number").first()
+    number = previous.number + 1 if previous else 1
+    version = f"{number}.0.0"
+    root = Path(settings.VAR) / "releases"
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=".making-") as making:
+        directory = Path(making) / "release"
+        sha256 = _write(directory, study, version, progress)
+        _refuse_unchanged(study, sha256)
+        counts = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))["counts"]
+        release = Release(
+            study=study,
+            number=number,
+            version=version,
+            source=study.source,
+            sha256=sha256,
+            counts=counts,
+            created_by=user_or_none(actor),
+        )
+        if release.directory.exists():  # left by a call that was killed before its row was written
+            shutil.rmtree(release.directory)
+        directory.rename(release.directory)
+    with transaction.atomic():
+        release.save()
+        audit.record(actor, "release.frozen", release, name=release.name, sha256=sha256)
+    progress.log(
+        f"Release {release.name} holds {counts['responses']} answers of {counts['participants']} participants."
+    )
+    return release
+
+
+def copy_release(release: Release, directory: Path) -> None:
+    """Put a copy of the release's directory at `directory`, complete or not at all.
+
+    Raises:
+        DataError: something is there already.
+    """
+    with new_directory(directory) as temporary:
+        shutil.copytree(release.directory, temporary, dirs_exist_ok=True)
+
+
+def _write(directory: Path, study: Study, version: str, progress: Progress) -> str:
+    mixed_images = mixed_images_of(study)
+    progress.update(0, len(mixed_images), "labels")
+    label_sets = label_sets_of(study, units_of(study, mixed_images))
+    return write_release(
+        directory,
+        tables={
+            "mixed_images": _mixed_image_rows(mixed_images),
+            "responses": _response_rows(study),
+            "participants": _participant_rows(study),
+            "labels": _label_rows(mixed_images, label_sets),
+        },
+        images=_pngs(study, mixed_images, progress),
+        manifest={
+            "name": study.slug,
+            "version": version,
+            "study": {"slug": study.slug, "title": study.title},
+            "source": study.source,
+            "protocol_sha256": study.protocol.sha256,
+            "image_set": {
+                "name": study.image_set.name,
+                "sha256": study.image_set.sha256,
+                "classes": study.image_set.classes,
+            },
+            "created_at": timezone.now().isoformat(timespec="seconds"),
+            "code_version": settings.HILMIX_CODE_VERSION,
+            "label_policies": {
+                labels.policy: {
+                    "version": labels.version,
+                    "params": labels.params,
+                    "meaning": POLICIES[labels.policy].meaning,
+                }
+                for labels in label_sets
+            },
+        },
+    )
+
+
+def _mixed_image_rows(mixed_images: list[MixedImage]) -> Iterator[dict[str, Any]]:
+    for mixed_image in mixed_images:
+        pair = mixed_image.pair
+        yield {
+            "key": mixed_image.key,
+            "first_index": pair.first_index,
+            "second_index": pair.second_index,
+            "first_class": pair.first_class,
+            "second_class": pair.second_class,
+            "lambda_e4": mixed_image.lambda_e4,
+            "method": mixed_image.method,
+            "sha256": mixed_image.sha256,
+        }
+
+
+def _response_rows(study: Study) -> Iterator[dict[str, Any]]:
+    for said in answers_of(study):
+        response = said.response
+        source_row = getattr(response, "source_row", None)
+        yield {
+            "key": said.mixed_image.key,
+            "participant": said.participant,
+            "position": response.trial.position,
+            "repeat": said.repeat,
+            "counted": said.counted,
+            **answer_columns(said),
+            "left": response.trial.params.get("left"),
+            "rt_ms": float(response.rt_ms),
+            "payload": json.dumps(response.payload, sort_keys=True),
+            "source_row": json.dumps(source_row.values, sort_keys=True) if source_row else None,
+        }
+
+
+def _participant_rows(study: Study) -> Iterator[dict[str, Any]]:
+    answered = Counter(
+        study.participations.filter(trials__response__isnull=False)
+        .values_list("public_id", flat=True)
+        .order_by("pk")
+    )
+    for public_id, n in answered.items():
+        yield {"participant": pseudonym(study, public_id), "source": study.source, "n_responses": n}
+
+
+def _label_rows(mixed_images: list[MixedImage], label_sets: list[LabelSet]) -> Iterator[dict[str, Any]]:
+    for labels in label_sets:
+        for mixed_image, row in zip(mixed_images, labels.rows, strict=True):
+            low, high = row.interval or (None, None)
+            yield {
+                "key": mixed_image.key,
+                "policy": labels.policy,
+                "n": row.n,
+                "lambda": row.lambda_,
+                "spread": row.spread,
+                "low": low,
+                "high": high,
+                "soft_label": row.probabilities.tolist(),
+            }
+
+
+def _pngs(study: Study, mixed_images: list[MixedImage], progress: Progress) -> Iterator[tuple[str, bytes]]:
+    opened = study.image_set.open()
+    sent: set[str] = set()
+    for done, mixed_image in enumerate(mixed_images, start=1):
+        progress.check()
+        if mixed_image.sha256 not in sent:
+            sent.add(mixed_image.sha256)
+            yield mixed_image.sha256, to_png(pixels_of(mixed_image, opened))
+        progress.update(done, len(mixed_images), "mixed images")
+
+
+def _require_answers(study: Study) -> None:
+    if not study.participations.filter(trials__response__isnull=False).exists():
+        raise Conflict(f"Nobody has answered “{study.title}” yet, so there is nothing to release.")
+
+
+def _refuse_unchanged(study: Study, sha256: str) -> None:
+    same = study.releases.filter(sha256=sha256).first()
+    if same is not None:
+        raise Unchanged(same)

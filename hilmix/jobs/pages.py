@@ -1,0 +1,101 @@
+"""Pages of long work: the list, one job with its progress and log, and the buttons.
+
+Another person's job is a 404. The buttons only call services.py, which decides.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from hilmix.accounts.roles import Action, require
+from hilmix.errors import Conflict
+from hilmix.jobs import services
+from hilmix.jobs.models import Job, JobState
+
+LINES_SHOWN = 200
+
+
+@require_GET
+def job_list(request: HttpRequest) -> HttpResponse:
+    require(request.user, Action.VIEW_OWN_JOBS)
+    jobs = Job.objects.visible_to(request.user).select_related("created_by")
+    page = Paginator(jobs, 50).get_page(request.GET.get("page"))
+    context = {"page": page, "queues_without_worker": services.queues_without_worker()}
+    return render(request, "jobs/list.html", context)
+
+
+@require_GET
+def job_detail(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    job = _job(request, job_id)
+    return render(request, "jobs/detail.html", {"job": job, **_live(job)})
+
+
+@never_cache
+@require_GET
+def job_state(request: HttpRequest, job_id: uuid.UUID) -> JsonResponse:
+    """What static/js/job.js shows, polled every two seconds while the job is not over."""
+    job = _job(request, job_id)
+    live = _live(job)
+    return JsonResponse(
+        {
+            "state": job.state,
+            "over": job.is_over,
+            "cancel_requested": job.cancel_requested,
+            "done": job.progress_done,
+            "total": job.progress_total,
+            "text": job.progress_text,
+            "no_worker": live["no_worker"],
+            "lines": [{"at": line_time(line.at), "text": line.text} for line in live["lines"]],
+        }
+    )
+
+
+@require_POST
+def cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    job = _job(request, job_id)
+    try:
+        services.request_cancel(job=job, actor=request.user)
+    except Conflict as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, _("The job was asked to stop."))
+    return redirect(job)
+
+
+@require_POST
+def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    job = _job(request, job_id)
+    try:
+        services.retry_job(job=job, actor=request.user)
+    except Conflict as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, _("The job is queued again."))
+    return redirect(job)
+
+
+def line_time(at: datetime) -> str:
+    return timezone.localtime(at).strftime("%H:%M:%S")
+
+
+def _job(request: HttpRequest, job_id: uuid.UUID) -> Job:
+    require(request.user, Action.VIEW_OWN_JOBS)
+    return get_object_or_404(Job.objects.visible_to(request.user).select_related("created_by"), pk=job_id)
+
+
+def _live(job: Job) -> dict[str, Any]:
+    """What changes while one looks: the end of the log, oldest line first, and whether a worker is there."""
+    lines = list(job.lines.order_by("-pk")[:LINES_SHOWN])[::-1]
+    waits = job.state == JobState.QUEUED
+    return {"lines": lines, "no_worker": waits and not services.workers_alive(job.queue)}

@@ -1,0 +1,61 @@
+"""How work says how far it is and learns that it should stop; one protocol in a job, a terminal or a test.
+
+Work calls `update` and `check` as often as it likes: neither touches the database. The heartbeat
+writes, on a connection of its own: a slow database does not slow the work, and no transaction of it hides it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tqdm import tqdm
+
+
+class JobCancelled(Exception):  # noqa: N818 - not an error: somebody wanted it
+    """Somebody asked for the work to stop; let it pass through, after cleaning up."""
+
+
+class Progress:
+    """Says nothing and is never cancelled: for tests, and for work nobody waits for. Base of the others."""
+
+    def update(self, done: int, total: int, text: str = "") -> None:
+        """`done` of `total` steps are finished; `text` says in a few words what is being done."""
+
+    def log(self, text: str) -> None:
+        """Keep one line for whoever reads the job's log."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked for the work to stop; known within about a second."""
+        return False
+
+    def check(self) -> None:
+        """Raise `JobCancelled` if the work should stop. Work that returns early instead counts as done."""
+        if self.cancelled:
+            raise JobCancelled
+
+
+class TerminalProgress(Progress):
+    """A progress bar on standard error, for commands in the foreground. Use it as a context manager."""
+
+    def __init__(self, title: str = "") -> None:
+        self._bar = tqdm(desc=title, file=sys.stderr, total=0, leave=True, dynamic_ncols=True)
+        self._title = title
+
+    def update(self, done: int, total: int, text: str = "") -> None:
+        self._bar.total = total
+        self._bar.n = done
+        self._bar.set_description_str(": ".join(filter(None, [self._title, text])), refresh=False)
+        self._bar.refresh()
+
+    def log(self, text: str) -> None:
+        self._bar.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        self._bar.close()
+
+    def __enter__(self) -> TerminalProgress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -1,0 +1,217 @@
+"""Every change of a job's state, each a compare-and-swap, so that two workers or two sweepers do no harm.
+
+The database is the truth and a Celery message only says "look": it may be lost, doubled or late. Nothing here
+waits or publishes inside a transaction. Doing the work is in runner.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from hilmix.accounts import audit
+from hilmix.accounts.roles import Action, Actor, require, user_or_none
+from hilmix.errors import Conflict, NotFound
+from hilmix.jobs.models import RETRYABLE, Job, JobLine, JobState, Queue, Worker, silent_since
+from hilmix.jobs.registry import KINDS
+
+log = logging.getLogger(__name__)
+
+LOOK = "hilmix.jobs.tasks.look"  # sent by name: the task imports this module
+
+
+def sweep_interval() -> float:
+    """Seconds between two sweeps, and the age at which a message counts as lost: 15 s by default."""
+    return settings.HILMIX_LOST_AFTER / 2
+
+
+# --- What people ask for ------------------------------------------------------------------------------------
+
+
+def queue_job(*, kind: str, object_id: str, label: str, actor: Actor, publish: bool = True) -> Job:
+    """Queue work of a registered `kind` on one object; a worker hears of it when the transaction commits.
+
+    The caller checks that `actor` may ask for this work. `publish=False` is for a command that goes on to
+    `run_in_foreground`; should it die before, the sweeper hands the job to a worker.
+    """
+    with transaction.atomic():
+        job = Job.objects.create(
+            kind=kind,
+            queue=KINDS[kind].queue,
+            object_id=object_id,
+            label=label,
+            created_by=user_or_none(actor),
+        )
+        audit.record(actor, "job.queued", job, kind=kind, object_id=object_id)
+        if publish:
+            transaction.on_commit(partial(_publish, job))
+    return job
+
+
+def request_cancel(*, job: Job, actor: Actor) -> None:
+    """A queued job is cancelled at once; a running one is asked to stop, and made to if it does not."""
+    _require_steering(job, actor)
+    with transaction.atomic():
+        queued = Job.objects.filter(pk=job.pk, state=JobState.QUEUED)
+        running = Job.objects.filter(pk=job.pk, state=JobState.RUNNING)
+        now = timezone.now()
+        if not (
+            queued.update(state=JobState.CANCELLED, cancel_requested=True, finished_at=now)
+            or running.update(cancel_requested=True)
+        ):
+            raise Conflict("The job is over already; there is nothing to cancel.")
+        audit.record(actor, "job.cancel_requested", job)
+
+
+def retry_job(*, job: Job, actor: Actor) -> None:
+    """Queue a failed, cancelled or lost job again; handlers do not repeat what they finished and kept."""
+    _require_steering(job, actor)
+    with transaction.atomic():
+        if not Job.objects.filter(pk=job.pk, state__in=RETRYABLE).update(
+            state=JobState.QUEUED,
+            attempt=F("attempt") + 1,
+            cancel_requested=False,
+            error="",
+            finished_at=None,
+            published_at=None,
+            progress_done=0,
+            progress_text="",
+        ):
+            raise Conflict("Only a job that failed, was cancelled or was lost can be retried.")
+        audit.record(actor, "job.retried", job)
+        transaction.on_commit(partial(_publish, job))
+
+
+def _require_steering(job: Job, actor: Actor) -> None:
+    if not Job.objects.visible_to(actor).filter(pk=job.pk).exists():
+        raise NotFound("There is no such job, or you may not see it.")
+    require(actor, Action.STEER_JOB)
+
+
+# --- What processes do --------------------------------------------------------------------------------------
+
+
+def claim(job_id: uuid.UUID | str, worker: str) -> uuid.UUID | None:
+    """Take a queued job for `worker`. Of several that try, one gets a claim; the others get None."""
+    mine, now = uuid.uuid4(), timezone.now()
+    taken = Job.objects.filter(pk=job_id, state=JobState.QUEUED).update(
+        state=JobState.RUNNING, claim=mine, worker=worker, pid=None, claimed_at=now, heartbeat_at=now
+    )
+    return mine if taken else None
+
+
+def finish(
+    job_id: uuid.UUID | str, claim: uuid.UUID, state: JobState, error: str = "", *, only_if: Q | None = None
+) -> bool:
+    """End a running job in `state`, if `claim` still holds it; `error` is the reason, for people."""
+    held = Job.objects.filter(only_if or Q(), pk=job_id, claim=claim, state=JobState.RUNNING)
+    ended = held.update(state=state, claim=None, error=error, finished_at=timezone.now())
+    if ended and error:
+        JobLine.objects.create(job_id=job_id, text=error)
+    return bool(ended)
+
+
+def beat(job_id: uuid.UUID | str, claim: uuid.UUID, **progress: Any) -> bool:
+    """Write a sign of life, and whatever fields of progress come with it; False if the claim is gone."""
+    held = Job.objects.filter(pk=job_id, claim=claim, state=JobState.RUNNING)
+    return bool(held.update(heartbeat_at=timezone.now(), **progress))
+
+
+def how_far(job: Job) -> str:
+    """How far the work is, as '3 of 10'; empty where it has not said."""
+    return f"{job.progress_done} of {job.progress_total}" if job.progress_total else ""
+
+
+def stopped_reason(job: Job, what: str) -> str:
+    """Why a job is over though nobody wanted it, with the time it was last heard of and how far it was."""
+    at = timezone.localtime(job.heartbeat_at).strftime("%H:%M %Z")
+    return ", ".join(filter(None, [f"{what} at {at}", how_far(job)])) + ". It can be retried."
+
+
+# --- What is swept up ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """How many jobs were marked lost, and for how many the message was sent again."""
+
+    lost: int
+    published: int
+
+
+def sweep() -> SweepResult:
+    """Mark silent jobs lost, tell idle workers of waiting jobs again, forget workers long gone."""
+    Worker.objects.filter(seen_at__lt=timezone.now() - timedelta(days=1)).delete()
+    return SweepResult(lost=_mark_lost(), published=_publish_again())
+
+
+def workers_alive(queue: str) -> bool:
+    """Whether a worker of the queue was heard of within `HILMIX_LOST_AFTER` seconds."""
+    return Worker.objects.alive().filter(queue=queue).exists()
+
+
+def queues_without_worker() -> Collection[Queue]:
+    """The queues in which a job would wait for ever: pages say so."""
+    alive = set(Worker.objects.alive().values_list("queue", flat=True))
+    return [queue for queue in Queue if queue.value not in alive]
+
+
+def _mark_lost() -> int:
+    silent = Q(heartbeat_at__lt=silent_since())
+    jobs = Job.objects.filter(silent, state=JobState.RUNNING, claim__isnull=False)
+    return sum(
+        finish(job.pk, job.claim, JobState.LOST, stopped_reason(job, "worker lost"), only_if=silent)
+        for job in jobs
+        if job.claim
+    )
+
+
+def _publish_again() -> int:
+    """For each idle worker, publish the job that waits longest without a message heard.
+
+    No more than that: while every worker is busy, or none is alive, messages would only pile up.
+    """
+    published = 0
+    told_before = timezone.now() - timedelta(seconds=sweep_interval())
+    for queue in Queue:
+        alive = Worker.objects.alive().filter(queue=queue).values_list("name", flat=True)
+        busy = Job.objects.filter(state=JobState.RUNNING, worker__in=alive).count()
+        waiting = Job.objects.annotate(told=Coalesce("published_at", "created_at")).filter(
+            queue=queue, state=JobState.QUEUED, told__lt=told_before
+        )
+        for job in waiting.order_by("created_at")[: len(alive) - busy]:
+            _publish(job)
+            published += 1
+    return published
+
+
+def _publish(job: Job) -> None:
+    """Say "look at this job" on its queue. A broker that is away is no error: the sweeper says it again."""
+    Job.objects.filter(pk=job.pk).update(published_at=timezone.now())
+    try:
+        prepare_broker()
+        current_app.send_task(LOOK, args=[str(job.pk)], queue=job.queue, retry=False)
+    except (OperationalError, OSError) as error:
+        log.warning("job %s is queued, but the broker could not be told: %s", job.pk, error)
+
+
+def prepare_broker() -> None:
+    """Make the folders of the embedded broker, closed to others; a broker on the network needs nothing."""
+    options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    for name in ("data_folder_in", "processed_folder", "control_folder"):
+        if name in options:
+            Path(str(options[name])).mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,35 @@
+"""`manage.py demo`: make what is missing of the demonstration. `--links` prints where to go instead."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from hilmix.core.errors import DataError
+from hilmix.demo import build_demo, links
+from hilmix.errors import DomainError
+from hilmix.jobs.progress import JobCancelled
+
+
+class Command(BaseCommand):
+    help = "Build the demonstration (once), or print its links."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--links", action="store_true", help="print the three links and do nothing else")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            if options["links"]:
+                where = links()
+                self.stdout.write(f"  take part          {where.take_part}")
+                self.stdout.write(f"  admin              {where.admin}   (signs in once)")
+                self.stdout.write(f"  researcher's view  {where.researcher}   (sign in first)")
+            else:
+                build_demo()
+                self.stdout.write("The demonstration is ready.")
+        except (DataError, DomainError) as error:
+            raise CommandError(str(error)) from None
+        except (JobCancelled, KeyboardInterrupt):
+            raise CommandError("Stopped. What is finished is kept; the same command goes on.", returncode=130) from None

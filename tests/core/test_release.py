@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from hilmix.core import release_tables
+from hilmix.core.errors import DataError
+from hilmix.core.mixing import mix, pixel_sha256, to_png
+from hilmix.core.release import open_release, write_release
+from hilmix.core.release_tables import COLUMNS, dictionary
+
+LAMBDAS = (2500, 5000, 9000)
+
+
+def pictures() -> list[np.ndarray]:
+    first, second = np.full((4, 4, 1), 200, np.uint8), np.zeros((4, 4, 1), np.uint8)
+    return [mix(first, second, lambda_e4) for lambda_e4 in LAMBDAS]
+
+
+def release_input() -> dict:
+    """Three mixed images, two people (one with a repeat), two policies whose rows come in another order."""
+    hashes = [pixel_sha256(picture) for picture in pictures()]
+    mixed = [
+        {"key": f"m{i}", "first_index": i, "second_index": i + 10, "first_class": 0, "second_class": 2,
+         "lambda_e4": lambda_e4, "method": "mixup@1", "sha256": hashes[i]}
+        for i, lambda_e4 in enumerate(LAMBDAS)
+    ]  # fmt: skip
+    responses = [
+        {"key": key, "participant": person, "position": position, "repeat": repeat, "counted": not repeat,
+         "cannot_tell": False, "perceived_lambda": 0.25, "confidence": None, "left": "first", "rt_ms": 1500.0,
+         "payload": '{"mixing_percent": 75}', "source_row": None}
+        for position, (key, person, repeat) in enumerate(
+            [("m0", "P1", False), ("m1", "P1", False), ("m0", "P1", True), ("m2", "P2", False)])
+    ]  # fmt: skip
+    people = [{"participant": p, "source": "person", "n_responses": n} for p, n in (("P1", 3), ("P2", 1))]
+    labels = [
+        {"key": f"m{i}", "policy": policy, "n": 1, "lambda": share, "spread": None, "low": 0.1, "high": 0.9,
+         "soft_label": [share, 0.0, 1 - share]}
+        for policy, offset in (("mixup", 0.0), ("human_lambda", 0.05))
+        for i, share in [(2, 0.9 + offset), (0, 0.25 + offset), (1, 0.5 + offset)]
+    ]  # fmt: skip
+    policy = {"version": 1, "params": {}, "meaning": "What it says."}
+    manifest = {
+        "name": "pets", "version": "1.0.0", "study": {"slug": "pets", "title": "Pets"}, "source": "person",
+        "protocol_sha256": "ab" * 32,
+        "image_set": {"name": "pets", "sha256": "cd" * 32, "classes": ["cat", "dog", "fox"]},
+        "created_at": "2026-01-01T00:00:00Z", "code_version": "0.1.0",
+        "label_policies": {"mixup": policy, "human_lambda": policy},
+    }  # fmt: skip
+    tables = {"mixed_images": mixed, "responses": responses, "participants": people, "labels": labels}
+    images = [(sha256, to_png(picture)) for sha256, picture in zip(hashes, pictures(), strict=True)]
+    return {"tables": tables, "images": images, "manifest": manifest}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    write_release(tmp_path / "pets-1.0.0", **release_input())
+    return tmp_path / "pets-1.0.0"
+
+
+def test_a_release_gives_arrays_in_the_order_of_its_mixed_images(directory):
+    release = open_release(directory)
+    assert np.array_equal(release.images(), np.stack(pictures()))
+    assert release.lambdas().tolist() == [0.25, 0.5, 0.9]
+    assert release.parents().tolist() == [[0, 10], [1, 11], [2, 12]]
+    assert release.labels("mixup")[:, 0].tolist() == [0.25, 0.5, 0.9]
+    assert release.labels("human_lambda") == pytest.approx(
+        np.array([[0.3, 0, 0.7], [0.55, 0, 0.45], [0.95, 0, 0.05]])
+    )
+    assert (release.name, release.version, release.source, release.n) == ("pets", "1.0.0", "person", 3)
+    assert (release.classes, release.policies) == (("cat", "dog", "fox"), ("human_lambda", "mixup"))
+    assert release.image_set_sha256 == "cd" * 32
+    assert release.manifest["counts"] == {"participants": 2, "responses": 4, "mixed_images": 3}
+
+
+def test_what_is_not_in_a_release_is_refused_in_words(directory):
+    release = open_release(directory)
+    with pytest.raises(DataError, match="has no labels 'median', only human_lambda, mixup"):
+        release.labels("median")
+    with pytest.raises(DataError, match="no table 'people', only mixed_images"):
+        release.table("people")
+
+
+def test_the_same_input_gives_the_same_bytes(directory, tmp_path):
+    write_release(tmp_path / "again", **release_input())
+    for path in sorted(directory.rglob("*")):
+        if path.is_file():
+            assert (tmp_path / "again" / path.relative_to(directory)).read_bytes() == path.read_bytes(), path
+
+
+def test_the_hash_names_the_content_and_not_its_making(tmp_path):
+    def sha256(folder: str, **change: object) -> str:
+        given = release_input()
+        return write_release(tmp_path / folder, **{**given, "manifest": {**given["manifest"], **change}})
+
+    first = sha256("a")
+    assert (
+        sha256("b", version="1.0.1", created_at="2027-01-01T00:00:00Z", code_version="9", name="dogs")
+        == first
+    )
+    assert open_release(tmp_path / "b").sha256 == first
+    assert sha256("c", study={"slug": "pets", "title": "Dogs"}) != first
+    assert sha256("d", protocol_sha256="ef" * 32) != first
+
+
+def change_a_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_every_file_that_changed_is_named(directory, tmp_path):
+    names = [path.relative_to(directory) for path in sorted(directory.rglob("*")) if path.is_file()]
+    assert len(names) == 4 * 2 + 3 + 3
+    for number, name in enumerate(names):
+        copy = Path(shutil.copytree(directory, tmp_path / f"changed{number}"))
+        if name.name == "manifest.json":
+            manifest = json.loads((copy / name).read_text("utf-8"))
+            (copy / name).write_text(json.dumps({**manifest, "version": "2.0.0"}), "utf-8")
+        else:
+            change_a_byte(copy / name)
+        with pytest.raises(DataError, match=f"the file {name} was changed"):
+            open_release(copy)
+
+
+def test_every_file_that_is_missing_is_named(directory, tmp_path):
+    names = [path.relative_to(directory) for path in sorted(directory.rglob("*")) if path.is_file()]
+    for number, name in enumerate(names):
+        copy = Path(shutil.copytree(directory, tmp_path / f"missing{number}"))
+        (copy / name).unlink()
+        with pytest.raises(DataError, match=f"{name}.* is missing"):
+            open_release(copy)
+
+
+def test_a_file_that_does_not_belong_there_is_named(directory):
+    (directory / "data" / "extra.parquet").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"data/extra\.parquet does not belong here"):
+        open_release(directory)
+
+
+def test_a_file_replaced_by_a_link_is_refused(directory, tmp_path):
+    shutil.copy(directory / "README.md", tmp_path / "elsewhere.md")
+    (directory / "README.md").unlink()
+    (directory / "README.md").symlink_to(tmp_path / "elsewhere.md")
+    with pytest.raises(DataError, match=r"README\.md was changed"):
+        open_release(directory)
+
+
+def test_simulated_answers_are_not_turned_into_peoples(tmp_path):
+    given = release_input()
+    given["manifest"]["source"] = "simulated"
+    for person in given["tables"]["participants"]:
+        person["source"] = "simulated"
+    write_release(tmp_path / "simulated", **given)
+    path = tmp_path / "simulated" / "manifest.json"
+    path.write_text(path.read_text("utf-8").replace('"simulated"', '"person"'), "utf-8")
+    with pytest.raises(DataError, match=r"manifest\.json was changed"):
+        open_release(tmp_path / "simulated")
+
+
+def broken(table: str, row: int, **change: object) -> dict:
+    given = release_input()
+    given["tables"][table][row].update(change)
+    return given
+
+
+def without(key: str, **change: object) -> dict:
+    given = release_input()
+    return {**given, "manifest": {k: v for k, v in {**given["manifest"], **change}.items() if k != key}}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (broken("responses", 1, position=None), "Table responses, row 1: the column 'position' is empty"),
+        (broken("responses", 1, mood="good"), "Table responses, row 1: there is no column 'mood'"),
+        (broken("responses", 1, position="third"), "Table responses, rows 0 to 3, column position"),
+        (broken("responses", 1, key="m9"), "Table responses: 'm9' is not in the table mixed_images"),
+        (broken("responses", 1, participant="P9"), "has not n_responses = 3"),
+        (broken("participants", 0, source="simulated"), "The participant P1 is simulated"),
+        (broken("participants", 1, participant="P1"), "has not n_responses"),
+        (broken("mixed_images", 1, key="m0"), "Table mixed_images: 'm0' is there twice"),
+        (broken("labels", 0, soft_label=[0.5, 0.5]), "soft_label has 2 values for 3 classes"),
+        (broken("labels", 0, key="m0"), "labels 'm0' twice"),
+        (broken("labels", 0, policy="median"), "'median'.* is not in the manifest"),
+        ({**release_input(), "images": release_input()["images"][:2]}, "was not given"),
+        ({**release_input(), "images": [("ff" * 32, b"")]}, "belongs to no row"),
+        ({**release_input(), "images": [(release_input()["images"][0][0], release_input()["images"][1][1])]},
+         "does not show the pixels"),
+        (without("study"), "needs 'study'"),
+        (without("", label_policies={}), "needs 'label_policies'"),
+        (without("", source="bots"), "one source, person, simulated, imported; not 'bots'"),
+        (without("", version="1.0"), "'1.0' is no version"),
+        (without("", mood="good"), "no entry 'mood'"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_together_is_refused_and_nothing_is_left(tmp_path, given, message):
+    with pytest.raises(DataError, match=message):
+        write_release(tmp_path / "pets", **given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_table_and_missing_labels_are_refused(tmp_path):
+    given = release_input()
+    given["tables"]["labels"] = given["tables"]["labels"][:-1]
+    with pytest.raises(DataError, match="'human_lambda' labels 2 of 3 mixed images"):
+        write_release(tmp_path / "pets", **given)
+    del given["tables"]["labels"]
+    with pytest.raises(DataError, match="needs the tables mixed_images, responses, participants, labels"):
+        write_release(tmp_path / "pets", **given)
+
+
+def test_a_reader_that_fails_in_the_middle_leaves_nothing(tmp_path):
+    given = release_input()
+    rows = given["tables"]["responses"]
+
+    def cancelled():
+        yield rows[0]
+        raise KeyboardInterrupt
+
+    given["tables"]["responses"] = cancelled()
+    with pytest.raises(KeyboardInterrupt):
+        write_release(tmp_path / "pets", **given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_are_streamed_in_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(release_tables, "BATCH_ROWS", 2)
+    given = release_input()
+    given["tables"] = {name: iter(rows) for name, rows in given["tables"].items()}
+    write_release(tmp_path / "pets", **given)
+    assert pq.ParquetFile(tmp_path / "pets" / "data" / "responses.parquet").num_row_groups == 2
+    assert open_release(tmp_path / "pets").table("responses").num_rows == 4
+
+
+def test_csv_and_parquet_hold_the_same_rows_in_the_same_order(directory):
+    release = open_release(directory)
+    for table, columns in COLUMNS.items():
+        with (directory / "csv" / f"{table}.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        assert rows[0] == [column.name for column in columns] == release.table(table).column_names
+        for text, row in zip(rows[1:], release.table(table).to_pylist(), strict=True):
+            for cell, value in zip(text, row.values(), strict=True):
+                if isinstance(value, str):
+                    assert cell == value
+                else:
+                    assert (json.loads(cell) if cell else None) == value
+
+
+def test_no_cell_of_a_csv_is_a_formula(tmp_path):
+    given = release_input()
+    given["tables"]["participants"][1]["participant"] = "=cmd()"
+    given["tables"]["responses"][3]["participant"] = "=cmd()"
+    write_release(tmp_path / "pets", **given)
+    assert "\n'=cmd()," in (tmp_path / "pets" / "csv" / "participants.csv").read_text("utf-8")
+    assert open_release(tmp_path / "pets").table("participants")["participant"].to_pylist()[1] == "=cmd()"
+
+
+def test_every_column_is_described_once_for_all_readers(directory):
+    text = (directory / "DICTIONARY.md").read_text("utf-8")
+    assert text == dictionary()
+    for table, columns in COLUMNS.items():
+        schema = pq.read_schema(directory / "data" / f"{table}.parquet")
+        assert schema.names == [column.name for column in columns]
+        for column in columns:
+            assert f"| `{column.name}` |" in text
+            assert schema.field(column.name).metadata[b"description"].decode() == column.description
+
+
+def test_the_card_says_who_answered(directory, tmp_path):
+    assert "SIMULATED" not in (directory / "README.md").read_text("utf-8")
+    given = release_input()
+    given["manifest"]["source"] = "simulated"
+    for person in given["tables"]["participants"]:
+        person["source"] = "simulated"
+    write_release(tmp_path / "simulated", **given)
+    card = (tmp_path / "simulated" / "README.md").read_text("utf-8")
+    assert "# pets 1.0.0 — SIMULATED ANSWERS" in card
+    assert "no person answered" in card

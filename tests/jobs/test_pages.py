@@ -1,0 +1,135 @@
+"""The pages of long work, as different people see them."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from hilmix.accounts.models import User
+from hilmix.jobs import services
+from hilmix.jobs.models import Job, JobLine, JobState, Queue, Worker
+
+BANNER = "No worker is running: start one with <code>python manage.py serve</code>"
+
+
+@pytest.fixture
+def visitor(researcher):
+    client = Client()
+    client.force_login(researcher)
+    return client
+
+
+@pytest.fixture
+def job(researcher):
+    return services.queue_job(kind="count", object_id="3", label="Freeze <demo>", actor=researcher)
+
+
+@pytest.fixture
+def someone_elses():
+    other = User.objects.create_user("other")
+    return services.queue_job(kind="count", object_id="3", label="not yours", actor=other)
+
+
+def worker(queue):
+    return Worker.objects.create(name=f"{queue}@host", queue=queue, host="host", pid=1)
+
+
+def test_the_list_shows_ones_own_jobs_only(visitor, job, someone_elses):
+    text = visitor.get(reverse("jobs")).content.decode()
+    assert "Freeze &lt;demo&gt;" in text
+    assert "not yours" not in text
+
+
+def test_the_list_asks_the_database_as_often_for_fifty_jobs_as_for_one(
+    visitor, job, researcher, django_assert_num_queries
+):
+    with CaptureQueriesContext(connection) as for_one:
+        visitor.get(reverse("jobs"))
+    Job.objects.bulk_create(
+        Job(kind="count", queue="data", object_id=str(n), label=f"job {n}", created_by=researcher)
+        for n in range(49)
+    )
+    with django_assert_num_queries(len(for_one)):
+        assert "job 48" in visitor.get(reverse("jobs")).content.decode()
+
+
+def test_pages_say_that_no_worker_is_running_until_one_is(visitor, job):
+    detail = reverse("job", args=[job.pk])
+    state = reverse("job_state", args=[job.pk])
+    assert BANNER in visitor.get(reverse("jobs")).content.decode()
+    assert "<div data-job-no-worker>" in visitor.get(detail).content.decode()
+    assert visitor.get(state).json()["no_worker"] is True
+    for queue in Queue.values:
+        worker(queue)
+    assert BANNER not in visitor.get(reverse("jobs")).content.decode()
+    assert "<div data-job-no-worker hidden>" in visitor.get(detail).content.decode()
+    assert visitor.get(state).json()["no_worker"] is False
+
+
+def test_a_running_job_shows_how_far_it_is_and_what_it_logged(visitor, job):
+    services.claim(job.pk, "data-1@host")
+    Job.objects.update(progress_done=3, progress_total=10, progress_text="epoch 3")
+    JobLine.objects.create(job=job, at=timezone.now(), text="<b>loss 0.1</b>")
+    text = visitor.get(reverse("job", args=[job.pk])).content.decode()
+    assert '<progress data-job-bar aria-label="Progress" max="10" value="3">' in text
+    assert "&lt;b&gt;loss 0.1&lt;/b&gt;" in text
+    state = visitor.get(reverse("job_state", args=[job.pk])).json()
+    assert (state["state"], state["done"], state["total"], state["text"]) == ("running", 3, 10, "epoch 3")
+    assert state["lines"][0]["text"] == "<b>loss 0.1</b>"
+
+
+def test_a_lost_job_says_why_and_offers_another_try(visitor, job):
+    claim = services.claim(job.pk, "data-1@host")
+    services.finish(job.pk, claim, JobState.LOST, "worker lost at 14:02 UTC, 3 of 10. It can be retried.")
+    text = visitor.get(reverse("job", args=[job.pk])).content.decode()
+    assert "worker lost at 14:02 UTC, 3 of 10" in text
+    assert "Cancel this job" not in text
+    assert visitor.post(reverse("job_retry", args=[job.pk])).status_code == 302
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == ("queued", 2)
+
+
+def test_a_job_is_cancelled_by_its_button_and_a_second_press_is_answered(visitor, job):
+    assert "Cancel this job" in visitor.get(reverse("job", args=[job.pk])).content.decode()
+    visitor.post(reverse("job_cancel", args=[job.pk]))
+    job.refresh_from_db()
+    assert job.state == JobState.CANCELLED
+    again = visitor.post(reverse("job_cancel", args=[job.pk]), follow=True)
+    assert "The job is over already" in again.content.decode()
+
+
+@pytest.mark.parametrize("name", ["job", "job_state", "job_cancel", "job_retry"])
+def test_somebody_elses_job_is_not_there_and_nothing_happens_to_it(visitor, someone_elses, name):
+    address = reverse(name, args=[someone_elses.pk])
+    reply = visitor.post(address) if name in ("job_cancel", "job_retry") else visitor.get(address)
+    assert reply.status_code == 404
+    someone_elses.refresh_from_db()
+    assert (someone_elses.state, someone_elses.attempt) == ("queued", 1)
+
+
+@pytest.mark.parametrize("name", ["job_cancel", "job_retry"])
+def test_steering_needs_a_post_with_a_token(researcher, job, name):
+    careful = Client(enforce_csrf_checks=True)
+    careful.force_login(researcher)
+    assert careful.get(reverse(name, args=[job.pk])).status_code == 405
+    assert careful.post(reverse(name, args=[job.pk])).status_code == 403
+    job.refresh_from_db()
+    assert job.state == JobState.QUEUED
+
+
+def test_an_admin_sees_and_steers_everybodys(admin, job):
+    client = Client()
+    client.force_login(admin)
+    assert client.get(reverse("job", args=[job.pk])).status_code == 200
+    client.post(reverse("job_cancel", args=[job.pk]))
+    job.refresh_from_db()
+    assert job.state == JobState.CANCELLED
+
+
+@pytest.mark.django_db
+def test_a_stranger_is_sent_to_sign_in():
+    assert Client().get(reverse("jobs")).status_code == 302

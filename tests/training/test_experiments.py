@@ -1,0 +1,286 @@
+"""Experiments as services and jobs: what is refused, what is kept, what the report holds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from io import StringIO
+
+import numpy as np
+import pytest
+from django.apps import apps
+from django.conf import settings as project
+from django.core.management import CommandError, call_command
+from safetensors.numpy import load_file
+
+from elicitation.images.services import import_human_labels, import_images
+from hilmix.accounts.models import AuditEvent
+from hilmix.accounts.roles import OPERATOR
+from hilmix.core.errors import DataError
+from hilmix.errors import Conflict, Forbidden, Invalid
+from hilmix.jobs.models import Job
+from hilmix.jobs.progress import JobCancelled, Progress
+from training.experiments.models import Experiment
+from training.experiments.services import create_experiment, launch_experiment
+from training.models import Report, Run
+from training.runs.work import duration, run_experiment
+
+QUICK = """
+name = "quick"
+release = "small"
+seeds = [0]
+arms = [{policy = "mixup"}, {policy = "human_lambda_shrunk"}]
+[train]
+epochs = 1
+batch_size = 256
+precision = "fp32"
+threads = 1
+augment = {crop = 1, flip = false}
+"""
+
+
+def refused(config, **change) -> dict[str, list[str]]:
+    with pytest.raises(Invalid) as caught:
+        create_experiment(config=replace(config, **change), actor=OPERATOR)
+    return caught.value.fields
+
+
+class Watched(Progress):
+    """Remembers what was said, and asks to stop after `limit` updates."""
+
+    def __init__(self, limit: float = float("inf")) -> None:
+        self.updates, self.lines, self.limit = [], [], limit
+
+    def update(self, done, total, text=""):
+        self.updates.append((done, total, text))
+
+    def log(self, text):
+        self.lines.append(text)
+
+    @property
+    def cancelled(self):
+        return len(self.updates) >= self.limit
+
+
+@pytest.fixture
+def experiment(config):
+    return create_experiment(config=config, actor=OPERATOR)
+
+
+def test_names_are_resolved_to_content_when_the_experiment_is_created(experiment, release, digits):
+    assert experiment.release == release
+    assert experiment.image_set == digits
+    assert [arm.policy for arm in experiment.arms.all()] == ["mixup", "human_lambda_shrunk"]
+    assert "rho" in experiment.arms.last().params["params"]
+    assert Run.objects.count() == 2
+    assert AuditEvent.objects.filter(action="experiment.created", object_id=str(experiment.pk)).exists()
+
+
+def test_the_same_configuration_twice_is_one_experiment_and_another_is_another(experiment, config):
+    assert create_experiment(config=config, actor=OPERATOR) == experiment
+    assert create_experiment(config=replace(config, seeds=(1,)), actor=OPERATOR) != experiment
+
+
+def test_human_labels_added_later_make_another_experiment(experiment, config, digits):
+    labels = np.full((digits.n_images, 10), 0.1)
+    import_human_labels(image_set=digits, labels=labels, meaning="made up", actor=OPERATOR)
+    assert create_experiment(config=config, actor=OPERATOR) != experiment
+
+
+def test_an_unknown_release_is_refused_naming_those_there_are(config):
+    assert "small@1.0.0" in refused(config, release="smal")["release"][0]
+
+
+def test_a_policy_without_labels_in_the_release_is_refused(config):
+    arm = replace(config.arms[0], policy="human_lambda_shrnk")
+    assert "did you mean 'human_lambda_shrunk'" in refused(config, arms=(arm,))["arms"][0]
+
+
+def test_a_split_that_is_not_there_is_refused(config):
+    assert "no split 'validation'" in refused(config, evaluate_on="validation")["evaluate_on"][0]
+
+
+def test_another_image_set_than_the_releases_is_refused(config):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (20, 8, 8, 1), dtype=np.uint8)
+    splits = {"train": np.arange(10), "test": np.arange(10, 20)}
+    classes = [str(number) for number in range(10)]
+    labels = np.arange(20) % 10
+    import_images(
+        name="other", kind="npz", images=images, labels=labels, classes=classes, splits=splits, actor=OPERATOR
+    )
+    assert "holds other images" in refused(config, image_set="other")["image_set"][0]
+    assert "not here" in refused(config, image_set="none")["image_set"][0]
+
+
+def test_a_crop_larger_than_the_images_is_refused(config):
+    train = replace(config.train, crop=8)
+    assert "8 pixels" in refused(config, train=train)["train.augment.crop"][0]
+
+
+def test_being_judged_on_parents_of_mixed_images_is_refused(config):
+    """Parents come from the training split, so judging on it would be judging on what was trained on."""
+    problem = refused(config, train_on="test", evaluate_on="train")["evaluate_on"][0]
+    assert "evaluation images are parents" in problem
+
+
+def test_only_admins_launch(config, experiment, researcher):
+    with pytest.raises(Forbidden):
+        create_experiment(config=config, actor=researcher)
+    with pytest.raises(Forbidden):
+        launch_experiment(experiment=experiment, actor=researcher)
+
+
+def test_an_experiment_that_is_being_worked_on_is_not_queued_again(experiment):
+    launch_experiment(experiment=experiment, actor=OPERATOR)
+    with pytest.raises(Conflict, match="already"):
+        launch_experiment(experiment=experiment, actor=OPERATOR)
+    assert Job.objects.get().queue == "train"
+
+
+def test_an_experiment_is_trained_judged_and_reported_once(experiment):
+    progress = Watched()
+    run_experiment(progress, experiment.pk)
+    done, total, text = progress.updates[-1]
+    assert done == total == 2 * Run.objects.first().n_steps
+    assert "epoch 1" in text
+    content = Report.objects.get(experiment=experiment).content
+    assert [arm["name"] for arm in content["arms"]] == ["mixup", "human_lambda_shrunk"]
+    assert content["budget"]["equal"]
+    assert content["leakage"]["n_leaked"] == 0
+    assert content["watermark"] == "Simulated participants"
+    assert dict(content["provenance"])["Release"].startswith("small@1.0.0")
+
+    before = [run.finished_at for run in Run.objects.all()]
+    run_experiment(Watched(), experiment.pk)
+    assert [run.finished_at for run in Run.objects.all()] == before
+    assert Report.objects.count() == 1
+    with pytest.raises(Conflict, match="finished"):
+        launch_experiment(experiment=Experiment.objects.get(), actor=OPERATOR)
+
+
+def test_files_of_a_run_hold_weights_and_the_predictions_that_were_scored(experiment):
+    run_experiment(Progress(), experiment.pk)
+    run = Run.objects.first()
+    weights = load_file(run.directory / "weights.safetensors")
+    assert weights["mean"].shape == (1, 1, 1, 1)
+    with np.load(run.directory / "predictions.npz") as predictions:
+        accuracy = np.mean(predictions["logits"].argmax(1) == predictions["labels"])
+        assert len(predictions["indices"]) == run.metrics["n"]
+    assert accuracy == run.metrics["accuracy"]
+
+
+def test_human_labels_are_scored_against_where_there_are_some(config, digits):
+    opened = digits.open()
+    smooth = 0.9 * np.eye(10)[opened.labels] + 0.01
+    import_human_labels(image_set=digits, labels=smooth, meaning="made up", actor=OPERATOR)
+    experiment = create_experiment(config=config, actor=OPERATOR)
+    run_experiment(Progress(), experiment.pk)
+    assert Run.objects.first().metrics["ce_human"] > 0
+
+
+def test_cancelling_keeps_finished_runs_and_the_next_attempt_does_the_rest(experiment):
+    with pytest.raises(JobCancelled):
+        run_experiment(Watched(limit=7), experiment.pk)
+    first, second = Run.objects.order_by("seed", "arm__ordinal")
+    assert first.is_done
+    assert not second.is_done
+    assert not second.directory.exists()
+    assert not Report.objects.exists()
+    progress = Watched()
+    run_experiment(progress, experiment.pk)
+    assert "mixup, seed 0: trained before, kept" in progress.lines
+    assert Report.objects.exists()
+
+
+def test_a_resumed_run_is_the_same_as_an_undisturbed_one(experiment, config):
+    with pytest.raises(JobCancelled):
+        run_experiment(Watched(limit=2), experiment.pk)
+    run_experiment(Progress(), experiment.pk)
+    other = create_experiment(config=replace(config, name="undisturbed"), actor=OPERATOR)
+    run_experiment(Progress(), other.pk)
+    one, two = (
+        Run.objects.get(arm__experiment=made, arm__policy="mixup").metrics for made in (experiment, other)
+    )
+    assert one == two
+
+
+def test_arms_differ_in_their_labels_only(experiment):
+    run_experiment(Progress(), experiment.pk)
+    mixup, human = Run.objects.order_by("arm__ordinal")
+    assert mixup.plan_sha256 == human.plan_sha256
+    assert mixup.n_steps == human.n_steps
+    assert mixup.curves[0]["train_floor"] != human.curves[0]["train_floor"]
+    weights = [load_file(run.directory / "weights.safetensors") for run in (mixup, human)]
+    assert not np.array_equal(weights[0]["net.0.weight"], weights[1]["net.0.weight"])
+
+
+def test_a_precision_once_decided_is_kept(config):
+    experiment = create_experiment(
+        config=replace(config, train=replace(config.train, precision="auto")), actor=OPERATOR
+    )
+    experiment.precision = "bf16"
+    experiment.save()
+    run_experiment(Progress(), experiment.pk)
+    assert {run.environment["precision"] for run in Run.objects.all()} == {"bf16"}
+
+
+def test_a_release_changed_since_is_refused_naming_the_file(experiment, release):
+    table = release.directory / "data" / "labels.parquet"
+    table.write_bytes(table.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"labels\.parquet"):
+        run_experiment(Progress(), experiment.pk)
+
+
+def test_a_newer_release_of_the_name_changes_nothing_for_an_experiment_that_exists(experiment, release):
+    release.pk, release.number, release.version, release.sha256 = None, 2, "2.0.0", "0" * 64
+    release.save()  # its directory does not exist: opening it would fail
+    run_experiment(Progress(), experiment.pk)
+    assert Report.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)  # the job's heartbeat has a connection of its own
+def test_the_command_prints_the_table_writes_the_report_and_repeats_nothing(release, tmp_path):
+    path = tmp_path / "quick.toml"
+    path.write_text(QUICK, encoding="utf-8")
+    said = [StringIO(), StringIO()]
+    for out in said:
+        call_command("run_experiment", path, out=tmp_path / "out", stdout=out)
+    assert said[0].getvalue() == said[1].getvalue()
+    assert "| human_lambda_shrunk |" in said[0].getvalue()
+    assert "0 of 539 evaluation images are parents" in said[0].getvalue()
+    assert Job.objects.get().state == "done"
+    written = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert written == Report.objects.get().content
+    assert (tmp_path / "out" / "report.md").read_text(encoding="utf-8").startswith("# quick\n")
+
+
+def test_the_command_refuses_a_bad_configuration_in_words(release, tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text('name = "x"\nrelease = "small"\nseeds = []\n', encoding="utf-8")
+    with pytest.raises(CommandError, match=r"bad\.toml(.|\n)*seeds: must be"):
+        call_command("run_experiment", path)
+
+
+def test_every_model_of_the_slices_is_registered():
+    assert {model.__name__ for model in apps.get_app_config("training").get_models()} == {
+        "Arm", "Experiment", "Report", "Run",
+    }  # fmt: skip
+
+
+def test_the_web_process_does_not_load_torch():
+    code = (
+        "import django; django.setup(); import sys; from django.urls import get_resolver; "
+        "get_resolver().url_patterns; import training.tasks; "
+        "print([name for name in ('torch', 'sklearn') if name in sys.modules])"
+    )
+    environment = {"DJANGO_SETTINGS_MODULE": "hilmix.settings", "HILMIX_VAR": str(project.VAR)}
+    command = [sys.executable, "-c", code]
+    said = subprocess.check_output(command, cwd=project.BASE_DIR, env=environment, text=True)
+    assert said.strip() == "[]"
+
+
+def test_durations_are_said_for_people():
+    assert [duration(seconds) for seconds in (5, 200, 7500)] == ["5 s", "3 min", "2 h 5 min"]

@@ -1,0 +1,107 @@
+"""Everything that is measured on one trained model, and its summary over seeds.
+
+`score` turns the logits of one run into the numbers that the report shows; `summarise` gives mean and spread
+over an arm's seeds. The table `METRICS` is the one list from which table heads, definitions and exports are
+made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.evaluation import metrics
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a number of the report is: key, name, definition, and which way is better, if either is."""
+
+    key: str
+    name: str
+    definition: str
+    higher_is_better: bool | None
+
+
+METRICS = (
+    Metric("accuracy", "Accuracy", "share of images whose most probable class is the label", True),
+    Metric("ce_hard", "CE, hard labels", "cross-entropy against the label, nats an image", False),
+    Metric(
+        "ce_human", "CE, human labels", "cross-entropy against the distribution of human answers, nats", False
+    ),
+    Metric(
+        "ece",
+        "ECE",
+        f"expected calibration error of the top class, {metrics.N_BINS} bins of equal width",
+        False,
+    ),
+    Metric("ece_floor", "ECE floor", "ECE that a perfectly calibrated model would show by chance", None),
+    Metric("brier", "Brier score", "mean squared distance of the probabilities to the label, 0 to 2", False),
+)
+
+
+def score(
+    logits: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    human_labels: NDArray[np.float64] | None = None,
+) -> dict[str, Any]:
+    """All metrics of one model on one evaluation set.
+
+    `logits` [N, K], `labels` int64 [N], `human_labels` float64 [N, K] or None. Returns the keys of `METRICS`
+    (`ce_human` None without human labels), `n`, and `reliability`: one dictionary a bin.
+    """
+    log_p = metrics.log_softmax(logits)
+    p = np.exp(log_p)
+    return {
+        "n": len(labels),
+        "accuracy": metrics.accuracy(p, labels),
+        "ce_hard": metrics.cross_entropy(log_p, labels),
+        "ce_human": None if human_labels is None else metrics.cross_entropy(log_p, human_labels),
+        "ece": metrics.ece(p, labels),
+        "ece_floor": metrics.ece_floor(p),
+        "brier": metrics.brier(p, labels),
+        "reliability": [asdict(entry) for entry in metrics.reliability(p, labels)],
+    }
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A metric over one arm's seeds: mean, sample standard deviation (None for one seed), each value."""
+
+    mean: float
+    sd: float | None
+    values: tuple[float, ...]
+
+
+def summarise(values: Sequence[float | None]) -> Summary | None:
+    """Mean and sample standard deviation (ddof 1) over seeds; None where the metric was not measured."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
+    return Summary(float(np.mean(known)), sd, tuple(known))
+
+
+def pool_reliability(per_seed: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The reliability bins of several seeds as one diagram: counts add up, means are weighted by them."""
+    pooled = []
+    for bins in zip(*per_seed, strict=True):
+        n = sum(entry["n"] for entry in bins)
+        pooled.append(
+            {
+                "low": bins[0]["low"],
+                "high": bins[0]["high"],
+                "n": n,
+                "accuracy": _weighted(bins, "accuracy", n),
+                "confidence": _weighted(bins, "confidence", n),
+            }
+        )
+    return pooled
+
+
+def _weighted(bins: Sequence[dict[str, Any]], key: str, n: int) -> float | None:
+    return sum(entry[key] * entry["n"] for entry in bins if entry["n"]) / n if n else None

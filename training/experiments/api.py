@@ -1,0 +1,67 @@
+"""Experiments for programs: what there is, and each report as it is stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.urls import path
+from rest_framework import generics, serializers
+
+from hilmix.accounts.models import User
+from training.experiments.models import Experiment
+
+
+class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
+    state = serializers.CharField(read_only=True)
+    release = serializers.CharField(source="release.name", read_only=True)
+    image_set = serializers.CharField(source="image_set.name", read_only=True)
+
+    class Meta:
+        model = Experiment
+        fields = ["id", "name", "state", "release", "image_set", "config", "config_sha256", "created_at"]
+        read_only_fields = fields
+
+
+class ExperimentWithReportSerializer(ExperimentSerializer):
+    report = serializers.SerializerMethodField(
+        help_text="the stored report, null until every run is finished"
+    )
+
+    class Meta(ExperimentSerializer.Meta):
+        fields = [*ExperimentSerializer.Meta.fields, "report"]
+        read_only_fields = fields
+
+    def get_report(self, experiment: Experiment) -> dict[str, Any] | None:
+        return experiment.report.content if hasattr(experiment, "report") else None
+
+
+class ExperimentList(generics.ListAPIView[Experiment]):
+    """The experiments on releases that you may see, newest first."""
+
+    serializer_class = ExperimentSerializer
+
+    def get_queryset(self) -> QuerySet[Experiment]:
+        return _visible(self.request.user)
+
+
+class ExperimentDetail(generics.RetrieveAPIView[Experiment]):
+    """One experiment that you may see, with its report."""
+
+    serializer_class = ExperimentWithReportSerializer
+    queryset = Experiment.objects.none()
+
+    def get_queryset(self) -> QuerySet[Experiment]:
+        return _visible(self.request.user)
+
+
+def _visible(person: Any) -> QuerySet[Experiment]:
+    assert isinstance(person, User)
+    related = ("release__study", "image_set", "job", "report")
+    return Experiment.objects.visible_to(person).select_related(*related)
+
+
+api_urls = [
+    path("experiments/", ExperimentList.as_view(), name="api_experiments"),
+    path("experiments/<int:pk>/", ExperimentDetail.as_view(), name="api_experiment"),
+]

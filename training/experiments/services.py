@@ -1,0 +1,75 @@
+"""Experiments are created and launched here; doing their runs is `training/runs`."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from hilmix.accounts import audit
+from hilmix.accounts.roles import Action, Actor, require, user_or_none
+from hilmix.errors import Conflict
+from hilmix.jobs.models import Job
+from hilmix.jobs.services import queue_job
+from training.experiments.config import ExperimentConfig
+from training.experiments.models import Arm, Experiment
+from training.experiments.resolve import resolve
+from training.runs.models import Run
+
+JOB_KIND = "run_experiment"
+
+
+def create_experiment(*, config: ExperimentConfig, actor: Actor) -> Experiment:
+    """The experiment of `config` on this instance: a new one, or the one that was made of exactly this
+    before.
+
+    Names are resolved to content now and never again. Raises `Forbidden`, or `Invalid` with the reasons.
+    """
+    require(actor, Action.LAUNCH_EXPERIMENT)
+    material = resolve(config)
+    identity = material.identity(config)
+    with transaction.atomic():
+        existing = Experiment.objects.filter(config_sha256=identity).first()
+        if existing:
+            return existing
+        experiment = Experiment.objects.create(
+            name=config.name,
+            config=config.as_dict(),
+            config_sha256=identity,
+            release=material.release,
+            image_set=material.image_set,
+            created_by=user_or_none(actor),
+        )
+        policies = material.data.manifest["label_policies"]
+        for ordinal, arm in enumerate(config.arms):
+            row = Arm.objects.create(
+                experiment=experiment,
+                ordinal=ordinal,
+                name=arm.name,
+                policy=arm.policy,
+                params=policies[arm.policy],
+            )
+            Run.objects.bulk_create(Run(arm=row, seed=seed) for seed in config.seeds)
+        audit.record(actor, "experiment.created", experiment, config_sha256=identity)
+    return experiment
+
+
+def launch_experiment(*, experiment: Experiment, actor: Actor, publish: bool = True) -> Job:
+    """Queue the training of what is still untrained. `publish=False` is for a command that does the work
+    itself.
+
+    Raises `Conflict` when there is nothing left to do, or it is being done.
+    """
+    require(actor, Action.LAUNCH_EXPERIMENT)
+    with transaction.atomic():
+        experiment = Experiment.objects.select_related("job").get(pk=experiment.pk)
+        if experiment.state == "done":
+            raise Conflict("This experiment is finished; its report says what was found.")
+        if experiment.job and not experiment.job.is_over:
+            raise Conflict("This experiment is being worked on already.")
+        label = f"Experiment “{experiment.name}”"
+        job = queue_job(
+            kind=JOB_KIND, object_id=str(experiment.pk), label=label, actor=actor, publish=publish
+        )
+        experiment.job = job
+        experiment.save(update_fields=["job"])
+        audit.record(actor, "experiment.launched", experiment, job=str(job.pk))
+    return job

@@ -1,0 +1,61 @@
+"""`manage.py run_experiment CONFIG.toml`: train, judge and report in this terminal, by the same job as the
+page's form."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from hilmix.accounts.roles import OPERATOR
+from hilmix.core.errors import DataError
+from hilmix.errors import DomainError
+from hilmix.jobs.progress import JobCancelled, TerminalProgress
+from hilmix.jobs.runner import run_in_foreground
+from training.experiments.config import read_config
+from training.experiments.models import Experiment
+from training.experiments.services import create_experiment, launch_experiment
+from training.reports.text import as_markdown, summary
+
+
+class Command(BaseCommand):
+    help = "Train the arms of an experiment and print its report. Runs finished before are not repeated."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("config", type=Path, metavar="CONFIG.toml")
+        parser.add_argument(
+            "--out", type=Path, metavar="DIR", help="also write report.json and report.md there"
+        )
+
+    def handle(self, *args: Any, config: Path, out: Path | None, **options: Any) -> None:
+        try:
+            experiment = create_experiment(config=read_config(config), actor=OPERATOR)
+            _finish(experiment)
+        except (DomainError, DataError) as error:
+            raise CommandError(str(error)) from None
+        except (JobCancelled, KeyboardInterrupt):
+            raise CommandError(
+                "Stopped. Finished runs are kept; the same command goes on from there.", returncode=130
+            ) from None
+        content = Experiment.objects.get(pk=experiment.pk).report.content
+        self.stdout.write(summary(content))
+        if out:
+            out.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(content, indent=2, ensure_ascii=False)
+            (out / "report.json").write_text(text + "\n", encoding="utf-8")
+            (out / "report.md").write_text(as_markdown(content), encoding="utf-8")
+            self.stdout.write(f"\nWritten: {out / 'report.json'} and {out / 'report.md'}")
+
+
+def _finish(experiment: Experiment) -> None:
+    """Do what is left of the experiment; if a worker has it in hand, follow that to its end."""
+    if experiment.state == "done":
+        return
+    job = experiment.job
+    if job is None or job.is_over:
+        job = launch_experiment(experiment=experiment, actor=OPERATOR, publish=False)
+    with TerminalProgress(experiment.name) as progress:
+        run_in_foreground(job, progress)
