@@ -19,7 +19,9 @@ documentation = [
     path("schema/", login_not_required(SpectacularAPIView.as_view()), name="schema"),
     path(
         "docs/",
-        login_not_required(csp_replace(STYLE_ATTRIBUTES)(SpectacularSwaggerSplitView.as_view(url_name="schema"))),
+        login_not_required(
+            csp_replace(STYLE_ATTRIBUTES)(SpectacularSwaggerSplitView.as_view(url_name="schema"))
+        ),
         name="api_docs",
     ),
 ]

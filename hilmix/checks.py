@@ -14,4 +14,10 @@ def state_folder_is_writable(app_configs: Any, **kwargs: Any) -> list[CheckMessa
     settings.VAR.mkdir(parents=True, exist_ok=True)
     if os.access(settings.VAR, os.W_OK):
         return []
-    return [Error(f"{settings.VAR} cannot be written to.", hint="Set HILMIX_VAR to a folder you own.", id="hilmix.E001")]
+    return [
+        Error(
+            f"{settings.VAR} cannot be written to.",
+            hint="Set HILMIX_VAR to a folder you own.",
+            id="hilmix.E001",
+        )
+    ]

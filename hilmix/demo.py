@@ -17,9 +17,9 @@ from elicitation.images.services import import_images
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source, Study
 from elicitation.studies.services import Design, StudyPlan, close_study, create_study, open_study
-from hilmix.accounts.models import User
+from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import OPERATOR
-from hilmix.accounts.services import add_person, issue_sign_in_link
+from hilmix.accounts.services import add_person, issue_sign_in_link, set_membership
 from hilmix.core.loaders import read_digits
 from hilmix.hub.models import Release
 from hilmix.hub.releases import freeze_release
@@ -59,15 +59,21 @@ def build_demo() -> Experiment:
 
 
 def links() -> Links:
-    """Addresses for the three roles; the admin's signs in once and is new at every call."""
-    admin = User.objects.filter(kind=User.Kind.ADMIN).order_by("pk").first()
-    if admin is None:
-        admin = add_person(username="admin", kind=User.Kind.ADMIN, actor=OPERATOR)
+    """Addresses for the three roles; the two that sign somebody in work once and are new at every call."""
+    researcher = _person("researcher", User.Kind.RESEARCHER)
+    for study in Study.objects.filter(slug__in=["demo", "demo-simulated"]):
+        set_membership(person=researcher, study=study, part=Membership.Part.OWNER, actor=OPERATOR)
+    view = reverse("study", args=["demo-simulated"])
     return Links(
         take_part=settings.HILMIX_PUBLIC_URL + reverse("study_entry", args=["demo"]),
-        researcher=settings.HILMIX_PUBLIC_URL + reverse("study", args=["demo-simulated"]),
-        admin=issue_sign_in_link(person=admin, actor=OPERATOR),
+        researcher=f"{issue_sign_in_link(person=researcher, actor=OPERATOR)}?next={view}",
+        admin=issue_sign_in_link(person=_person("admin", User.Kind.ADMIN), actor=OPERATOR),
     )
+
+
+def _person(username: str, kind: str) -> User:
+    known = User.objects.filter(username=username).first()
+    return known or add_person(username=username, kind=kind, actor=OPERATOR)
 
 
 def _digits() -> ImageSet:
@@ -77,7 +83,13 @@ def _digits() -> ImageSet:
     images, labels, classes, splits = read_digits()
     assert splits is not None
     return import_images(
-        name="digits", kind="digits", images=images, labels=labels, classes=classes, splits=splits, actor=OPERATOR
+        name="digits",
+        kind="digits",
+        images=images,
+        labels=labels,
+        classes=classes,
+        splits=splits,
+        actor=OPERATOR,
     )
 
 

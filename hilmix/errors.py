@@ -88,6 +88,7 @@ def problem_json(exception: Exception, context: dict[str, Any]) -> Response | No
     if isinstance(exception, DataError):
         exception = Invalid(str(exception))
     headers: dict[str, str] = {}
+    body: dict[str, Any]
     if isinstance(exception, DomainError):
         body = {"status": exception.status, "code": exception.code, "detail": exception.message}
         if exception.fields:
@@ -106,7 +107,7 @@ def problem_json(exception: Exception, context: dict[str, Any]) -> Response | No
             headers["Retry-After"] = str(int(wait))
     else:
         return None
-    return Response(body, status=int(body["status"]), headers=headers, content_type="application/problem+json")
+    return Response(body, status=body["status"], headers=headers, content_type="application/problem+json")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

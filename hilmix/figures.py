@@ -20,11 +20,12 @@ Cell = str | int | float | None
 class Series:
     """One line of a figure: `points` (x, y) in order of x; series of one `group` share a colour.
 
-    `faint` is one of several seeds behind their mean, `dashed` a reference such as a floor.
+    In a reliability figure a point has a third value, the number of predictions behind it. `faint` is one of
+    several seeds behind their mean, `dashed` a reference such as a floor.
     """
 
     name: str
-    points: tuple[tuple[float, float], ...]
+    points: tuple[tuple[float, ...], ...]
     group: int
     style: Style = "line"
 
@@ -56,6 +57,7 @@ class Figure:
     series: tuple[Series, ...]
     table: Table
     source: str
+    log_y: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON, the form in which a report keeps it."""

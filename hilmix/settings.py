@@ -35,7 +35,9 @@ def required(name: str, default: str | None) -> str:
     """The environment's value, or the profile's; production has none and says which variable is missing."""
     value = env(name, default=default or "")
     if not value:
-        raise ImproperlyConfigured(f"{name} is not set, and the {HILMIX_PROFILE} profile has no default for it.")
+        raise ImproperlyConfigured(
+            f"{name} is not set, and the {HILMIX_PROFILE} profile has no default for it."
+        )
     return str(value)
 
 
@@ -57,7 +59,9 @@ HILMIX_TEST_JOBS = env.bool("HILMIX_TEST_JOBS", default=False)
 
 DEBUG = False
 SECRET_KEY = secret("HILMIX_SECRET_KEY", "secret_key")
-IDENTITY_KEY = secret("HILMIX_IDENTITY_KEY", "identity_key")  # participants' external ids: HMAC and encryption
+IDENTITY_KEY = secret(
+    "HILMIX_IDENTITY_KEY", "identity_key"
+)  # participants' external ids: HMAC and encryption
 _public = urlsplit(HILMIX_PUBLIC_URL)
 ALLOWED_HOSTS = [_public.hostname or "", *env.list("HILMIX_ALLOWED_HOSTS", default=[])]
 if HILMIX_PROFILE == "embedded":
@@ -75,7 +79,9 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = _https
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("HILMIX_BEHIND_PROXY", default=False) else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("HILMIX_BEHIND_PROXY", default=False) else None
+)
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 
@@ -145,7 +151,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
-    "default": env.cache_url_config(env("CACHE_URL", default=PROFILE.cache_url or env("REDIS_URL", default="")))
+    "default": env.cache_url_config(
+        env("CACHE_URL", default=PROFILE.cache_url or env("REDIS_URL", default=""))
+    )
 }
 
 # --- People -----------------------------------------------------------------------------------------------------
@@ -166,7 +174,7 @@ AXES_LOCKOUT_PARAMETERS = ["username"]  # no IP addresses are stored (design rul
 AXES_CLIENT_IP_CALLABLE = "hilmix.accounts.context.no_address"
 AXES_DISABLE_ACCESS_LOG = True
 SILENCED_SYSTEM_CHECKS = ["axes.W006"]  # wants lockout by address; we keep none and lock the account name
-KNOX_TOKEN_MODEL = "accounts.ApiToken"
+KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105  (a model, not a token)
 REST_KNOX = {"TOKEN_PREFIX": "hilmix_", "AUTO_REFRESH": False}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["hilmix.accounts.tokens.ApiTokenAuthentication"],
@@ -239,7 +247,10 @@ STATICFILES_DIRS = [
     ),
 ]
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR / "media"}},
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": VAR / "media"},
+    },
     "staticfiles": {"BACKEND": "hilmix.staticfiles.HashedStorage"},
 }
 LOGGING = {

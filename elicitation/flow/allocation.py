@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
 from django.utils import timezone
@@ -42,12 +42,14 @@ def claim_slot(study: Study) -> Slot:
 def hold(slot: Slot, study: Study) -> bool:
     """Take `slot` if it is still free: compare and swap, right on every database."""
     until = lease_end(study)
-    return bool(
-        Slot.objects.filter(pk=slot.pk, state=Slot.State.FREE).update(state=Slot.State.HELD, lease_expires_at=until)
-    )
+    free = Slot.objects.filter(pk=slot.pk, state=Slot.State.FREE)
+    if not free.update(state=Slot.State.HELD, lease_expires_at=until):
+        return False
+    slot.state, slot.lease_expires_at = Slot.State.HELD, until
+    return True
 
 
-def lease_end(study: Study) -> timezone.datetime:
+def lease_end(study: Study) -> datetime:
     return timezone.now() + timedelta(minutes=design_of(study.protocol).lease_minutes)
 
 
@@ -86,11 +88,11 @@ def give_back(participation: Participation) -> None:
 
 
 def take_back(participation: Participation) -> None:
-    """Somebody whose lease ended has come back: a slot of the same batch if one is free, else they finish as an extra."""
+    """Somebody whose lease ended is back: a slot of the same batch if one is free, else they finish as an extra."""
     if participation.slot_id is not None or participation.state != Participation.State.RUNNING:
         return
-    batch_id = participation.trials.values_list("unit__batch_id", flat=True).first()
-    for slot in Slot.objects.filter(batch_id=batch_id, state=Slot.State.FREE).order_by("ordinal"):
+    batches = participation.trials.values("unit__batch")
+    for slot in Slot.objects.filter(batch__in=batches, state=Slot.State.FREE).order_by("ordinal"):
         if hold(slot, participation.study):
             participation.slot = slot
             participation.save(update_fields=["slot"])

@@ -1,4 +1,4 @@
-"""The participant's calls: the plan, its images, answers, events, and completion. No cookie, no λ, no code before the end."""
+"""The participant's calls: the plan, its images, answers, events, completion. No cookie, no λ, no early code."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class EventSerializer(serializers.Serializer[ParticipationEvent]):
     id = serializers.UUIDField()
     kind = serializers.RegexField(r"^[a-z_]{1,40}$")
     t_ms = serializers.IntegerField(min_value=0, max_value=2**53)
-    data = serializers.DictField(default=dict)
+    data = serializers.DictField(default=dict)  # type: ignore[assignment]  # a field, though named like .data
 
 
 class EventsSerializer(serializers.Serializer[Any]):
@@ -217,7 +217,9 @@ class ExampleView(ParticipationView):
 class ResponsesView(ParticipationView):
     """Save 1 to 20 answers, each exactly once; the receipt says what became of each."""
 
-    @extend_schema(request=AnswersSerializer, responses=ReceiptsSerializer, operation_id="participation_responses")
+    @extend_schema(
+        request=AnswersSerializer, responses=ReceiptsSerializer, operation_id="participation_responses"
+    )
     def post(self, request: Request) -> Reply:
         sent = AnswersSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
@@ -240,7 +242,9 @@ class ResponsesView(ParticipationView):
 class EventsView(ParticipationView):
     """Keep what happened on the way. An event sent twice is kept once."""
 
-    @extend_schema(request=EventsSerializer, responses=EventReceiptsSerializer, operation_id="participation_events")
+    @extend_schema(
+        request=EventsSerializer, responses=EventReceiptsSerializer, operation_id="participation_events"
+    )
     def post(self, request: Request) -> Reply:
         sent = EventsSerializer(data=request.data)
         sent.is_valid(raise_exception=True)

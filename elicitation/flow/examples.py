@@ -41,4 +41,6 @@ def _recipes(study: Study) -> list[Recipe]:
     parents = Unit.objects.filter(batch__study=study).values_list("pair__first_index", "pair__second_index")
     shown = {index for pair in parents for index in pair}
     outside = [int(index) for index in opened.splits["train"] if int(index) not in shown]
-    return draw_design(labels=opened.labels, indices=outside, lambdas_e4=LAMBDAS_E4, n=N_EXAMPLES, seed=study.pk)
+    return draw_design(
+        labels=opened.labels, indices=outside, lambdas_e4=LAMBDAS_E4, n=N_EXAMPLES, seed=study.pk
+    )

@@ -1,4 +1,4 @@
-"""The participant's Django pages: entry with consent, the trials page, comments, thanks. The trials run in the browser."""
+"""The participant's pages: entry with consent, the trials page, comments, thanks. Trials run in the browser."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def entry(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_not_required
 @never_cache
-@csp_replace(STYLE_ATTRIBUTES)
+@csp_replace(STYLE_ATTRIBUTES)  # type: ignore[arg-type]  # its type knows views without arguments only
 @require_http_methods(["GET"])
 def participation(request: HttpRequest, link: str) -> HttpResponse:
     """Where this person is on the way: the trials, the closing page, or thanks."""
@@ -85,13 +85,17 @@ def participation(request: HttpRequest, link: str) -> HttpResponse:
         return redirect("participation_comments", link=link)
     if current.state == Participation.State.DECLINED:
         return _closed(
-            request, current.study, _("Thank you for your time. This study cannot go on for you; please close the page.")
+            request,
+            current.study,
+            _("Thank you for your time. This study cannot go on for you; please close the page."),
         )
     if current.study.state == Study.State.CLOSED:
         return _closed(request, current.study, _("This study has ended. Thank you for what you answered."))
     current = services.resume(participation=current)
     return render(
-        request, "elicitation/participant/trials.html", {"study": current.study, "config": _config(current, link)}
+        request,
+        "elicitation/participant/trials.html",
+        {"study": current.study, "config": _config(current, link)},
     )
 
 
@@ -105,7 +109,9 @@ def comments(request: HttpRequest, link: str) -> HttpResponse:
         return redirect("participation", link=link)
     form = CommentsForm(request.POST or None)
     if current.state == Participation.State.COMPLETED or (request.method == "POST" and form.is_valid()):
-        services.finish(participation=current, comments=form.cleaned_data["comments"] if form.is_bound else "")
+        services.finish(
+            participation=current, comments=form.cleaned_data["comments"] if form.is_bound else ""
+        )
         return redirect("participation", link=link)
     return render(request, "elicitation/participant/comments.html", {"study": current.study, "form": form})
 

@@ -74,7 +74,11 @@ def join_study(
 def resume(*, participation: Participation) -> Participation:
     """The trials page was opened (again): a new epoch begins, and a lost slot is taken back where one is free."""
     with transaction.atomic():
-        current = Participation.objects.select_for_update().select_related("study", "protocol").get(pk=participation.pk)
+        current = (
+            Participation.objects.select_for_update()
+            .select_related("study", "protocol")
+            .get(pk=participation.pk)
+        )
         current.epoch += 1
         current.save(update_fields=["epoch", "last_seen_at"])
         allocation.take_back(current)
@@ -110,7 +114,11 @@ def save_responses(*, participation: Participation, epoch: int, answers: Sequenc
     The whole call is one transaction: a receipt is never sent for something that was not committed.
     """
     with transaction.atomic():
-        current = Participation.objects.select_for_update().select_related("study", "protocol").get(pk=participation.pk)
+        current = (
+            Participation.objects.select_for_update()
+            .select_related("study", "protocol")
+            .get(pk=participation.pk)
+        )
         trials = {trial.position: trial for trial in current.trials.select_related("response")}
         receipts = [_save_one(current, epoch, answer, trials) for answer in answers]
         if any(receipt.status == "created" for receipt in receipts):
@@ -152,7 +160,9 @@ def finish(*, participation: Participation, comments: str) -> Participation:
         if current.state == Participation.State.COMPLETED:
             return current
         if current.state != Participation.State.ANSWERED:
-            raise Conflict("Some answers have not arrived yet. Go back to the study; it continues where you were.")
+            raise Conflict(
+                "Some answers have not arrived yet. Go back to the study; it continues where you were."
+            )
         current.state = Participation.State.COMPLETED
         current.comments = comments.strip()[:10_000]
         current.completed_at = timezone.now()

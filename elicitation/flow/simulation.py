@@ -1,4 +1,4 @@
-"""Simulated participants take part through the same services as people: join, answer, complete. Their answers say so."""
+"""Simulated participants take part through the same services as people; their answers say what they are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def simulate_participant(*, study: Study, seed: int) -> Participation:
         Conflict: the study is not for simulated participants, not open, or full.
     """
     if study.source != Source.SIMULATED:
-        raise Conflict(f"“{study.title}” is for {study.get_source_display()}, not for simulated participants.")
+        raise Conflict(
+            f"“{study.title}” is for {study.get_source_display()}, not for simulated participants."
+        )
     boxes = {name: True for name, _text in study.protocol.content["texts"]["boxes"]}
     participation, _new = services.join_study(study=study, source=Source.SIMULATED, boxes=boxes)
     rng = np.random.default_rng([study.pk, seed])

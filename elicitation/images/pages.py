@@ -27,7 +27,7 @@ def image_set_detail(request: HttpRequest, name: str) -> HttpResponse:
     require(request.user, Action.VIEW_IMAGE_SETS)
     image_set = get_object_or_404(ImageSet, name=name)
     opened = image_set.open()
-    train = np.asarray(opened.splits.get("train", np.arange(opened.n)))
+    train = np.asarray(opened.splits.get("train", np.arange(len(opened))))
     classes = [
         {
             "name": class_name,
@@ -46,4 +46,6 @@ def parent_image(request: HttpRequest, name: str, index: int) -> HttpResponse:
     if index >= image_set.n_images:
         raise NotFound(f"Image set {name!r} has no image {index}.")
     pixels = image_set.open().images[index]
-    return HttpResponse(to_png(pixels), content_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+    return HttpResponse(
+        to_png(pixels), content_type="image/png", headers={"Cache-Control": "private, max-age=3600"}
+    )

@@ -47,7 +47,12 @@ def import_images(
     image_set = ImageSet(name=name, kind=kind)
     _remove_remains(image_set)
     info = imageset.write_image_set(
-        image_set.directory, images=images, labels=labels, classes=list(classes), splits=dict(splits), name=name
+        image_set.directory,
+        images=images,
+        labels=labels,
+        classes=list(classes),
+        splits=dict(splits),
+        name=name,
     )
     try:
         with transaction.atomic():

@@ -1,4 +1,4 @@
-"""What every way of asking declares. An interface is a module with these names; nothing else knows its answers' form."""
+"""What every way of asking declares. An interface is a module with these names; only it knows its answers."""
 
 from __future__ import annotations
 

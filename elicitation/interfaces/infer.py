@@ -21,7 +21,7 @@ NAME = "infer"
 VERSION = 1
 UNIT: Literal["mixed_image", "pair"] = "mixed_image"
 PLUGIN = "mixture-sliders"
-COLUMNS = (
+COLUMNS: tuple[Column, ...] = (
     Column("cannot_tell", "the person chose 'I cannot tell'; both percents are then empty"),
     Column("mixing_percent", "slider position, 0 = all of the left class, 100 = all of the right class"),
     Column("confidence_percent", "how sure the person is, 0 to 100"),

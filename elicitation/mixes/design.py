@@ -22,7 +22,13 @@ class Recipe:
 
 
 def draw_design(
-    *, labels: np.ndarray, indices: Iterable[int], lambdas_e4: Sequence[int], n: int, seed: int, same_class: bool = False
+    *,
+    labels: np.ndarray,
+    indices: Iterable[int],
+    lambdas_e4: Sequence[int],
+    n: int,
+    seed: int,
+    same_class: bool = False,
 ) -> list[Recipe]:
     """Draw `n` recipes from the images at `indices` (one split).
 

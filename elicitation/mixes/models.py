@@ -19,8 +19,12 @@ class Pair(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["image_set", "first_index", "second_index"], name="one_pair_per_parents"),
-            models.CheckConstraint(condition=~models.Q(first_index=models.F("second_index")), name="parents_differ"),
+            models.UniqueConstraint(
+                fields=["image_set", "first_index", "second_index"], name="one_pair_per_parents"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(first_index=models.F("second_index")), name="parents_differ"
+            ),
         ]
 
 
@@ -34,7 +38,9 @@ class MixedImage(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["pair", "lambda_e4", "method"], name="one_mixed_image_per_recipe"),
+            models.UniqueConstraint(
+                fields=["pair", "lambda_e4", "method"], name="one_mixed_image_per_recipe"
+            ),
             models.CheckConstraint(condition=models.Q(lambda_e4__lte=10_000), name="lambda_is_a_share"),
         ]
 

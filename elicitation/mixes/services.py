@@ -38,7 +38,9 @@ def create_mixed_images(
         for first, second in wanted
         if (first, second) not in pairs
     ]
-    pairs.update({(p.first_index, p.second_index): p for p in Pair.objects.bulk_create(new_pairs, batch_size=1000)})
+    pairs.update(
+        {(p.first_index, p.second_index): p for p in Pair.objects.bulk_create(new_pairs, batch_size=1000)}
+    )
     known = {
         (m.pair_id, m.lambda_e4): m
         for m in MixedImage.objects.filter(pair__image_set=image_set, method=method).select_related("pair")
@@ -52,7 +54,9 @@ def create_mixed_images(
             new[key] = MixedImage(
                 pair=pair, lambda_e4=recipe.lambda_e4, method=method, sha256=mixing.pixel_sha256(pixels)
             )
-    known.update({(m.pair_id, m.lambda_e4): m for m in MixedImage.objects.bulk_create(new.values(), batch_size=1000)})
+    known.update(
+        {(m.pair_id, m.lambda_e4): m for m in MixedImage.objects.bulk_create(new.values(), batch_size=1000)}
+    )
     return [known[pairs[r.first_index, r.second_index].pk, r.lambda_e4] for r in recipes]
 
 

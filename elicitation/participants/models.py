@@ -71,7 +71,9 @@ class Identity(models.Model):
     pid_ciphertext = models.TextField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["study", "pid_hmac"], name="one_participation_per_person")]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "pid_hmac"], name="one_participation_per_person")
+        ]
 
 
 class Consent(models.Model):

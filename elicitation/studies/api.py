@@ -19,7 +19,17 @@ class StudySerializer(serializers.ModelSerializer[Study]):
 
     class Meta:
         model = Study
-        fields = ["slug", "title", "state", "source", "image_set", "protocol_sha256", "design", "opened_at", "closed_at"]
+        fields = [
+            "slug",
+            "title",
+            "state",
+            "source",
+            "image_set",
+            "protocol_sha256",
+            "design",
+            "opened_at",
+            "closed_at",
+        ]
         read_only_fields = fields
 
 

@@ -58,7 +58,9 @@ class StudyForm(forms.Form):
 
     def clean_lambdas(self) -> tuple[int, ...]:
         try:
-            return tuple(lambda_e4_from_text(text) for text in self.cleaned_data["lambdas"].replace(",", " ").split())
+            return tuple(
+                lambda_e4_from_text(text) for text in self.cleaned_data["lambdas"].replace(",", " ").split()
+            )
         except DataError as error:
             raise forms.ValidationError(str(error)) from None
 
@@ -66,7 +68,10 @@ class StudyForm(forms.Form):
         data = dict(self.cleaned_data)
         design = Design(
             lambdas_e4=data.pop("lambdas"),
-            **{name: data.pop(name) for name in ("n_mixed_images", "trials_per_person", "repeats", "answers_per_unit")},
+            **{
+                name: data.pop(name)
+                for name in ("n_mixed_images", "trials_per_person", "repeats", "answers_per_unit")
+            },
             **{name: data.pop(name) for name in ("same_class", "seed")},
         )
         return StudyPlan(design=design, **data)
@@ -74,14 +79,23 @@ class StudyForm(forms.Form):
 
 class MemberForm(forms.Form):
     username = forms.CharField(max_length=150, label=_("User name"))
-    part = forms.ChoiceField(choices=[*Membership.Part.choices, ("", _("none"))], required=False, label=_("Part"))
+    part = forms.ChoiceField(
+        choices=[*Membership.Part.choices, ("", _("none"))],
+        required=False,
+        label=_("Part"),
+        initial=Membership.Part.VIEWER,
+    )
 
 
 @require_safe
 def study_list(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
-    studies = Study.objects.visible_to(request.user).select_related("image_set").annotate(
-        n_completed=Count("participations", filter=Q(participations__state__in=["answered", "completed"]))
+    studies = (
+        Study.objects.visible_to(request.user)
+        .select_related("image_set")
+        .annotate(
+            n_completed=Count("participations", filter=Q(participations__state__in=["answered", "completed"]))
+        )
     )
     return render(request, "elicitation/studies.html", {"studies": studies})
 
@@ -110,8 +124,12 @@ def study_detail(request: HttpRequest, slug: str) -> HttpResponse:
         running=Count("pk", filter=Q(state="running")),
         finished=Count("pk", filter=Q(state__in=["answered", "completed"])),
     )
-    slots = study.batches.aggregate(total=Count("slots"), filled=Count("slots", filter=Q(slots__state="filled")))
-    shown = MixedImage.objects.filter(pk__in=units.values("mixed_image")).select_related("pair").order_by("pk")
+    slots = study.batches.aggregate(
+        total=Count("slots"), filled=Count("slots", filter=Q(slots__state="filled"))
+    )
+    shown = (
+        MixedImage.objects.filter(pk__in=units.values("mixed_image")).select_related("pair").order_by("pk")
+    )
     classes = study.image_set.classes
     context: dict[str, Any] = {
         "study": study,

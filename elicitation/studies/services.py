@@ -98,7 +98,11 @@ def create_study(*, plan: StudyPlan, source: str = Source.PERSON, actor: Actor) 
     }
     with transaction.atomic():
         study = Study.objects.create(
-            slug=plan.slug, title=plan.title, image_set=plan.image_set, source=source, created_by=user_or_none(actor)
+            slug=plan.slug,
+            title=plan.title,
+            image_set=plan.image_set,
+            source=source,
+            created_by=user_or_none(actor),
         )
         Protocol.objects.create(study=study, content=content, sha256=protocol_sha256(content))
         if creator := user_or_none(actor):
@@ -124,7 +128,9 @@ def open_study(*, study: Study, actor: Actor) -> None:
         _move(study, Study.State.PAUSED, Study.State.OPEN, actor)
         return
     if study.state != Study.State.DRAFT:
-        raise Conflict(f"“{study.title}” is {study.get_state_display()}; only a draft or paused study can be opened.")
+        raise Conflict(
+            f"“{study.title}” is {study.get_state_display()}; only a draft or paused study can be opened."
+        )
     design = design_of(study.protocol)
     opened = study.image_set.open()
     recipes = draw_design(
@@ -136,10 +142,10 @@ def open_study(*, study: Study, actor: Actor) -> None:
         same_class=design.same_class,
     )
     with transaction.atomic():
+        _move(study, Study.State.DRAFT, Study.State.OPEN, actor)
         mixed_images = create_mixed_images(image_set=study.image_set, recipes=recipes)
         _make_batches(study, mixed_images, design)
         Protocol.objects.filter(pk=study.protocol.pk).update(frozen_at=timezone.now())
-        _move(study, Study.State.DRAFT, Study.State.OPEN, actor)
 
 
 def pause_study(*, study: Study, actor: Actor) -> None:

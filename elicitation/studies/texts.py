@@ -31,8 +31,14 @@ def default_texts(title: str) -> dict[str, Any]:
         ),
         "information": [
             ["How long", "about ten minutes"],
-            ["What is stored", "your answers, how long each took, and the size of your window; no name, no address"],
-            ["What for", "research on how people see blended images; answers are published without saying who gave them"],
+            [
+                "What is stored",
+                "your answers, how long each took, and the size of your window; no name, no address",
+            ],
+            [
+                "What for",
+                "research on how people see blended images; answers are published without saying who gave them",
+            ],
             ["Who is responsible", "whoever sent you this link"],
         ],
         "boxes": [
@@ -43,10 +49,10 @@ def default_texts(title: str) -> dict[str, Any]:
         "instructions": [
             "### Two pictures in one\n\nEach picture you will see is a blend of two others: a bit of one, a bit of the"
             " other. We tell you which two things were blended.\n\nYour task is to say **how much of each you see**.",
-            "### The first slider\n\nThe left end means that you see only what is named on the left; the right end, only"
-            " what is named on the right. Anywhere between is a mixture of the two.",
-            "### The second slider\n\nThen say **how sure you are**: 0 is a pure guess, 100 is certain.\n\nIf you really"
-            " cannot tell, choose *I cannot tell*. That is an answer, too.",
+            "### The first slider\n\nThe left end means that you see only what is named on the left; the right end,"
+            " only what is named on the right. Anywhere between is a mixture of the two.",
+            "### The second slider\n\nThen say **how sure you are**: 0 is a pure guess, 100 is certain.\n\nIf you"
+            " really cannot tell, choose *I cannot tell*. That is an answer, too.",
         ],
         "comprehension": [
             {
@@ -56,7 +62,11 @@ def default_texts(title: str) -> dict[str, Any]:
             },
             {
                 "prompt": "You have no idea what the picture shows. What do you do?",
-                "options": ["Choose “I cannot tell”", "Put the first slider in the middle", "Close the window"],
+                "options": [
+                    "Choose “I cannot tell”",
+                    "Put the first slider in the middle",
+                    "Close the window",
+                ],
                 "correct": 0,
             },
         ],

@@ -21,7 +21,9 @@ class Trial(models.Model):
     position = models.PositiveIntegerField()
     kind = models.CharField(max_length=6, choices=Kind.choices)
     unit = models.ForeignKey(Unit, models.PROTECT, related_name="trials")
-    params = models.JSONField(default=dict, help_text="what the interface drew for this trial, e.g. the left class")
+    params = models.JSONField(
+        default=dict, help_text="what the interface drew for this trial, e.g. the left class"
+    )
 
     class Meta:
         ordering = ["participation_id", "position"]

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
 
 
-class User(AbstractUser):
+class User(AbstractUser):  # type: ignore[django-manager-missing]  # the manager of knox's tokens has no type
     """Somebody with an account: an admin of the instance, or a researcher."""
 
     class Kind(models.TextChoices):
@@ -23,7 +23,9 @@ class User(AbstractUser):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=models.Q(kind__in=["admin", "researcher"]), name="user_kind_is_known")
+            models.CheckConstraint(
+                condition=models.Q(kind__in=["admin", "researcher"]), name="user_kind_is_known"
+            )
         ]
 
 

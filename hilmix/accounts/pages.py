@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.password_validation import validate_password
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -44,7 +45,9 @@ def sign_in_with_link(request: HttpRequest, secret: str) -> HttpResponse:
         return render(request, "accounts/sign_in_with_link.html")
     person = services.redeem_sign_in_link(secret=secret)
     login(request, person, backend="django.contrib.auth.backends.ModelBackend")
-    return redirect("home")
+    wanted = request.GET.get("next", "")
+    ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return redirect(wanted if ours else "home")
 
 
 @require_http_methods(["GET", "POST"])
@@ -56,7 +59,12 @@ def account(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         new_token = services.create_token(person=person, **form.cleaned_data)
         form = TokenForm()
-    context = {"form": form, "password_form": PasswordForm(), "new_token": new_token, "tokens": person.auth_token_set.order_by("-created")}
+    context = {
+        "form": form,
+        "password_form": PasswordForm(),
+        "new_token": new_token,
+        "tokens": person.auth_token_set.order_by("-created"),
+    }
     return render(request, "accounts/account.html", context)
 
 

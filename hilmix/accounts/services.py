@@ -84,7 +84,9 @@ def create_token(*, person: User, name: str, scope: str) -> str:
     """A new token of one's own; the returned text is shown once and kept only as a digest."""
     require(person, Action.MANAGE_OWN_TOKENS)
     if not name.strip():
-        raise Invalid("Give the token a name that says what will use it.", fields={"name": ["A name is needed."]})
+        raise Invalid(
+            "Give the token a name that says what will use it.", fields={"name": ["A name is needed."]}
+        )
     if scope not in ApiToken.Scope.values:
         raise Invalid("The scope is read or write.", fields={"scope": ["Choose read or write."]})
     token, text = ApiToken.objects.create(

@@ -7,7 +7,11 @@ from django.urls import path
 from hilmix.accounts import pages
 
 urlpatterns = [
-    path("sign-in/", LoginView.as_view(template_name="accounts/sign_in.html", redirect_authenticated_user=True), name="sign_in"),
+    path(
+        "sign-in/",
+        LoginView.as_view(template_name="accounts/sign_in.html", redirect_authenticated_user=True),
+        name="sign_in",
+    ),
     path("sign-in/<str:secret>/", pages.sign_in_with_link, name="sign_in_with_link"),
     path("sign-out/", login_not_required(LogoutView.as_view(next_page="home")), name="sign_out"),
     path("account/", pages.account, name="account"),

@@ -58,7 +58,9 @@ def answers_of(study: Study) -> Iterator[Said]:
         if not repeat:
             answered.add((trial.participation_id, mixed_image.pk))
         counted = first and isinstance(said, PerceivedLambda)
-        yield Said(response, mixed_image, pseudonym(study, trial.participation.public_id), said, repeat, counted)
+        yield Said(
+            response, mixed_image, pseudonym(study, trial.participation.public_id), said, repeat, counted
+        )
 
 
 def units_of(study: Study, mixed_images: list[MixedImage]) -> list[judgements.Unit]:

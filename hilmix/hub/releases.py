@@ -67,7 +67,6 @@ def freeze_release(*, study: Study, actor: Actor, progress: Progress) -> Release
     with tempfile.TemporaryDirectory(dir=root, prefix=".making-") as making:
         directory = Path(making) / "release"
         sha256 = _write(directory, study, version, progress)
-        _refuse_unchanged(study, sha256)
         counts = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))["counts"]
         release = Release(
             study=study,
@@ -78,12 +77,9 @@ def freeze_release(*, study: Study, actor: Actor, progress: Progress) -> Release
             counts=counts,
             created_by=user_or_none(actor),
         )
-        if release.directory.exists():  # left by a call that was killed before its row was written
-            shutil.rmtree(release.directory)
-        directory.rename(release.directory)
-    with transaction.atomic():
-        release.save()
-        audit.record(actor, "release.frozen", release, name=release.name, sha256=sha256)
+        with transaction.atomic():
+            _publish(release, directory)
+            audit.record(actor, "release.frozen", release, name=release.name, sha256=sha256)
     progress.log(
         f"Release {release.name} holds {counts['responses']} answers of {counts['participants']} participants."
     )
@@ -213,7 +209,14 @@ def _require_answers(study: Study) -> None:
         raise Conflict(f"Nobody has answered “{study.title}” yet, so there is nothing to release.")
 
 
-def _refuse_unchanged(study: Study, sha256: str) -> None:
-    same = study.releases.filter(sha256=sha256).first()
-    if same is not None:
+def _publish(release: Release, directory: Path) -> None:
+    """Move the directory to its place and write its row, one release of a study at a time."""
+    study = Study.objects.select_for_update().get(pk=release.study_id)
+    if same := study.releases.filter(sha256=release.sha256).first():
         raise Unchanged(same)
+    if study.releases.filter(number=release.number).exists():
+        raise Conflict("Somebody else froze a release of this study meanwhile. Try again.")
+    if release.directory.exists():  # left by a call that was killed before its row was written
+        shutil.rmtree(release.directory)
+    directory.rename(release.directory)
+    release.save()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from elicitation.studies.models import Study
-from hilmix.accounts.roles import OPERATOR
 from hilmix.hub.releases import JOB_KIND, freeze_release
 from hilmix.jobs.progress import Progress
 from hilmix.jobs.registry import job_kind
@@ -11,5 +10,5 @@ from hilmix.jobs.registry import job_kind
 
 @job_kind(JOB_KIND, queue="data")
 def freeze(progress: Progress, object_id: str) -> None:
-    """`object_id` is the study's; whoever queued the job was allowed to."""
-    freeze_release(study=Study.objects.get(pk=object_id), actor=OPERATOR, progress=progress)
+    """`object_id` is the study's."""
+    freeze_release(study=Study.objects.get(pk=object_id), actor=progress.actor, progress=progress)

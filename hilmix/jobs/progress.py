@@ -10,13 +10,17 @@ import sys
 
 from tqdm import tqdm
 
+from hilmix.accounts.roles import OPERATOR, Actor
 
-class JobCancelled(Exception):  # noqa: N818 - not an error: somebody wanted it
+
+class JobCancelled(Exception):
     """Somebody asked for the work to stop; let it pass through, after cleaning up."""
 
 
 class Progress:
     """Says nothing and is never cancelled: for tests, and for work nobody waits for. Base of the others."""
+
+    actor: Actor = OPERATOR  # on whose behalf the work is done
 
     def update(self, done: int, total: int, text: str = "") -> None:
         """`done` of `total` steps are finished; `text` says in a few words what is being done."""
@@ -39,14 +43,14 @@ class TerminalProgress(Progress):
     """A progress bar on standard error, for commands in the foreground. Use it as a context manager."""
 
     def __init__(self, title: str = "") -> None:
-        self._bar = tqdm(desc=title, file=sys.stderr, total=0, leave=True, dynamic_ncols=True)
+        seconds = 0.1 if sys.stderr.isatty() else 10  # between two drawings: a log file needs few
+        self._bar = tqdm(desc=title, file=sys.stderr, total=0, mininterval=seconds, dynamic_ncols=True)
         self._title = title
 
     def update(self, done: int, total: int, text: str = "") -> None:
         self._bar.total = total
-        self._bar.n = done
         self._bar.set_description_str(": ".join(filter(None, [self._title, text])), refresh=False)
-        self._bar.refresh()
+        self._bar.update(done - self._bar.n)
 
     def log(self, text: str) -> None:
         self._bar.write(text, file=sys.stderr)

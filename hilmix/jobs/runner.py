@@ -21,6 +21,7 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from hilmix.accounts.roles import OPERATOR
 from hilmix.core.errors import DataError
 from hilmix.errors import DomainError
 from hilmix.jobs import processes, services
@@ -59,9 +60,10 @@ def perform(
 
     SystemExit, which SIGTERM becomes in `run_job`, is not written: whoever sent the signal says why.
     """
-    job = Job.objects.get(pk=job_id)
+    job = Job.objects.select_related("created_by").get(pk=job_id)
     try:
         with Heartbeat(job_id, claim, mirror=mirror, abandon=abandon) as progress:
+            progress.actor = job.created_by or OPERATOR
             progress.log(f"attempt {job.attempt} on {job.worker}, process {os.getpid()}")
             KINDS[job.kind].handler(progress, job.object_id)
     except (JobCancelled, KeyboardInterrupt):

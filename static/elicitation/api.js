@@ -114,7 +114,11 @@ export class Api {
         ...init,
         credentials: 'omit',
         cache: 'no-store',
-        headers: { Accept: 'application/json, image/png', ...init.headers, Authorization: `Participation ${this.#token}` },
+        headers: {
+          Accept: 'application/json, image/png',
+          ...init.headers,
+          Authorization: `Participation ${this.#token}`,
+        },
         signal: abort.signal,
       });
       if (!response.ok) throw await problem(response);
@@ -131,5 +135,8 @@ export class Api {
 /** The error of a refused call, with the server's own words if it gave any. */
 async function problem(response) {
   const body = await response.json().catch(() => ({}));
-  return new ApiError(body.detail ?? `The server refused the call (${response.status}).`, { status: response.status, body });
+  return new ApiError(body.detail ?? `The server refused the call (${response.status}).`, {
+    status: response.status,
+    body,
+  });
 }

@@ -21,7 +21,11 @@ export const COMFORTABLE_PX = 320;
  */
 export function enlargement({ width, height, wanted, roomX, roomY }) {
   const fitting = Math.floor(roomX / width);
-  const comfortable = Math.min(fitting, Math.floor(COMFORTABLE_PX / Math.max(width, height)), Math.floor(roomY / height));
+  const comfortable = Math.min(
+    fitting,
+    Math.floor(COMFORTABLE_PX / Math.max(width, height)),
+    Math.floor(roomY / height),
+  );
   return Math.max(1, wanted === null ? comfortable : Math.min(wanted, fitting));
 }
 

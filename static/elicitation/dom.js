@@ -1,5 +1,5 @@
 /**
- * One function to make elements from data, so that no text is ever read as HTML.
+ * Elements made from data, so that no text is ever read as HTML, and the few pieces that several screens share.
  */
 
 /**
@@ -18,6 +18,34 @@ export function element(tag, { on = {}, ...attributes } = {}, ...children) {
   for (const [event, listener] of Object.entries(on)) node.addEventListener(event, listener);
   node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
+}
+
+/**
+ * @param {string} label
+ * @param {() => void} act
+ * @param {object} [attributes] `class` replaces the look of a primary button
+ */
+export function button(label, act, attributes = {}) {
+  return element(
+    'button',
+    { type: 'button', class: 'button button-primary', ...attributes, on: { click: act } },
+    label,
+  );
+}
+
+/** A picture on the surround that is the same everywhere. */
+export function pictureBox(image) {
+  return element('div', { class: 'ms-picture' }, image);
+}
+
+/** What the ends of a slider stand for. Hidden from screen readers, to which the slider says it itself. */
+export function endsOf(left, right) {
+  return element(
+    'div',
+    { class: 'ms-ends', 'aria-hidden': 'true' },
+    element('span', {}, left),
+    element('span', {}, right),
+  );
 }
 
 /** Text made safe inside HTML, for the jsPsych plugins that only take HTML strings. */

@@ -14,6 +14,7 @@ import { openStorage } from './storage.js';
 import { buildTimeline } from './timeline.js';
 import { observe, oneWindow } from './watch.js';
 
+const LEFTOVERS_MS = 5_000;
 const config = JSON.parse(document.getElementById('config').textContent);
 const stage = document.getElementById('stage');
 const key = `hm:${config.study.slug}:${config.participation}`;
@@ -30,33 +31,53 @@ function refused(error) {
 
 async function start() {
   const storage = await openStorage(globalThis.idbKeyval, `${key}:`);
-  const plan = await api.plan();
-  const outbox = new Outbox({ storage, send: sender(plan.epoch) });
+  const outbox = new Outbox({ storage, send: sender(config.epoch) });
+  const session = new Session({ outbox, storage });
+  guard(outbox, session);
   await outbox.open();
+  await sendLeftovers(outbox);
+
+  const plan = await api.plan();
   const waiting = new Set(outbox.unsent().map(({ position }) => position));
   plan.trials = plan.trials.filter(({ position }) => !waiting.has(position));
   plan.answered = plan.total - plan.trials.length;
-
-  const session = new Session({ outbox, storage });
-  const saved = showStatus({ text: document.getElementById('saved'), bar: document.getElementById('progress'), outbox }, { answered: plan.answered - waiting.size, total: plan.total });
-  guard(outbox, session, plan.epoch);
+  const saved = showStatus(
+    { text: document.getElementById('saved'), bar: document.getElementById('progress'), outbox },
+    { answered: plan.answered - waiting.size, total: plan.total },
+  );
   await session.resume(plan);
-  outbox.wake();
 
-  if (!plan.comprehension_passed && plan.comprehension_rounds >= config.max_comprehension_attempts) return failed();
-  const pictures = new Preloader({ urls: plan.trials.map(({ image }) => image), load: (url) => loadPicture(api, url) });
-  const examples = await loadExamples(plan.examples ?? []);
+  if (!plan.comprehension_passed && plan.comprehension_rounds >= config.max_comprehension_attempts)
+    return failed();
+  const pictures = new Preloader({
+    urls: plan.trials.map(({ image }) => image),
+    load: (url) => loadPicture(api, url),
+  });
+  const examples = await loadExamples(plan.examples);
   pictures.run();
   await run({ plan, pictures, examples, outbox, session, storage, saved });
 }
 
+/** The plan should know what an earlier page left unsent. What cannot be sent soon goes on waiting meanwhile. */
+async function sendLeftovers(outbox) {
+  outbox.wake();
+  await Promise.race([outbox.drained(), new Promise((resolve) => setTimeout(resolve, LEFTOVERS_MS))]);
+}
+
 function sender(epoch) {
-  return (kind, bodies, options) => (kind === 'responses' ? api.saveResponses(epoch, bodies, options) : api.saveEvents(bodies, options));
+  const calls = {
+    responses: (...sent) => api.saveResponses(epoch, ...sent),
+    events: (...sent) => api.saveEvents(...sent),
+  };
+  return (kind, bodies, options) => calls[kind](bodies, options);
 }
 
 /** The few pictures of the instructions. They are needed at once, so they are not left to the preload screen. */
 async function loadExamples(wanted) {
-  const pictures = new Preloader({ urls: wanted.map(({ url }) => url), load: (url) => loadPicture(api, url) });
+  const pictures = new Preloader({
+    urls: wanted.map(({ url }) => url),
+    load: (url) => loadPicture(api, url),
+  });
   if (!(await pictures.run())) throw new Error(messages.preloadFailed(pictures.failed.length));
   return wanted.map(({ url, ...names }) => ({ ...names, picture: pictures.picture(url) }));
 }
@@ -67,8 +88,19 @@ async function run({ plan, pictures, examples, outbox, session, storage, saved }
     // jsPsych makes its container a tab stop; ours holds controls that are tab stops themselves.
     on_trial_start: () => (stage.tabIndex = -1),
   });
-  const finish = () => finishing({ display: jsPsych.getDisplayElement(), outbox, storage, saved }).catch(refused);
-  const timeline = buildTimeline({ jsPsych, config, plan, pictures, examples, outbox, session, failed, finish });
+  const finish = () =>
+    finishing({ display: jsPsych.getDisplayElement(), outbox, storage, saved }).catch(refused);
+  const timeline = buildTimeline({
+    jsPsych,
+    config,
+    plan,
+    pictures,
+    examples,
+    outbox,
+    session,
+    failed,
+    finish,
+  });
   stage.replaceChildren();
   stage.removeAttribute('aria-busy');
   await jsPsych.run(timeline);
@@ -107,21 +139,24 @@ function failed() {
 }
 
 /** React to what ends or interrupts the page: other windows, the server's refusals, errors, hiding. */
-function guard(outbox, session, epoch) {
+function guard(outbox, session) {
   let covered = false;
   const once = (show) => {
     if (covered) return;
     covered = true;
     show();
   };
-  const elsewhere = () => once(() => reloadCover(messages.elsewhereTitle, messages.elsewhere, messages.goOnHere));
+  const elsewhere = () =>
+    once(() => reloadCover(messages.elsewhereTitle, messages.elsewhere, messages.goOnHere));
   const stopped = {
     closed: () => once(() => reloadCover(messages.closedTitle, messages.closed)),
     unauthorised: () => once(() => reloadCover(messages.expiredTitle, messages.expired)),
   };
   outbox.addEventListener('stopped', ({ detail }) => stopped[detail]());
   outbox.addEventListener('result', ({ detail }) => detail.stale_epoch && elsewhere());
-  outbox.addEventListener('refused', ({ detail: { item, result } }) => session.event('save_refused', { id: item.id, status: result.status, message: result.message ?? '' }));
-  oneWindow(key, epoch, elsewhere);
+  outbox.addEventListener('refused', ({ detail: { item, result } }) => {
+    session.event('save_refused', { id: item.id, status: result.status, message: result.message ?? '' });
+  });
+  oneWindow(key, config.epoch, elsewhere);
   observe({ outbox, session });
 }

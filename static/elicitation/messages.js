@@ -41,7 +41,8 @@ export const messages = {
   practiceLead: 'This picture is for practice only. Your answer is not judged.',
   practiceReading: {
     mixing: {
-      none: (left, right) => `First slider: the left end means only ${left}, the right end means only ${right}.`,
+      none: (left, right) =>
+        `First slider: the left end means only ${left}, the right end means only ${right}.`,
       end: (name) => `First slider: you moved it to the end. It now says that you see only ${name}.`,
       middle: 'First slider: it is in the middle. It now says that you see as much of one as of the other.',
       side: (name, text) => `First slider: you moved it towards ${name}. It now says ${text}.`,
@@ -65,14 +66,17 @@ export const messages = {
 
   preloadTitle: 'Loading the pictures',
   preloadProgress: (loaded, total) => `${loaded} of ${total} loaded`,
-  preloadFailed: (count) => `${count === 1 ? 'One picture' : `${count} pictures`} could not be loaded. Check your connection, then try again.`,
+  preloadFailed: (count) =>
+    `${count === 1 ? 'One picture' : `${count} pictures`} could not be loaded. Check your connection, then try again.`,
   tryAgain: 'Try again',
 
   startTitle: 'Ready',
-  startText: (total) => `There are ${total} pictures. Take the time you need; every answer is saved as you go.`,
+  startText: (total) =>
+    `There are ${total} pictures. Take the time you need; every answer is saved as you go.`,
   start: 'Start',
   welcomeTitle: 'Welcome back',
-  welcomeText: (answered, total) => `You have answered ${answered} of ${total} pictures. You go on where you stopped.`,
+  welcomeText: (answered, total) =>
+    `You have answered ${answered} of ${total} pictures. You go on where you stopped.`,
   goOn: 'Go on',
   readAgain: 'Read the instructions again',
 
@@ -83,7 +87,8 @@ export const messages = {
 
   finishing: 'Saving your last answers…',
   missingTitle: 'A few answers are missing',
-  missingText: (count) => `${count === 1 ? 'One answer' : `${count} answers`} did not reach us. Please give ${count === 1 ? 'it' : 'them'} again.`,
+  missingText: (count) =>
+    `${count === 1 ? 'One answer' : `${count} answers`} did not reach us. Please give ${count === 1 ? 'it' : 'them'} again.`,
   missingStuck: 'If this page comes back, download your answers and send them to the people who invited you.',
   giveAgain: 'Answer again',
   download: 'Download my answers',
@@ -93,7 +98,8 @@ export const messages = {
   goOnHere: 'Go on here',
 
   expiredTitle: 'Please open the study again',
-  expired: 'This page is no longer connected to your place in the study. Nothing is lost: answers not yet saved are sent when you open it again.',
+  expired:
+    'This page is no longer connected to your place in the study. Nothing is lost: answers not yet saved are sent when you open it again.',
   closedTitle: 'This study page has closed',
   closed: 'It takes no more answers.',
   openAgain: 'Open again',

@@ -148,7 +148,11 @@ export class Outbox extends EventTarget {
       this.#woken = false;
       try {
         await Promise.all(batch.map((item) => item.stored));
-        const reply = await this.#send(batch[0].kind, batch.map((item) => item.body), { keepalive });
+        const reply = await this.#send(
+          batch[0].kind,
+          batch.map((item) => item.body),
+          { keepalive },
+        );
         await this.#settle(batch, reply);
       } catch (error) {
         if (!(await this.#failed(batch, error))) return;
@@ -174,7 +178,8 @@ export class Outbox extends EventTarget {
       else continue;
       settled += 1;
     }
-    if (!settled) throw Object.assign(new Error('The reply named none of the items sent.'), { retryable: true });
+    if (!settled)
+      throw Object.assign(new Error('The reply named none of the items sent.'), { retryable: true });
     this.#failures = 0;
     this.#failingSince = null;
     this.#batchLimit = BATCH;

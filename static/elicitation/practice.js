@@ -6,7 +6,7 @@
  */
 
 import { confidenceText, inSentence, mixtureText } from './controls.js';
-import { element } from './dom.js';
+import { element, endsOf, pictureBox } from './dom.js';
 import { messages } from './messages.js';
 
 /** Chosen to differ and to be no share that any example is mixed with; the page says that none is right. */
@@ -27,15 +27,27 @@ export function examplePage(picture, { left_class: left, right_class: right }, t
       { class: 'example-answer' },
       answer && still(answer.mixing, [left, right]),
       answer && still(answer.confidence, messages.confidenceEnds),
-      element('p', {}, element('strong', {}, messages.exampleAnswers[index]), ` ${meaning(answer, left, right)}`),
+      element(
+        'p',
+        {},
+        element('strong', {}, messages.exampleAnswers[index]),
+        ` ${meaning(answer, left, right)}`,
+      ),
     ),
   );
+  const image = element('img', {
+    class: 'ms-image',
+    src: picture.src,
+    width: picture.width * times,
+    height: picture.height * times,
+    alt: messages.pictureAlt,
+  });
   return element(
     'section',
     { class: 'example' },
     element('h1', {}, messages.exampleTitle),
     element('p', {}, messages.exampleLead),
-    element('div', { class: 'ms-picture' }, element('img', { class: 'ms-image', src: picture.src, width: picture.width * times, height: picture.height * times, alt: messages.pictureAlt })),
+    pictureBox(image),
     element('ul', { class: 'example-answers' }, ...answers),
   ).outerHTML;
 }
@@ -46,12 +58,20 @@ function meaning(answer, left, right) {
 }
 
 /** A slider to look at; the sentence beside it says the same. */
-function still(value, [leftEnd, rightEnd]) {
+function still(value, ends) {
+  const slider = element('input', {
+    type: 'range',
+    class: 'ms-range',
+    min: 0,
+    max: 100,
+    value,
+    disabled: true,
+  });
   return element(
     'div',
     { class: 'example-slider', 'aria-hidden': 'true' },
-    element('div', { class: 'ms-track' }, element('input', { type: 'range', class: 'ms-range', min: 0, max: 100, value, disabled: true, tabindex: -1 })),
-    element('div', { class: 'ms-ends' }, element('span', {}, leftEnd), element('span', {}, rightEnd)),
+    element('div', { class: 'ms-track' }, slider),
+    endsOf(...ends),
   );
 }
 
@@ -61,7 +81,14 @@ export class Coach {
   #right;
   #mixing = element('p');
   #confidence = element('p');
-  node = element('aside', { class: 'coach', 'aria-live': 'polite' }, element('p', {}, messages.practiceLead), this.#mixing, this.#confidence, element('p', { class: 'coach-keys' }, messages.practiceReading.keys));
+  node = element(
+    'aside',
+    { class: 'coach', 'aria-live': 'polite' },
+    element('p', {}, messages.practiceLead),
+    this.#mixing,
+    this.#confidence,
+    element('p', { class: 'coach-keys' }, messages.practiceReading.keys),
+  );
 
   /** @param {{left_class: string, right_class: string}} names */
   constructor({ left_class: left, right_class: right }) {
@@ -73,7 +100,12 @@ export class Coach {
   read({ mixing, confidence, cannot_tell: cannotTell }) {
     const words = messages.practiceReading;
     this.#mixing.textContent = cannotTell ? words.cannotTell : this.#aboutMixing(mixing);
-    this.#confidence.textContent = cannotTell ? '' : confidence === null ? words.confidence.none : words.confidence.set(confidenceText(confidence));
+    this.#confidence.textContent = cannotTell ? '' : this.#aboutConfidence(confidence);
+  }
+
+  #aboutConfidence(value) {
+    const words = messages.practiceReading.confidence;
+    return value === null ? words.none : words.set(confidenceText(value));
   }
 
   #aboutMixing(value) {

@@ -35,7 +35,13 @@ export class Preloader extends EventTarget {
    * @param {number} [options.tries] for each picture
    * @param {(failures: number) => Promise<void>} [options.delay] waited before another try
    */
-  constructor({ urls, load, concurrency = 6, tries = 3, delay = (n) => new Promise((done) => setTimeout(done, 400 * n)) }) {
+  constructor({
+    urls,
+    load,
+    concurrency = 6,
+    tries = 3,
+    delay = (n) => new Promise((done) => setTimeout(done, 400 * n)),
+  }) {
     super();
     this.#wanted = [...new Set(urls)];
     this.#load = load;

@@ -3,7 +3,7 @@
  * the covers that end the page. They show state that others keep and decide nothing.
  */
 
-import { element, focusOn } from './dom.js';
+import { button, element, focusOn } from './dom.js';
 import { messages } from './messages.js';
 
 /**
@@ -17,10 +17,15 @@ import { messages } from './messages.js';
  */
 export function cover({ title, text, actions = [] }) {
   const heading = element('h1', { id: 'cover-title' }, title);
-  const buttons = actions.map(([label, act]) => element('button', { type: 'button', class: 'button button-primary', on: { click: act } }, label));
+  const buttons = actions.map(([label, act]) => button(label, act));
   const dialog = element(
     'dialog',
-    { class: 'cover', 'aria-labelledby': 'cover-title', 'aria-describedby': 'cover-text', on: { cancel: (event) => event.preventDefault() } },
+    {
+      class: 'cover',
+      'aria-labelledby': 'cover-title',
+      'aria-describedby': 'cover-text',
+      on: { cancel: (event) => event.preventDefault() },
+    },
     heading,
     element('p', { id: 'cover-text' }, text),
     buttons.length ? element('div', { class: 'actions' }, ...buttons) : null,
@@ -52,7 +57,11 @@ export async function preloadScreen(display, pictures, onFailure) {
   if (pictures.loaded === pictures.total) return;
   const bar = element('progress', { max: pictures.total, value: 0, 'aria-label': messages.preloadTitle });
   const text = element('p', { role: 'status' });
-  const again = element('button', { type: 'button', class: 'button button-primary', hidden: true }, messages.tryAgain);
+  const again = element(
+    'button',
+    { type: 'button', class: 'button button-primary', hidden: true },
+    messages.tryAgain,
+  );
   const heading = element('h1', {}, messages.preloadTitle);
   display.replaceChildren(element('section', { class: 'screen' }, heading, bar, text, again));
   focusOn(heading);
@@ -101,7 +110,7 @@ export async function holdScreen(outbox) {
 export function finishScreen(display, outbox) {
   const heading = element('h1', {}, messages.finishing);
   const text = element('p', { role: 'status' });
-  const again = element('button', { type: 'button', class: 'button', hidden: true, on: { click: () => outbox.wake() } }, messages.tryNow);
+  const again = button(messages.tryNow, () => outbox.wake(), { hidden: true });
   display.replaceChildren(element('section', { class: 'screen' }, heading, text, again));
   focusOn(heading);
   return (failing) => {
@@ -120,7 +129,7 @@ export function finishScreen(display, outbox) {
  */
 export function missingScreen(display, count, refused) {
   const heading = element('h1', {}, messages.missingTitle);
-  const again = element('button', { type: 'button', class: 'button button-primary', on: { click: () => window.location.reload() } }, messages.giveAgain);
+  const again = button(messages.giveAgain, () => window.location.reload());
   const file = refused.length ? downloadLink(refused) : null;
   display.replaceChildren(
     element(
@@ -137,7 +146,11 @@ export function missingScreen(display, count, refused) {
 
 function downloadLink(answers) {
   const blob = new Blob([JSON.stringify(answers, null, 1)], { type: 'application/json' });
-  return element('a', { class: 'button', href: URL.createObjectURL(blob), download: 'answers.json' }, messages.download);
+  return element(
+    'a',
+    { class: 'button', href: URL.createObjectURL(blob), download: 'answers.json' },
+    messages.download,
+  );
 }
 
 /** A page that ends here: heading and one paragraph. */

@@ -69,7 +69,12 @@ export class Session {
   /** A trial starts: its identifier is drawn now, so that finishing twice is one answer. */
   begin({ position, attempt = 1 }) {
     const before = this.#interrupted?.position === position ? this.#interrupted.attempt : 0;
-    this.#open = { id: this.#newId(), position, attempt: Math.max(attempt, before + 1), started_at: this.#now().toISOString() };
+    this.#open = {
+      id: this.#newId(),
+      position,
+      attempt: Math.max(attempt, before + 1),
+      started_at: this.#now().toISOString(),
+    };
     const { id, ...kept } = this.#open;
     this.#storage.put(OPEN_TRIAL, kept).catch(() => {});
   }

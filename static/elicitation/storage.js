@@ -38,7 +38,11 @@ function durableStorage(idb, store, prefix) {
     all,
     put: (key, value) => idb.set(prefix + key, value, store),
     remove: (key) => idb.del(prefix + key, store),
-    clear: async () => idb.delMany([...(await all()).keys()].map((key) => prefix + key), store),
+    clear: async () =>
+      idb.delMany(
+        [...(await all()).keys()].map((key) => prefix + key),
+        store,
+      ),
   };
 }
 

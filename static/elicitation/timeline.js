@@ -4,14 +4,14 @@
  * the same function with fewer trials. Nothing in it waits for the network inside a trial.
  */
 
-import { enlargement } from './controls.js';
 import { escapeHtml, focusOn } from './dom.js';
 import { messages } from './messages.js';
 import MixtureSlidersPlugin from './plugins/mixture-sliders.js';
 import { Coach, examplePage } from './practice.js';
 import { holdScreen, preloadScreen } from './screens.js';
 
-const { jsPsychInstructions, jsPsychSurveyMultiChoice, jsPsychCallFunction, jsPsychHtmlButtonResponse } = globalThis;
+const { jsPsychInstructions, jsPsychSurveyMultiChoice, jsPsychCallFunction, jsPsychHtmlButtonResponse } =
+  globalThis;
 
 /** Interface → jsPsych plugin: the one line that another way of asking adds here. */
 export const PLUGINS = { 'mixture-sliders': MixtureSlidersPlugin };
@@ -32,19 +32,25 @@ const EXAMPLE_PX = 160;
  * @returns {object[]}
  */
 export function buildTimeline(context) {
-  const { plan, jsPsych, pictures, session } = context;
+  const { plan } = context;
   const begin = plan.comprehension_passed ? welcome(context) : lessons(context);
   return [
     ...begin,
-    screen(async () => {
-      const started = performance.now();
-      await preloadScreen(jsPsych.getDisplayElement(), pictures, () => session.event('preload_fail', { urls: pictures.failed.map(({ url }) => url) }));
-      session.event('preload', { files: pictures.total, bytes: pictures.bytes, ms: Math.round(performance.now() - started), retried: pictures.retried });
-    }),
-    ...(plan.comprehension_passed ? [] : [page(messages.startTitle, messages.startText(plan.total), [messages.start])]),
+    screen(() => loading(context)),
+    ...(plan.comprehension_passed
+      ? []
+      : [page(messages.startTitle, messages.startText(plan.total), [messages.start])]),
     ...plan.trials.flatMap((planned) => [hold(context), trial(context, planned)]),
     screen(() => context.finish()),
   ];
+}
+
+async function loading({ jsPsych, pictures, session }) {
+  const started = performance.now();
+  const report = () => session.event('preload_fail', { urls: pictures.failed.map(({ url }) => url) });
+  await preloadScreen(jsPsych.getDisplayElement(), pictures, report);
+  const ms = Math.round(performance.now() - started);
+  session.event('preload', { files: pictures.total, bytes: pictures.bytes, ms, retried: pictures.retried });
 }
 
 /** Instructions, practice and questions, round after round until the answers are right. */
@@ -65,8 +71,7 @@ function lessons(context) {
       round += 1;
       wrong = questions.filter((question, index) => data.response_index[index] !== question.correct);
       const passed = wrong.length === 0;
-      const kind = passed ? 'comprehension_passed' : round >= limit ? 'comprehension_failed' : 'comprehension_again';
-      session.event(kind, { round, answers: data.response_index });
+      session.event('comprehension', { round, passed, answers: data.response_index });
     },
   };
   const failed = screen(() => new Promise(() => context.failed()));
@@ -83,21 +88,25 @@ function lessons(context) {
 function welcome(context) {
   const { plan } = context;
   const title = plan.answered ? messages.welcomeTitle : messages.startTitle;
-  const text = plan.answered ? messages.welcomeText(plan.answered, plan.total) : messages.startText(plan.total);
+  const text = plan.answered
+    ? messages.welcomeText(plan.answered, plan.total)
+    : messages.startText(plan.total);
   let again = false;
   const greeting = {
     ...page(title, text, [messages.goOn, messages.readAgain]),
     on_finish: (data) => (again = data.response === 1),
   };
-  return [greeting, { timeline: [instructions(context), ...practice(context)], conditional_function: () => again }];
+  return [
+    greeting,
+    { timeline: [instructions(context), ...practice(context)], conditional_function: () => again },
+  ];
 }
 
 function instructions({ config, examples, jsPsych, session }) {
   const pages = [...config.texts.instructions];
   if (examples.length) {
     const { picture, ...names } = examples[0];
-    const { width, height } = picture;
-    const times = enlargement({ width, height, wanted: Math.max(1, Math.floor(EXAMPLE_PX / width)), roomX: document.documentElement.clientWidth / 2, roomY: EXAMPLE_PX });
+    const times = Math.max(1, Math.floor(EXAMPLE_PX / picture.width));
     pages.push(examplePage(picture, names, times));
   }
   const focus = () => focusOn(jsPsych.getDisplayElement().querySelector('h1, h2, h3, p'));
@@ -128,7 +137,8 @@ function practice({ config, examples, jsPsych, session }) {
       title: messages.practiceTitle,
       on_reading: (reading) => coach.read(reading),
       on_load: () => jsPsych.getDisplayElement().querySelector('.ms-end').before(coach.node),
-      on_finish: ({ rt, ...data }) => session.event('practice', { rt_ms: rt, cannot_tell: data.cannot_tell, n_moves: data.n_moves, input_method: data.input_method }),
+      on_finish: ({ rt: rt_ms, cannot_tell, n_moves, input_method }) =>
+        session.event('practice', { rt_ms, cannot_tell, n_moves, input_method }),
     },
   ];
 }
@@ -137,7 +147,11 @@ function comprehension(questions) {
   return {
     type: jsPsychSurveyMultiChoice,
     preamble: `<h1>${escapeHtml(messages.checkTitle)}</h1><p>${escapeHtml(messages.checkLead)}</p>`,
-    questions: questions.map(({ prompt, options }) => ({ prompt: escapeHtml(prompt), options: options.map(escapeHtml), required: true })),
+    questions: questions.map(({ prompt, options }) => ({
+      prompt: escapeHtml(prompt),
+      options: options.map(escapeHtml),
+      required: true,
+    })),
     button_label: messages.next,
     on_load: () => {
       // The plugin's questions are paragraphs; a radio group needs its question as its name.
@@ -153,7 +167,9 @@ function comprehension(questions) {
 }
 
 function mistakesHtml(wrong, roundsLeft) {
-  const items = wrong.map(({ prompt, explain }) => `<li><strong>${escapeHtml(prompt)}</strong> ${escapeHtml(explain ?? '')}</li>`);
+  const items = wrong.map(
+    ({ prompt, explain = '' }) => `<li><strong>${escapeHtml(prompt)}</strong> ${escapeHtml(explain)}</li>`,
+  );
   return `<p>${escapeHtml(messages.checkWrong(roundsLeft))}</p><ul>${items.join('')}</ul>`;
 }
 
@@ -163,9 +179,11 @@ function hold({ outbox }) {
 
 function trial({ config, plan, pictures, session }, planned) {
   const number = plan.total - plan.trials.length + plan.trials.indexOf(planned) + 1;
-  const picture = () => pictures.picture(planned.image);
+  // Functions, because the pictures arrive after the timeline is built.
+  const later = (name) => () => pictures.picture(planned.image)[name];
+  const picture = { src: later('src'), width: later('width'), height: later('height') };
   return {
-    ...question(config, { width: () => picture().width, height: () => picture().height, src: () => picture().src }, planned.params),
+    ...question(config, picture, planned.params),
     title: messages.picture(number, plan.total),
     on_start: () => session.begin(planned),
     on_finish: (data) => session.answer(planned, data),
@@ -195,7 +213,10 @@ function page(title, text, choices) {
     type: jsPsychHtmlButtonResponse,
     stimulus: () => `<section class="screen"><h1>${escapeHtml(title)}</h1>${body()}</section>`,
     choices,
-    button_html: (choice, index) => `<button type="button" class="button ${index ? '' : 'button-primary'}">${escapeHtml(choice)}</button>`,
+    button_html: (choice, index) => {
+      const look = index ? 'button' : 'button button-primary';
+      return `<button type="button" class="${look}">${escapeHtml(choice)}</button>`;
+    },
     on_load: () => focusOn(document.querySelector('.screen h1')),
   };
 }

@@ -44,7 +44,12 @@ function watchConnection(outbox, session) {
 function watchErrors(session) {
   let left = MOST_ERRORS;
   const report = (message, source = '', line = 0) => {
-    if (left > 0) session.event('js_error', { message: String(message).slice(0, 500), source: String(source).slice(0, 200), line });
+    if (left > 0)
+      session.event('js_error', {
+        message: String(message).slice(0, 500),
+        source: String(source).slice(0, 200),
+        line,
+      });
     left -= 1;
   };
   window.addEventListener('error', (event) => report(event.message, event.filename, event.lineno));

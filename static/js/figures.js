@@ -34,11 +34,12 @@ function theme() {
 }
 
 function common(figure, look) {
-  const names = legendNames(figure);
+  // Single seeds are drawn but not named: their colour says to which arm they belong.
+  const named = figure.series.filter((series) => series.style !== "faint");
   return {
     animation: false,
-    grid: { left: 60, right: 16, top: 16 + 22 * names.length, bottom: 48 },
-    legend: { data: names, top: 0, left: 0, orient: "vertical", itemGap: 8, textStyle: { color: look.ink } },
+    grid: { left: 60, right: 16, top: 16 + 22 * named.length, bottom: 48 },
+    legend: { data: named.map(legendEntry), top: 0, left: 0, orient: "vertical", itemGap: 8, textStyle: { color: look.ink } },
     graphic: watermark
       ? [{ type: "text", left: "center", top: "middle", silent: true, z: 0,
            style: { text: watermark.toUpperCase(), fontSize: 18, fontWeight: "bold", fill: look.warn, opacity: 0.3 } }]
@@ -46,22 +47,23 @@ function common(figure, look) {
   };
 }
 
-// Single seeds are drawn but not named: their colour says to which arm they belong.
-function legendNames(figure) {
-  return figure.series.filter((line) => line.style !== "faint").map((line) => line.name);
+// A reference is drawn without symbols, so its legend shows none.
+function legendEntry({ name, style }) {
+  return style === "dashed" ? { name, itemStyle: { opacity: 0 } } : { name };
 }
 
 function curve(figure, look) {
   return {
     tooltip: { ...box(look), trigger: "axis", valueFormatter: (value) => Number(value).toPrecision(4) },
     xAxis: axis(look, figure.x_label, { min: "dataMin", max: "dataMax", minInterval: 1 }),
-    yAxis: axis(look, figure.y_label, { scale: true, nameGap: 42 }),
+    yAxis: axis(look, figure.y_label, { type: figure.log_y ? "log" : "value", scale: true, nameGap: 42 }),
     series: figure.series.map((series) => line(series, look)),
   };
 }
 
 function reliability(figure, look) {
-  const told = (at) => `${at.seriesName}\nconfidence ${at.value[0].toFixed(3)}\naccuracy ${at.value[1].toFixed(3)}`;
+  const told = ({ seriesName, value: [confidence, accuracy, n] }) =>
+    `${seriesName}\nconfidence ${confidence.toFixed(3)}\naccuracy ${accuracy.toFixed(3)}\n${n} predictions`;
   const diagonal = {
     name: "diagonal", type: "line", data: [[0, 0], [1, 1]], silent: true, symbol: "none", tooltip: { show: false },
     lineStyle: { color: look.soft, type: "dotted", width: 1.5 },
@@ -70,8 +72,14 @@ function reliability(figure, look) {
     tooltip: { ...box(look), trigger: "item", formatter: told },
     xAxis: axis(look, figure.x_label, { min: 0, max: 1 }),
     yAxis: axis(look, figure.y_label, { min: 0, max: 1, nameGap: 42 }),
-    series: [diagonal, ...figure.series.map((series) => line(series, look))],
+    series: [diagonal, ...figure.series.map((series) => ({ ...line(series, look), ...sized(series) }))],
   };
+}
+
+// The area of a point says how many predictions are behind it; bins with few of them should not catch the eye.
+function sized(series) {
+  const most = Math.max(...series.points.map(([, , n]) => n));
+  return { symbolSize: ([, , n]) => 4 + 16 * Math.sqrt(n / most), lineStyle: { width: 1, opacity: 0.5 } };
 }
 
 function line(series, look) {

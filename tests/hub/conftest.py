@@ -27,5 +27,11 @@ def image_set(db) -> ImageSet:
     splits = {"train": np.arange(9), "test": np.arange(9, 12)}
     labels = np.arange(N_IMAGES) % 3
     return import_images(
-        name="pictures", kind="npz", images=images, labels=labels, classes=CLASSES, splits=splits, actor=OPERATOR
-    )  # fmt: skip
+        name="pictures",
+        kind="npz",
+        images=images,
+        labels=labels,
+        classes=CLASSES,
+        splits=splits,
+        actor=OPERATOR,
+    )

@@ -27,29 +27,52 @@ from hilmix.hub.labels import label_sets_of, mixed_images_of, units_of
 from hilmix.hub.models import Import, SourceRow
 
 # The header of the published table, its nameless first column included.
-HEADER = ["", "index", "trial_type", "trial_index", "time_elapsed", "subject", "study_id", "condition", "rt", "url", "view_history", "response", "question_order", "success", "timeout", "failed_images", "failed_audio", "failed_video", "responses", "filename", "task", "subj_id", "label1", "label2", "mixtureCoeff", "id1", "id2", "class_pair"]  # fmt: skip
+HEADER = [
+    "", "index", "trial_type", "trial_index", "time_elapsed", "subject", "study_id", "condition", "rt", "url",
+    "view_history", "response", "question_order", "success", "timeout", "failed_images", "failed_audio",
+    "failed_video", "responses", "filename", "task", "subj_id", "label1", "label2", "mixtureCoeff",
+    "id1", "id2",
+    "class_pair",
+]  # fmt: skip
 TABLE = "hmix_infer_mixing_factor"
 
 
-def published_row(subject: str, parents: tuple[str, int, str, int], share: str, mixing: object, confidence: object,
-                  *, repeat: bool = False, condition: str = "7", **other: str) -> dict[str, str]:  # fmt: skip
+def published_row(
+    subject: str,
+    parents: tuple[str, int, str, int],
+    share: str,
+    mixing: object,
+    confidence: object,
+    *,
+    repeat: bool = False,
+    condition: str = "7",
+) -> dict[str, str]:
     first, id1, second, id2 = parents
     row = dict.fromkeys(HEADER, "")
     row.update(
-        subject=subject, condition=condition, rt="35999.5", trial_type="multiple-slider", question_order="[0,1]",
+        subject=subject,
+        condition=condition,
+        rt="35999.5",
+        trial_type="multiple-slider",
+        question_order="[0,1]",
         responses=json.dumps({"mixingcoeff": mixing, "confidence": confidence}, separators=(",", ":")),
-        filename=f"mixed_{share}_{first}_{id1}_{second}_{id2}.png", task="rerun_rate_mixture" if repeat else "rate_mixture",
-        label1=first, label2=second, mixtureCoeff=share, id1=f"{id1}.0", id2=f"{id2}.0",
+        filename=f"mixed_{share}_{first}_{id1}_{second}_{id2}.png",
+        task="rerun_rate_mixture" if repeat else "rate_mixture",
+        label1=first,
+        label2=second,
+        mixtureCoeff=share,
+        id1=f"{id1}.0",
+        id2=f"{id2}.0",
         class_pair=f"{first}_{id1}_{second}_{id2}.png",
-    )  # fmt: skip
-    return {**row, **other}
+    )
+    return row
 
 
 ONE, TWO, THREE = ("Airplane", 0, "Bird", 1), ("Airplane", 3, "Cat", 2), ("Bird", 4, "Cat", 5)
 
 
 def published_rows() -> list[dict[str, str]]:
-    """Two people in one condition and one in another; the second repeats an image; some sliders stand at 50."""
+    """Two people in one condition, one in another; the second repeats an image; some sliders stand at 50."""
     return [
         published_row("ann", ONE, "0.25", 80, 90),
         published_row("ann", TWO, "0.5", 50, 50),
@@ -59,6 +82,10 @@ def published_rows() -> list[dict[str, str]]:
         published_row("cid", THREE, "0.9", 0, 100, condition="10"),
         published_row("cid", ONE, "0.1", 100, 100, condition="10"),
     ]
+
+
+def changed(parents: tuple[str, int, str, int], share: str = "0.5") -> dict[str, str]:
+    return published_row("ann", parents, share, 10, 10)
 
 
 def write(directory: Path, rows: list[dict[str, str]], columns: list[str] = HEADER) -> Path:
@@ -178,7 +205,10 @@ def test_only_an_admin_may_import(image_set, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"responses": '{"mixingcoeff":120,"confidence":50}'}, "row 1: mixingcoeff is 120, not a whole number"),
+        (
+            {"responses": '{"mixingcoeff":120,"confidence":50}'},
+            "row 1: mixingcoeff is 120, not a whole number",
+        ),
         ({"responses": '{"mixingcoeff":12}'}, "row 1: confidence is None"),
         ({"responses": '{"mixingcoeff":true,"confidence":50}'}, "row 1: mixingcoeff is True"),
         ({"responses": "{"}, "row 1: responses is '{', not the two answers as JSON"),
@@ -187,16 +217,16 @@ def test_only_an_admin_may_import(image_set, tmp_path):
         ({"id1": "one"}, "row 1: id1 is 'one', not a number"),
         ({"rt": "nan"}, "row 1: rt is 'nan'"),
         ({"subject": ""}, "row 1: subject or condition is empty"),
-        ({"id1": "6.0"}, "row 1: filename is 'mixed_0.5_Airplane_3_Cat_2.png', but .*Airplane_6_Cat_2"),
-        ({"task": "rerun_rate_mixture"}, "row 1: a repeat of mixed_0.5_Airplane_3_Cat_2.png without a first answer"),
-        (published_row("ann", ONE, "0.25", 10, 10), "row 1: ann answers mixed_0.25_Airplane_0_Bird_1.png twice"),
-        (published_row("ann", ("Airplane", 12, "Cat", 2), "0.5", 10, 10), "row 1: .*has 12 images, none at 12"),
-        (published_row("ann", ("Dog", 3, "Cat", 2), "0.5", 10, 10), "row 1: .*no class 'Dog', only airplane, bird, cat"),
-        (published_row("ann", ("Airplane", 4, "Cat", 2), "0.5", 10, 10), "row 1: image 4 .* is a bird, not a Airplane"),
-        (published_row("ann", ("Airplane", 9, "Cat", 2), "0.5", 10, 10), "Image 9 .* is not in its training split"),
-        (published_row("ann", TWO, "0.33", 10, 10), "hmix@1 is defined for λ = 0.0.*not for 0.33"),
+        ({"id1": "6.0"}, r"row 1: filename is 'mixed_0\.5_Airplane_3_Cat_2\.png', but .*Airplane_6_Cat_2"),
+        ({"task": "rerun_rate_mixture"}, r"row 1: a repeat of mixed_0\.5_Airplane_3_Cat_2\.png without"),
+        (changed(ONE, "0.25"), r"row 1: ann answers mixed_0\.25_Airplane_0_Bird_1\.png twice"),
+        (changed(("Airplane", 12, "Cat", 2)), "row 1: .*has 12 images, none at 12"),
+        (changed(("Dog", 3, "Cat", 2)), "row 1: .*no class 'Dog', only airplane, bird, cat"),
+        (changed(("Airplane", 4, "Cat", 2)), r"row 1: image 4 .* is a bird, not a Airplane"),
+        (changed(("Airplane", 9, "Cat", 2)), r"Image 9 .* is not in its training split"),
+        (changed(TWO, "0.33"), r"hmix@1 is defined for λ = 0\.0.*not for 0\.33"),
     ],
-)  # fmt: skip
+)
 def test_a_row_that_cannot_be_understood_is_named_and_nothing_is_imported(
     image_set, tmp_path, change, message
 ):

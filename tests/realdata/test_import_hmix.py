@@ -29,8 +29,14 @@ def cifar10(settings, tmp_path: Path, realdata: Path) -> ImageSet:
     images, labels, classes, _ = read_npz(realdata / "cifar10_test.npz")
     splits = {name: np.load(realdata / f"cifar10h_split_{name}.npy") for name in ("train", "test")}
     return import_images(
-        name="cifar10", kind="npz", images=images, labels=labels, classes=classes, splits=splits, actor=OPERATOR
-    )  # fmt: skip
+        name="cifar10",
+        kind="npz",
+        images=images,
+        labels=labels,
+        classes=classes,
+        splits=splits,
+        actor=OPERATOR,
+    )
 
 
 def test_the_published_answers_come_in_whole_and_their_release_is_free_of_leakage(cifar10, realdata):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -155,11 +156,14 @@ class Instance:
         logs = [self.var / "serve.out", *sorted((self.var / "logs").rglob("*.log"))]
         return "\n".join(f"--- {log.name}\n{log.read_text()[-2000:]}" for log in logs if log.exists())
 
+    def ask_to_end(self, number: signal.Signals = signal.SIGINT) -> None:
+        if self.server is not None and self.server.poll() is None:
+            self.server.send_signal(number)
+
     def end(self, number: signal.Signals = signal.SIGINT, within: float = 12) -> None:
         """End `serve` as Ctrl-C does (or by another signal), and wait until every process is gone."""
         if self.server is not None:
-            if self.server.poll() is None:
-                self.server.send_signal(number)
+            self.ask_to_end(number)
             self.server.wait(timeout=within)
         self.wait_until(lambda: not self.processes(), within, lambda: f"left behind: {self.processes()}")
 
@@ -213,6 +217,8 @@ def start_instance(
 
     yield start
     for instance in started:
+        instance.ask_to_end()
+    for instance in started:
         instance.end()
 
 
@@ -220,3 +226,47 @@ def start_instance(
 def instance(start_instance: Callable[..., Instance]) -> Instance:
     """One instance for the tests of a module."""
     return start_instance()
+
+
+# -- browsers
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium. Without it these tests are skipped, saying so; under CI they fail."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        missing = "Chromium is not installed (Debian: apt-get install chromium)."
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_window(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """`open_window(size)`: a page in a browser of its own. None may break the security policy or a script."""
+    contexts: list[BrowserContext] = []
+    violations: list[str] = []
+
+    def open_page(size: dict[str, int] | None = None, **options: Any) -> Page:
+        size = size or {"width": 1280, "height": 800}
+        context = chromium.new_context(viewport=size, has_touch=size["width"] < 600, **options)
+        contexts.append(context)
+        context.expose_binding("reportViolation", lambda _source, text: violations.append(text))
+        context.add_init_script(
+            "document.addEventListener('securitypolicyviolation', (event) =>"
+            " window.reportViolation(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`))"
+        )
+        context.on("weberror", lambda error: violations.append(f"script error: {error.error}"))
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert violations == []

@@ -162,6 +162,14 @@ def test_a_page_says_when_no_worker_is_alive(quick):
 
 
 @pytest.mark.faults
+def test_a_half_written_message_costs_no_job(quick):
+    broken = quick.var / "broker" / "queue" / "0_broken.data.msg"
+    broken.write_text('{"body": "')
+    quick.wait_until(lambda: not broken.exists(), 10, lambda: "nobody took it")
+    quick.wait_for_state(quick.queue("0 polite"), "done", within=30)
+
+
+@pytest.mark.faults
 def test_work_that_does_not_stop_when_asked_is_stopped_by_force(quick):
     job = running_job(quick, "300 stubborn")
     quick.steer("request_cancel", job)

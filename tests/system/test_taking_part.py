@@ -286,7 +286,7 @@ def test_from_the_link_to_the_code(study, open_window, size):
     assert done["state"] == "completed"
     assert done["completion_code"] == code
     assert done["comments"] == "The digits were hard."
-    assert {"instructions", "practice", "comprehension_passed", "preload"} <= set(events(study, address))
+    assert {"instructions", "practice", "comprehension", "preload"} <= set(events(study, address))
 
     page.goto(address)
     assert page.locator("#completion-code").inner_text() == code
@@ -550,19 +550,75 @@ def test_closing_the_window_before_answers_are_sent_loses_none(study, open_windo
     page = open_window()
     address = start(page, study)
     context = page.context
-    context.route("**/participation/responses/", lambda route: route.abort())
+    context.set_offline(True)
     answer_trial(page)
     answer_trial(page)
     expect(page.locator("#saved")).to_contain_text("2 kept on this computer")
     page.close()
     assert saved(study, address) == []
-    context.unroute("**/participation/responses/")
+    context.set_offline(False)
     again = context.new_page()
     again.goto(address)
     again.get_by_role("button", name="Go on").click()
     expect(trial_heading(again)).to_have_text(f"Picture 3 of {TRIALS}")
     expect(again.locator("#saved")).to_have_text(f"2 of {TRIALS} saved")
     assert [row["position"] for row in saved(study, address)] == [0, 1]
+
+
+def test_an_answer_on_its_way_when_the_window_closes_still_arrives(study, open_window):
+    page = open_window()
+    address = start(page, study)
+    stuck: list[str] = []
+    page.route("**/participation/responses/", lambda route: (stuck.append(route.request.url), route.abort()))
+    answer_trial(page)
+    expect(page.locator("#saved")).to_contain_text("1 kept on this computer")
+    assert stuck
+    page.close()
+    study.wait_until(lambda: len(saved(study, address)) == 1, 10, lambda: "the answer did not arrive")
+
+
+def test_an_answer_that_the_server_refused_is_asked_for_again_before_the_end(study, open_window):
+    page = open_window()
+    address = start(page, study)
+    refused: list[str] = []
+
+    def refuse_the_first(route: Route) -> None:
+        if refused:
+            return route.continue_()
+        refused.append(json.loads(route.request.post_data or "{}")["responses"][0]["id"])
+        results = [{"id": refused[0], "status": "invalid", "message": "made invalid by a test"}]
+        return route.fulfill(json={"results": results, "stale_epoch": False, "answered": 0, "total": TRIALS})
+
+    page.route("**/participation/responses/", refuse_the_first)
+    while answer_trial(page) < TRIALS:
+        pass
+    expect(page.get_by_role("heading", name="A few answers are missing")).to_be_visible()
+    expect(page.get_by_role("link", name="Download my answers")).to_be_visible()
+    expect_accessible(page)
+    assert participation(study, address)["state"] == "running"
+    page.get_by_role("button", name="Answer again").click()
+    page.get_by_role("button", name="Go on").click()
+    expect(trial_heading(page)).to_have_text(f"Picture {TRIALS} of {TRIALS}")
+    answer_trial(page)
+    page.wait_for_url("**/comments/")
+    finish(page)
+    assert len(saved(study, address)) == TRIALS
+    assert events(study, address)["save_refused"]["id"] == refused[0]
+
+
+def test_a_page_whose_token_has_expired_says_so_and_loses_nothing(study, open_window):
+    page = open_window()
+    address = start(page, study)
+    page.route("**/participation/responses/", lambda route: route.fulfill(status=401, json={"detail": "no"}))
+    answer_trial(page)
+    expect(page.get_by_role("dialog", name="Please open the study again")).to_be_visible()
+    expect_accessible(page)
+    assert saved(study, address) == []
+    page.unroute("**/participation/responses/")
+    page.get_by_role("button", name="Open again").click()
+    page.get_by_role("button", name="Go on").click()
+    expect(trial_heading(page)).to_have_text(f"Picture 2 of {TRIALS}")
+    assert len(saved(study, address)) == 1
 
 
 def test_pictures_that_do_not_load_are_counted_and_can_be_tried_again(study, open_window):

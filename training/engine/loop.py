@@ -27,7 +27,7 @@ from training.engine.predict import predict
 from training.evaluation import metrics
 
 
-class TrainingStopped(Exception):  # noqa: N818  -- being asked to stop is no error
+class TrainingStopped(Exception):
     """`should_stop` said yes; nothing of the run is kept."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.forms.boundfield import BoundWidget
 from django.utils.translation import gettext_lazy as _
 
 from hilmix.accounts.roles import Actor
@@ -26,7 +27,7 @@ class ExperimentForm(forms.Form):
     release = forms.ChoiceField(label=_("Release"))
     policies = forms.MultipleChoiceField(
         label=_("Arms: one for each label policy"),
-        choices=[(policy.name, f"{policy.name}: {policy.meaning}") for policy in POLICIES.values()],
+        choices=[(policy, policy) for policy in POLICIES],
         widget=forms.CheckboxSelectMultiple,
         initial=["mixup", DEFAULT_POLICY],
     )
@@ -67,6 +68,10 @@ class ExperimentForm(forms.Form):
         names = [known.name for known in Release.objects.select_related("study")]
         self.fields["release"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
         self.fields["release"].initial = release
+
+    def policy_choices(self) -> list[tuple[BoundWidget, str]]:
+        """Each checkbox with what its policy means."""
+        return [(choice, POLICIES[choice.data["value"]].meaning) for choice in self["policies"]]
 
     def create(self) -> Experiment | None:
         """The experiment, or None with what stands in its way beside the fields."""

@@ -171,7 +171,8 @@ def _figures(arms: Sequence[ArmResult], n: int, source: str) -> list[Figure]:
         _curve(
             arms, source, "validation_loss", "Evaluation loss", "cross-entropy, nats",
             f"Cross-entropy against the hard labels of the {n} evaluation images after each epoch. {over} "
-            "Nothing is selected on it: the weights of the last epoch are judged.",
+            "Nothing is selected on it: the weights of the last epoch are judged. Logarithmic scale.",
+            log_y=True,
         ),
         _curve(
             arms, source, "validation_accuracy", "Evaluation accuracy", "share correct",
@@ -190,6 +191,7 @@ def _curve(
     definition: str,
     *,
     floor: bool = False,
+    log_y: bool = False,
 ) -> Figure:
     """One figure over epochs: each seed faint, the mean on top, and a dashed floor where asked for."""
     series, columns, means = [], ["Epoch"], []
@@ -210,7 +212,7 @@ def _curve(
             means.append(lowest)
     rows = tuple((epoch + 1, *(values[epoch] for values in means)) for epoch in range(len(means[0])))
     table = Table(f"{title}, mean over seeds", tuple(columns), rows)
-    return Figure(key, "curve", title, definition, "epoch", unit, tuple(series), table, source)
+    return Figure(key, "curve", title, definition, "epoch", unit, tuple(series), table, source, log_y)
 
 
 def _reliability(arms: Sequence[ArmResult], n: int, source: str) -> Figure:
@@ -219,7 +221,7 @@ def _reliability(arms: Sequence[ArmResult], n: int, source: str) -> Figure:
     for group, arm in enumerate(arms):
         bins = pool_reliability([run.metrics["reliability"] for run in arm.runs])
         pooled.append(bins)
-        filled = tuple((b["confidence"], b["accuracy"]) for b in bins if b["n"])
+        filled = tuple((b["confidence"], b["accuracy"], b["n"]) for b in bins if b["n"])
         series.append(Series(arm.name, filled, group))
     columns = ["Confidence"]
     for arm in arms:
@@ -233,7 +235,8 @@ def _reliability(arms: Sequence[ArmResult], n: int, source: str) -> Figure:
     definition = (
         "Share of correct predictions against mean confidence of the most probable class, in "
         f"{len(rows)} bins of equal width; predictions of all seeds together ({n} images each). On the "
-        "diagonal a model is as often right as it says; below it, it is less often right than it says."
+        "diagonal a model is as often right as it says, below it less often. The larger a point, the more "
+        "predictions are behind it."
     )
     return Figure(
         "reliability",

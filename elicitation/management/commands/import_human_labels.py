@@ -22,7 +22,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help=".npy, float [images, classes]")
         parser.add_argument("--images", required=True, help="name of the image set")
-        parser.add_argument("--meaning", default="share of people who chose the class", help="what a number means")
+        parser.add_argument(
+            "--meaning", default="share of people who chose the class", help="what a number means"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         image_set = ImageSet.objects.filter(name=options["images"]).first()
@@ -31,7 +33,9 @@ class Command(BaseCommand):
             raise CommandError(f"There is no image set {options['images']!r}. Image sets here: {known}.")
         try:
             labels = read_array(options["file"])
-            import_human_labels(image_set=image_set, labels=labels, meaning=options["meaning"], actor=OPERATOR)
+            import_human_labels(
+                image_set=image_set, labels=labels, meaning=options["meaning"], actor=OPERATOR
+            )
         except (DataError, DomainError) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"{len(labels)} human labels attached to {image_set.name!r}.")

@@ -22,9 +22,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("kind", choices=["digits", "npz", "folder", "cifar10"])
-        parser.add_argument("path", nargs="?", type=Path, help="the .npz file, or the folder with one sub-folder a class")
+        parser.add_argument(
+            "path", nargs="?", type=Path, help="the .npz file, or the folder with one sub-folder a class"
+        )
         parser.add_argument("--name", required=True, help="lower-case letters, digits, hyphens")
-        parser.add_argument("--split", help="train=FILE.npy,test=FILE.npy: positions of the images of each split")
+        parser.add_argument(
+            "--split", help="train=FILE.npy,test=FILE.npy: positions of the images of each split"
+        )
         parser.add_argument("--size", type=int, help="folder: scale every image to SIZE × SIZE pixels")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -81,7 +85,9 @@ def read_splits(text: str) -> dict[str, np.ndarray]:
             raise DataError(f"--split names {name!r} twice.")
         splits[name] = read_array(Path(file))
         if splits[name].ndim != 1 or not np.issubdtype(splits[name].dtype, np.integer):
-            raise DataError(f"{file} must hold a list of whole numbers, the positions of the images in {name!r}.")
+            raise DataError(
+                f"{file} must hold a list of whole numbers, the positions of the images in {name!r}."
+            )
     return splits
 
 

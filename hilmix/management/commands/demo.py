@@ -23,13 +23,15 @@ class Command(BaseCommand):
         try:
             if options["links"]:
                 where = links()
-                self.stdout.write(f"  take part          {where.take_part}")
-                self.stdout.write(f"  admin              {where.admin}   (signs in once)")
-                self.stdout.write(f"  researcher's view  {where.researcher}   (sign in first)")
+                self.stdout.write(f"take part          {where.take_part}")
+                self.stdout.write(f"researcher's view  {where.researcher}  (signs in once)")
+                self.stdout.write(f"admin              {where.admin}  (signs in once)")
             else:
                 build_demo()
                 self.stdout.write("The demonstration is ready.")
         except (DataError, DomainError) as error:
             raise CommandError(str(error)) from None
         except (JobCancelled, KeyboardInterrupt):
-            raise CommandError("Stopped. What is finished is kept; the same command goes on.", returncode=130) from None
+            raise CommandError(
+                "Stopped. What is finished is kept; the same command goes on.", returncode=130
+            ) from None

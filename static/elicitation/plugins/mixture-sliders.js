@@ -7,17 +7,10 @@
  * interface (Collins et al. 2023), whose untouched sliders could not be told from answers of 50.
  */
 
-import { confidenceText, enlargement, missing, mixtureText, Usage, withNames } from '../controls.js';
-import { element, focusOn } from '../dom.js';
 import { messages } from '../messages.js';
+import { enlargementOf, SLIDERS, View, viewport } from './mixture-sliders-view.js';
 
 const { ParameterType } = globalThis.jsPsychModule;
-
-const SLIDERS = ['mixing', 'confidence'];
-const START = 50;
-const PAGE_MARGIN_PX = 48;
-const SCREEN_SHARE = 0.42;
-const KEYS_THAT_ONLY_WALK = new Set(['Tab', 'Shift', 'Control', 'Alt', 'Meta', 'CapsLock']);
 
 const info = {
   name: 'mixture-sliders',
@@ -128,7 +121,10 @@ export default class MixtureSlidersPlugin {
     const data = pluginAPI.mergeSimulationData(defaults, options);
     if (data.cannot_tell) {
       Object.assign(data, { mixing_percent: null, confidence_percent: null });
-      Object.assign(data, { touched: { mixing: false, confidence: false }, n_moves: { mixing: 0, confidence: 0 } });
+      Object.assign(data, {
+        touched: { mixing: false, confidence: false },
+        n_moves: { mixing: 0, confidence: 0 },
+      });
     }
     pluginAPI.ensureSimulationDataConsistency(trial, data);
     return data;
@@ -148,186 +144,4 @@ export default class MixtureSlidersPlugin {
     }, data.first_interaction_ms);
     pluginAPI.clickTarget(display.querySelector('#ms-continue'), data.rt);
   }
-}
-
-/** One trial on the screen. */
-class View {
-  #display;
-  #trial;
-  #finish;
-  #usage;
-  #sliders = {};
-  #readings = {};
-  #onResize = () => this.#fit();
-
-  constructor(display, trial, finish) {
-    this.#display = display;
-    this.#trial = trial;
-    this.#finish = finish;
-  }
-
-  show() {
-    const { title, perspective, question, confidence_question: confidenceQuestion, left_class: left, right_class: right } = this.#trial;
-    const heading = element('h1', { class: 'ms-title' }, title);
-    this.image = element('img', { class: 'ms-image', src: this.#trial.src, alt: messages.pictureAlt });
-    this.cannotTell = element('input', {
-      type: 'checkbox',
-      id: 'ms-cannot-tell',
-      'aria-describedby': 'ms-cannot-tell-hint',
-      on: { change: () => this.#update() },
-    });
-    this.button = element('button', { type: 'button', id: 'ms-continue', class: 'button button-primary', 'aria-describedby': 'ms-status', on: { click: () => this.#submit() } }, this.#trial.button_label);
-    this.status = element('p', { id: 'ms-status', class: 'ms-status', role: 'status' });
-    const root = element(
-      'div',
-      { class: 'ms', on: { pointerdown: (event) => this.#pointer(event), keydown: (event) => this.#key(event) } },
-      heading,
-      perspective && element('p', { class: 'ms-perspective' }, withNames(perspective, left, right)),
-      element('div', { class: 'ms-picture' }, this.image),
-      this.#slider('mixing', withNames(question, left, right), [left, right]),
-      this.#slider('confidence', withNames(confidenceQuestion, left, right), messages.confidenceEnds),
-      element(
-        'div',
-        { class: 'ms-cannot-tell' },
-        element('label', { for: 'ms-cannot-tell' }, this.cannotTell, element('span', {}, messages.cannotTell)),
-        element('p', { id: 'ms-cannot-tell-hint' }, messages.cannotTellHint),
-      ),
-      element('div', { class: 'ms-end' }, this.status, this.button),
-    );
-    this.#display.replaceChildren(root);
-    window.addEventListener('resize', this.#onResize);
-    this.#fit();
-    this.#usage = new Usage();
-    this.#update();
-    focusOn(heading);
-  }
-
-  #slider(name, question, [leftEnd, rightEnd]) {
-    const id = `ms-${name}`;
-    // Seen only: the slider's aria-valuetext says the same to a screen reader.
-    const reading = element('p', { id: `${id}-reading`, class: 'ms-reading', 'aria-hidden': 'true' });
-    const input = element('input', {
-      id,
-      type: 'range',
-      min: 0,
-      max: 100,
-      step: 1,
-      value: START,
-      class: 'ms-range',
-      'data-untouched': true,
-      on: {
-        input: () => this.#touched(name),
-        change: () => this.#moved(name),
-        // A press exactly on the middle changes no value, so neither event above fires for it.
-        click: () => this.#usage.touched[name] || this.#moved(name),
-        keydown: (event) => this.#keepMiddle(event, name),
-      },
-    });
-    this.#sliders[name] = input;
-    this.#readings[name] = reading;
-    return element(
-      'div',
-      { class: `ms-question ms-${name}` },
-      element('label', { for: id }, question),
-      element('div', { class: 'ms-track' }, input),
-      element('div', { class: 'ms-ends', 'aria-hidden': 'true' }, element('span', {}, leftEnd), element('span', {}, rightEnd)),
-      reading,
-    );
-  }
-
-  #touched(name) {
-    this.#usage.touch(name);
-    this.#update();
-  }
-
-  #moved(name) {
-    this.#usage.move(name);
-    this.#update();
-  }
-
-  /** Enter or Space on an untouched slider answers its middle, which no arrow key reaches in one step. */
-  #keepMiddle(event, name) {
-    if (!['Enter', ' '].includes(event.key) || this.#usage.touched[name]) return;
-    event.preventDefault();
-    this.#moved(name);
-  }
-
-  #pointer(event) {
-    this.#usage.interacted(event.pointerType === 'mouse' ? 'mouse' : 'touch');
-  }
-
-  #key(event) {
-    if (!KEYS_THAT_ONLY_WALK.has(event.key)) this.#usage.interacted('keyboard');
-  }
-
-  /** Make everything on the screen say what the controls are at. */
-  #update() {
-    const { left_class: left, right_class: right, on_reading: onReading } = this.#trial;
-    const { touched } = this.#usage;
-    const cannotTell = this.cannotTell.checked;
-    const words = { mixing: (value) => mixtureText(value, left, right), confidence: confidenceText };
-    for (const name of SLIDERS) {
-      const slider = this.#sliders[name];
-      const text = touched[name] ? words[name](slider.valueAsNumber) : messages.notSet;
-      slider.toggleAttribute('data-untouched', !touched[name]);
-      slider.disabled = cannotTell;
-      slider.setAttribute('aria-valuetext', text);
-      this.#readings[name].textContent = cannotTell ? messages.cannotTellReading : touched[name] ? text : messages.setHint;
-      this.#readings[name].toggleAttribute('data-unset', cannotTell || !touched[name]);
-    }
-    const lacking = missing(touched, cannotTell);
-    this.button.setAttribute('aria-disabled', String(lacking !== null));
-    this.status.classList.remove('ms-status-asked');
-    this.#say(lacking ? messages.missing[lacking] : messages.ready);
-    onReading?.({ ...this.#percents(), cannot_tell: cannotTell });
-  }
-
-  #say(text) {
-    if (this.status.textContent !== text) this.status.textContent = text;
-  }
-
-  #percents() {
-    const { touched } = this.#usage;
-    const value = (name) => (touched[name] && !this.cannotTell.checked ? this.#sliders[name].valueAsNumber : null);
-    return { mixing: value('mixing'), confidence: value('confidence') };
-  }
-
-  #fit() {
-    const times = enlargementOf(this.#trial);
-    this.image.width = this.#trial.width * times;
-    this.image.height = this.#trial.height * times;
-  }
-
-  #submit() {
-    const lacking = missing(this.#usage.touched, this.cannotTell.checked);
-    if (lacking) {
-      this.status.classList.add('ms-status-asked');
-      this.#sliders[lacking === 'confidence' ? 'confidence' : 'mixing'].focus();
-      return;
-    }
-    window.removeEventListener('resize', this.#onResize);
-    const { mixing, confidence } = this.#percents();
-    const rt = this.#usage.elapsed();
-    this.#finish({
-      cannot_tell: this.cannotTell.checked,
-      mixing_percent: mixing,
-      confidence_percent: confidence,
-      touched: this.#usage.touched,
-      n_moves: this.#usage.moves,
-      first_interaction_ms: this.#usage.firstInteraction ?? rt,
-      input_method: this.#usage.method,
-      viewport: viewport(),
-      image_css_px: this.image.width,
-      rt,
-    });
-  }
-}
-
-function enlargementOf({ width, height, enlargement: wanted }) {
-  const roomX = document.documentElement.clientWidth - PAGE_MARGIN_PX;
-  return enlargement({ width, height, wanted, roomX, roomY: window.innerHeight * SCREEN_SHARE });
-}
-
-function viewport() {
-  return [window.innerWidth, window.innerHeight, window.devicePixelRatio];
 }

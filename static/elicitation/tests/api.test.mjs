@@ -23,9 +23,20 @@ test('a call carries the token and no cookie', async () => {
   assert.equal(init.body, '{"count":3}');
 });
 
-for (const [status, retryable] of [[400, false], [404, false], [408, true], [413, false], [425, true], [429, true], [500, true], [503, true]]) {
+for (const [status, retryable] of [
+  [400, false],
+  [404, false],
+  [408, true],
+  [413, false],
+  [425, true],
+  [429, true],
+  [500, true],
+  [503, true],
+]) {
   test(`a reply ${status} is ${retryable ? '' : 'not '}worth another try`, async () => {
-    const error = await apiThat(async () => json(status, { detail: 'why' })).plan().catch((reason) => reason);
+    const error = await apiThat(async () => json(status, { detail: 'why' }))
+      .plan()
+      .catch((reason) => reason);
     assert.ok(error instanceof ApiError);
     assert.equal(error.retryable, retryable);
     assert.equal(error.message, 'why');
@@ -33,18 +44,25 @@ for (const [status, retryable] of [[400, false], [404, false], [408, true], [413
 }
 
 test('the positions that a refused completion names are in the error', async () => {
-  const error = await apiThat(async () => json(409, { missing_positions: [4] })).complete(1).catch((reason) => reason);
+  const error = await apiThat(async () => json(409, { missing_positions: [4] }))
+    .complete(1)
+    .catch((reason) => reason);
   assert.deepEqual(error.body.missing_positions, [4]);
 });
 
 test('no answer within the time limit is a failure that may pass', async () => {
-  const never = (_, { signal }) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-  const error = await apiThat(never, { timeout: 10 }).plan().catch((reason) => reason);
+  const never = (_, { signal }) =>
+    new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const error = await apiThat(never, { timeout: 10 })
+    .plan()
+    .catch((reason) => reason);
   assert.equal(error.retryable, true);
   assert.equal(error.status, 0);
 });
 
 test('an answer that is not JSON is a failure that may pass', async () => {
-  const error = await apiThat(async () => new Response('<html>')).plan().catch((reason) => reason);
+  const error = await apiThat(async () => new Response('<html>'))
+    .plan()
+    .catch((reason) => reason);
   assert.equal(error.retryable, true);
 });

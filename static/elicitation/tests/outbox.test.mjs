@@ -31,7 +31,12 @@ async function page({ storage } = {}) {
   const api = new Api({ base: server.base, token: 'secret', timeout: 2000 });
   const outbox = new Outbox({
     storage: storage ?? (await openStorage(idb, prefix)),
-    send: (kind, bodies, options) => (outbox.abandoned ? new Promise(() => {}) : kind === 'responses' ? api.saveResponses(1, bodies, options) : api.saveEvents(bodies, options)),
+    send: (kind, bodies, options) =>
+      outbox.abandoned
+        ? new Promise(() => {})
+        : kind === 'responses'
+          ? api.saveResponses(1, bodies, options)
+          : api.saveEvents(bodies, options),
     random: () => 0.999,
     now: () => clock,
   });
@@ -42,9 +47,12 @@ async function page({ storage } = {}) {
 
 const answer = (position) => ({ id: randomUUID(), position, payload: { cannot_tell: true } });
 const stored = async () => [...(await (await openStorage(idb, prefix)).all()).values()];
-const failed = (outbox) => new Promise((resolve) => outbox.addEventListener('change', function look() {
-  if (outbox.failing) resolve(outbox.removeEventListener('change', look));
-}));
+const failed = (outbox) =>
+  new Promise((resolve) =>
+    outbox.addEventListener('change', function look() {
+      if (outbox.failing) resolve(outbox.removeEventListener('change', look));
+    }),
+  );
 
 test('an answer is sent, acknowledged and forgotten here', async () => {
   const outbox = await page();
@@ -143,7 +151,10 @@ for (const status of ['invalid', 'unknown', 'conflict']) {
   test(`an answer refused as ${status} is set aside, told, and does not stop the others`, async () => {
     const outbox = await page();
     const [bad, good] = [answer(0), answer(1)];
-    server.state.reply = (reply) => ({ ...reply, results: reply.results.map((result) => (result.id === bad.id ? { id: bad.id, status } : result)) });
+    server.state.reply = (reply) => ({
+      ...reply,
+      results: reply.results.map((result) => (result.id === bad.id ? { id: bad.id, status } : result)),
+    });
     const told = [];
     outbox.addEventListener('refused', ({ detail }) => told.push(detail));
     outbox.put('responses', bad);
@@ -160,7 +171,8 @@ for (const status of ['invalid', 'unknown', 'conflict']) {
 test('one answer that makes the server refuse the whole call is found and set aside', async () => {
   const outbox = await page();
   const bad = answer(7);
-  server.state.trouble = (when, { body }) => when === 'before' && body.responses.some(({ position }) => position === 7) && 400;
+  server.state.trouble = (when, { body }) =>
+    when === 'before' && body.responses.some(({ position }) => position === 7) && 400;
   const all = [answer(5), answer(6), bad, answer(8)];
   all.forEach((body) => outbox.put('responses', body));
   await outbox.drained();
@@ -170,7 +182,10 @@ test('one answer that makes the server refuse the whole call is found and set as
 
 test('a finished participation stops the sending and keeps what was not taken', async () => {
   const outbox = await page();
-  server.state.reply = (reply) => ({ ...reply, results: reply.results.map(({ id }) => ({ id, status: 'closed' })) });
+  server.state.reply = (reply) => ({
+    ...reply,
+    results: reply.results.map(({ id }) => ({ id, status: 'closed' })),
+  });
   outbox.put('responses', answer(0));
   assert.equal(await outbox.drained(), false);
   assert.equal(outbox.stopped, 'closed');
@@ -228,7 +243,16 @@ test('answers go before events, and both arrive', async () => {
 });
 
 test('a browser without IndexedDB still sends, and says that nothing is durable', async () => {
-  const outbox = await page({ storage: await openStorage({ createStore: () => { throw new Error('refused'); } }, prefix) });
+  const outbox = await page({
+    storage: await openStorage(
+      {
+        createStore: () => {
+          throw new Error('refused');
+        },
+      },
+      prefix,
+    ),
+  });
   assert.equal(outbox.durable, false);
   outbox.put('responses', answer(0));
   await outbox.drained();
@@ -246,5 +270,8 @@ test('a full disk does not stop an answer from being sent', async () => {
 test('pauses grow from one to thirty seconds, with up to half taken off', () => {
   const longest = [1, 2, 3, 4, 5, 6, 7, 50].map((failures) => pause(failures, () => 0));
   assert.deepEqual(longest, [1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
-  assert.equal(pause(3, () => 0.5), 3000);
+  assert.equal(
+    pause(3, () => 0.5),
+    3000,
+  );
 });

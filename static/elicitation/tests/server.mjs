@@ -7,7 +7,13 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 
 export async function startServer() {
-  const state = { answers: new Map(), events: [], calls: [], trouble: () => null, reply: (results) => results };
+  const state = {
+    answers: new Map(),
+    events: [],
+    calls: [],
+    trouble: () => null,
+    reply: (results) => results,
+  };
   const server = createServer(async (request, response) => {
     let text = '';
     for await (const part of request) text += part;
@@ -17,7 +23,11 @@ export async function startServer() {
     if (before) return answer(response, before, { detail: 'Not now.' });
     const results = carryOut(state, call);
     if (state.trouble('after', call)) return request.socket.destroy();
-    return answer(response, 200, state.reply({ results, stale_epoch: false, answered: state.answers.size, total: 9 }));
+    return answer(
+      response,
+      200,
+      state.reply({ results, stale_epoch: false, answered: state.answers.size, total: 9 }),
+    );
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -46,6 +56,8 @@ function carryOut(state, { path, body }) {
 }
 
 function answer(response, status, body) {
-  response.writeHead(status, { 'Content-Type': status === 200 ? 'application/json' : 'application/problem+json' });
+  response.writeHead(status, {
+    'Content-Type': status === 200 ? 'application/json' : 'application/problem+json',
+  });
   response.end(JSON.stringify(body));
 }

@@ -6,7 +6,13 @@ import { Session, uuid } from '../session.js';
 import { memoryStorage } from '../storage.js';
 
 const UUID4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-const data = { rt: 812, cannot_tell: true, mixing_percent: null, trial_type: 'mixture-sliders', time_elapsed: 9 };
+const data = {
+  rt: 812,
+  cannot_tell: true,
+  mixing_percent: null,
+  trial_type: 'mixture-sliders',
+  time_elapsed: 9,
+};
 
 function open(storage = memoryStorage()) {
   const sent = [];
@@ -53,12 +59,20 @@ test('a trial that was left without an answer is told, and its next attempt coun
   const { session, sent } = open(storage);
   await session.resume({ answered: 2, trials: [{ position: 2 }, { position: 3 }] });
   assert.deepEqual([sent[0].channel, sent[0].kind], ['events', 'resume']);
-  assert.deepEqual(sent[0].data, { answered: 2, position: 2, attempt: 1, started_at: '2026-01-01T00:00:00.000Z' });
+  assert.deepEqual(sent[0].data, {
+    answered: 2,
+    position: 2,
+    attempt: 1,
+    started_at: '2026-01-01T00:00:00.000Z',
+  });
   session.begin({ position: 2, attempt: 1 });
   session.answer({ position: 2 }, data);
   session.begin({ position: 3, attempt: 1 });
   session.answer({ position: 3 }, data);
-  assert.deepEqual(sent.slice(1).map(({ attempt }) => attempt), [2, 1]);
+  assert.deepEqual(
+    sent.slice(1).map(({ attempt }) => attempt),
+    [2, 1],
+  );
 });
 
 test('a trial that was answered before the page was left is no interrupted one', async () => {

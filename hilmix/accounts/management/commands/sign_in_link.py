@@ -25,10 +25,15 @@ class Command(BaseCommand):
         try:
             if person is None:
                 if options["role"] is None:
-                    raise CommandError(f"There is no account {options['username']!r}. Add --role to make one.")
+                    raise CommandError(
+                        f"There is no account {options['username']!r}. Add --role to make one."
+                    )
                 person = add_person(username=options["username"], kind=options["role"], actor=OPERATOR)
             elif options["role"] not in (None, person.kind):
-                raise CommandError(f"{person.username} is a {person.kind}; this command does not change roles.")
+                raise CommandError(
+                    f"{person.username} is a {person.kind}; this command does not change roles."
+                )
             self.stdout.write(issue_sign_in_link(person=person, actor=OPERATOR))
         except DomainError as error:
-            raise CommandError("; ".join([str(error), *sum(error.fields.values(), [])])) from None
+            reasons = [text for texts in error.fields.values() for text in texts]
+            raise CommandError(" ".join([str(error), *reasons])) from None

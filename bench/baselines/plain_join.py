@@ -1,0 +1,44 @@
+"""Baseline for joining a study: the rows of one join as single-row INSERTs of plain sqlite3, in one transaction.
+
+Same tables, indexes, number of rows, atomicity and durability. It omits: drawing the plan (the units come in
+their own order, without repeats' spacing), least-filled allocation, leases that ended, the study's state, the
+consent text's hash, and every check.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+
+SLOT = "select s.id from elicitation_slot s where s.batch_id = ? and s.state = 'free' limit 1"
+HOLD = (
+    "update elicitation_slot set state = 'held', lease_expires_at = datetime('now', '+1 hour') where id = ?"
+)
+PARTICIPATION = """
+    insert into elicitation_participation (public_id, study_id, protocol_id, slot_id, source, state, seed, epoch,
+        started_at, last_seen_at, completion_code, comments)
+    values (?, ?, ?, ?, 'person', 'running', ?, 0, datetime('now'), datetime('now'), '', '')
+"""
+CONSENT = """
+    insert into elicitation_consent (participation_id, text_sha256, boxes, given_at)
+    values (?, '', '{}', datetime('now'))
+"""
+TRIAL = "insert into elicitation_trial (participation_id, position, kind, unit_id, params) values (?, ?, 'main', ?, ?)"
+IMAGE = 'insert into elicitation_trialimage (trial_id, "order", mixed_image_id) values (?, 0, ?)'
+
+
+def join(
+    database: sqlite3.Connection, study: int, protocol: int, batch: int, units: list[tuple[int, int]]
+) -> None:
+    """One more participation in `batch`, with a trial for each of `units` (unit, mixed image)."""
+    execute = database.execute
+    execute("begin immediate")
+    (slot,) = execute(SLOT, (batch,)).fetchone()
+    execute(HOLD, (slot,))
+    identity = secrets.token_hex(7), study, protocol, slot, secrets.randbits(62)
+    participation = execute(PARTICIPATION, identity).lastrowid
+    execute(CONSENT, (participation,))
+    for position, (unit, mixed_image) in enumerate(units):
+        trial = execute(TRIAL, (participation, position, unit, '{"left": "first"}')).lastrowid
+        execute(IMAGE, (trial, mixed_image))
+    execute("commit")

@@ -1,0 +1,16 @@
+"""All of hilmix, and the baselines that are measured behind the same server and middleware."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from bench.baselines.bare_page import bare_page
+from bench.baselines.bare_view import BareView
+from hilmix import urls
+
+urlpatterns = [
+    path("bench/responses/", BareView.as_view()),
+    path("bench/page/", bare_page),
+    *urls.urlpatterns,
+]
+handler403, handler404, handler500 = urls.handler403, urls.handler404, urls.handler500
