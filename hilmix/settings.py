@@ -230,7 +230,6 @@ STATIC_ROOT = VAR / "static"
 # Browser packages as npm installs them: (folder under /static/vendor/, folder under node_modules/).
 BROWSER_PACKAGES = {
     "jspsych/dist": "jspsych/dist",
-    "jspsych/css": "jspsych/css",
     "@jspsych/plugin-instructions/dist": "@jspsych/plugin-instructions/dist",
     "@jspsych/plugin-survey-multi-choice/dist": "@jspsych/plugin-survey-multi-choice/dist",
     "@jspsych/plugin-call-function/dist": "@jspsych/plugin-call-function/dist",

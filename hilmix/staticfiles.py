@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from whitenoise.storage import CompressedManifestStaticFilesStorage as WhitenoiseStorage
 
-CSS_URLS = WhitenoiseStorage.patterns[0][1][
-    :2
-]  # without its third pattern, source maps, which are not collected
+CSS_URLS = WhitenoiseStorage.patterns[0][1][:2]  # without its third pattern, source maps, which are not collected
 JS_IMPORTS = WhitenoiseStorage._js_module_import_aggregation_patterns[1]
 
 

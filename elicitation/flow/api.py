@@ -167,6 +167,7 @@ class PlanView(ParticipationView):
             participation.trials.select_related("unit__pair").prefetch_related("images").filter(response=None)
         )
         total = participation.trials.count()
+        interrupted = services.interruptions(participation)
         shown = [
             {
                 "position": trial.position,
@@ -175,7 +176,7 @@ class PlanView(ParticipationView):
                 "params": interface.shown(
                     trial.params, classes[trial.unit.pair.first_class], classes[trial.unit.pair.second_class]
                 ),
-                "attempt": self.window.epoch,
+                "attempt": 1 + interrupted[trial.position],
             }
             for trial in trials
         ]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import secrets
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -199,6 +200,12 @@ def record_events(*, participation: Participation, events: Sequence[Participatio
         pass_comprehension(participation=participation)
     elif rounds and comprehension_rounds(participation) >= max_rounds(participation):
         fail_comprehension(participation=participation)
+
+
+def interruptions(participation: Participation) -> Counter[int]:
+    """How often each trial was left without an answer, by position: the browser tells when it comes back."""
+    told = participation.events.filter(kind="resume", data__position__isnull=False)
+    return Counter(told.values_list("data__position", flat=True))
 
 
 def comprehension_rounds(participation: Participation) -> int:

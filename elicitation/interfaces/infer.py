@@ -29,7 +29,6 @@ COLUMNS: tuple[Column, ...] = (
     Column("n_moves", "how often each slider was set"),
     Column("first_interaction_ms", "milliseconds from showing the image to the first touch"),
     Column("input_method", "mouse, touch, keyboard or mixed"),
-    Column("slider_order", "the order in which the two sliders stood on the page"),
     Column("viewport", "window width and height in CSS pixels, and device pixel ratio"),
     Column("image_css_px", "shown width of the image in CSS pixels"),
 )
@@ -121,10 +120,6 @@ def _process(payload: Mapping[str, Any]) -> Payload:
         if method not in INPUT_METHODS:
             raise Invalid(f"input_method is one of {', '.join(INPUT_METHODS)}.")
         kept["input_method"] = method
-    if (order := payload.get("slider_order")) is not None:
-        if not isinstance(order, list) or sorted(map(str, order)) != sorted(SLIDERS):
-            raise Invalid("slider_order names both sliders once.")
-        kept["slider_order"] = order
     if (viewport := payload.get("viewport")) is not None:
         numbers = isinstance(viewport, list) and len(viewport) == 3
         if not numbers or any(isinstance(v, bool) or not isinstance(v, int | float) for v in viewport):

@@ -48,7 +48,6 @@ def test_cannot_tell_is_its_own_answer_and_needs_no_slider():
         ({"input_method": "telepathy"}, "input_method"),
         ({"viewport": [1, 2]}, "viewport"),
         ({"first_interaction_ms": -5}, "first_interaction_ms"),
-        ({"slider_order": ["mixing", "mixing"]}, "slider_order"),
     ],
 )
 def test_what_is_no_answer_is_refused_with_a_message(change, message):

@@ -1,0 +1,247 @@
+"""One small instance with something of everything, made through the services, and the callers who try their luck.
+
+Every name that a person chooses is hostile: a page that shows one unescaped shows `HOSTILE` in its source.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.core.cache import cache
+from django.test import Client, override_settings
+from django.urls import get_resolver, reverse
+from django.utils import timezone
+
+from elicitation.flow import services as flow
+from elicitation.flow.access import token_for
+from elicitation.images.models import ImageSet
+from elicitation.images.services import import_images
+from elicitation.participants.models import Participation
+from elicitation.participants.services import link_of
+from elicitation.studies.models import Source, Study
+from elicitation.studies.services import Design, StudyPlan, create_study, open_study
+from elicitation.trials.models import TrialImage
+from hilmix.accounts.models import Membership, User
+from hilmix.accounts.roles import OPERATOR, Role
+from hilmix.accounts.services import add_person, create_token, issue_sign_in_link, set_membership
+from hilmix.hub.models import Release
+from hilmix.hub.releases import freeze_release, queue_freeze
+from hilmix.jobs.models import Job
+from hilmix.jobs.progress import Progress
+from training.evaluation.leakage import Leakage
+from training.evaluation.scores import score
+from training.experiments.config import parse_config
+from training.experiments.models import Experiment
+from training.experiments.services import create_experiment
+from training.reports.services import build_report
+from training.runs.models import Run
+
+HOSTILE = "<b onclick=alert(1)>"
+LAMBDAS = (1700, 3900, 6100, 8300)  # numbers that nothing else on a page is likely to say
+DESIGN = Design(
+    n_mixed_images=8, lambdas_e4=LAMBDAS, trials_per_person=4, repeats=1, answers_per_unit=3, seed=5
+)
+BOXES = {"adult": True, "read": True, "agree": True}
+PID = "5f0c1d2e-a-participant-of-a-recruiter"
+PASSWORD = "correct horse battery"
+ANSWER = {
+    "cannot_tell": False,
+    "mixing_percent": 31,
+    "confidence_percent": 72,
+    "touched": {"mixing": True, "confidence": True},
+}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who sends requests. `roles` is written down here, not asked of the code under test."""
+
+    name: str
+    roles: frozenset[Role]
+    user: User | None = None
+    participation: Participation | None = None
+    session: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def client(self, **options: Any) -> Client:
+        """A browser or program of theirs: signed in, and with their token in the header."""
+        client = Client(headers=self.headers, **options)
+        client.cookies.load(self.session)
+        return client
+
+
+@dataclass(frozen=True)
+class World:
+    """Owner, editor and viewer are in `study`; what the addresses name belongs to it or to its owner."""
+
+    image_set: ImageSet
+    study: Study
+    release: Release
+    experiment: Experiment
+    unreported: Experiment
+    job: Job
+    callers: dict[str, Caller]
+    sign_in_secret: str
+
+    def __getitem__(self, name: str) -> Caller:
+        return self.callers[name]
+
+    def address(self, url_name: str) -> str:
+        """The address of `url_name`, with somebody's object for each of its parameters."""
+        owner, holder = self["owner"], self["holder"].participation
+        assert owner.user is not None and holder is not None
+        values = {
+            "slug": self.study.slug,
+            "name": self.image_set.name,
+            "index": 0,
+            "mixed_image_id": self.study.batches.get(ordinal=0).units.first().mixed_image_id,
+            "move": "pause",
+            "job_id": self.job.pk,
+            "release_id": self.release.pk,
+            "experiment_id": self.experiment.pk,
+            "pk": self.experiment.pk if url_name == "api_experiment" else self.release.pk,
+            "path": "csv/responses.csv",
+            "person_id": owner.user.pk,
+            "token_key": owner.user.auth_token_set.get().token_key,
+            "secret": self.sign_in_secret,
+            "link": link_of(holder if url_name == "participation_comments" else self["participant"].participation),
+            "image_id": TrialImage.objects.filter(trial__participation=holder).first().pk,
+            "number": 0,
+        }  # fmt: skip
+        return reverse(url_name, kwargs={name: values[name] for name in parameters(url_name)})
+
+
+def parameters(url_name: str) -> list[str]:
+    """What the address of `url_name` needs."""
+    return get_resolver().reverse_dict.getlist(url_name)[0][0][0][1]
+
+
+@contextmanager
+def made_world(var: Path) -> Iterator[World]:
+    """The world, with its state under `var`; the database is the caller's to roll back."""
+    with override_settings(VAR=var):
+        cache.clear()
+        people = {name: _person(name) for name in ("owner", "editor", "viewer", "stranger")}
+        people["admin"] = _person("admin", User.Kind.ADMIN)
+        image_set = _image_set()
+        study = _study(image_set, people)
+        holder = join(study, pid=PID)
+        answer_all(holder)
+        release = freeze_release(study=study, actor=OPERATOR, progress=Progress())
+        reported, unreported = (_experiment(release, seed) for seed in (1, 2))
+        _report(reported)
+        participants = {"holder": holder, "participant": join(study)}
+        owner = people["owner"]
+        yield World(
+            image_set=image_set,
+            study=study,
+            release=release,
+            experiment=reported,
+            unreported=unreported,
+            job=queue_freeze(study=study, actor=owner),
+            callers=_callers(people, participants),
+            sign_in_secret=issue_sign_in_link(person=owner, actor=OPERATOR).rstrip("/").rpartition("/")[2],
+        )
+
+
+def join(study: Study, pid: str = "") -> Participation:
+    """A participation with its trials page opened once."""
+    participation, _new = flow.join_study(study=study, source=Source.PERSON, boxes=BOXES, pid=pid)
+    return flow.resume(participation=participation)
+
+
+def answer_all(participation: Participation) -> None:
+    """Every planned answer is saved and the trials are handed over."""
+    answers = [
+        flow.Incoming(id=uuid.uuid4(), position=trial.position, payload=ANSWER, rt_ms=900)
+        for trial in participation.trials.all()
+    ]
+    receipts = flow.save_responses(participation=participation, epoch=1, answers=answers)
+    assert {receipt.status for receipt in receipts} == {"created"}
+    assert flow.complete(participation=participation) == []
+
+
+def _person(name: str, kind: str = User.Kind.RESEARCHER) -> User:
+    person = add_person(username=name, kind=kind, actor=OPERATOR)
+    person.set_password(PASSWORD)
+    person.save()
+    return person
+
+
+def _image_set() -> ImageSet:
+    rng = np.random.default_rng(0)
+    return import_images(
+        name="noise",
+        kind="npz",
+        images=rng.integers(0, 256, (60, 8, 8, 3), dtype=np.uint8),
+        labels=np.arange(60) % 3,
+        classes=[f"{HOSTILE}{name}" for name in ("ant", "bee", "cat")],
+        splits={"train": np.arange(40), "test": np.arange(40, 60)},
+        actor=OPERATOR,
+    )
+
+
+def _study(image_set: ImageSet, people: dict[str, User]) -> Study:
+    plan = StudyPlan(slug="theirs", title=f"{HOSTILE} study", image_set=image_set, design=DESIGN)
+    study = create_study(plan=plan, source=Source.PERSON, actor=people["owner"])
+    for part in (Membership.Part.EDITOR, Membership.Part.VIEWER):
+        set_membership(person=people[part.value], study=study, part=part.value, actor=people["owner"])
+    open_study(study=study, actor=people["owner"])
+    return study
+
+
+def _experiment(release: Release, seed: int) -> Experiment:
+    config = {
+        "name": f"{HOSTILE} experiment {seed}",
+        "release": release.name,
+        "arms": [{"name": f"{HOSTILE}{policy}", "policy": policy} for policy in ("mixup", "human_lambda")],
+        "seeds": [seed],
+        "train": {"epochs": 1, "batch_size": 4, "augment": {"crop": 0, "flip": False}},
+    }
+    return create_experiment(config=parse_config(config), actor=OPERATOR)
+
+
+def _report(experiment: Experiment) -> None:
+    """Runs as training would leave them, with made-up predictions, and the report made of them."""
+    rng = np.random.default_rng(0)
+    curve = {"train_loss": 1.0, "train_floor": 0.1, "validation_loss": 0.5, "validation_accuracy": 0.9}
+    for run in Run.objects.filter(arm__experiment=experiment):
+        run.metrics = score(rng.normal(0, 2, (20, 3)), rng.integers(0, 3, 20))
+        run.curves, run.n_steps, run.plan_sha256 = [curve], 10, "plan"
+        run.environment = {"device": f"{HOSTILE} cpu", "seconds": 1.0}
+        run.started_at = run.finished_at = timezone.now()
+        run.save()
+    build_report(experiment=experiment, leakage=Leakage(20, 8, 16, 0, 0, 0))
+
+
+def _callers(people: dict[str, User], participants: dict[str, Participation]) -> dict[str, Caller]:
+    roles = {
+        "stranger": {Role.RESEARCHER},
+        "viewer": {Role.RESEARCHER, Role.VIEWER},
+        "editor": {Role.RESEARCHER, Role.EDITOR},
+        "owner": {Role.RESEARCHER, Role.OWNER},
+        "admin": {Role.ADMIN},
+    }
+    public = frozenset({Role.PUBLIC})
+    callers = {"public": Caller("public", public)}
+    for name, held in roles.items():
+        client = Client()
+        client.force_login(people[name])
+        token = create_token(person=people[name], name=f"{HOSTILE} token", scope="write")
+        callers[name] = Caller(
+            name,
+            frozenset(held),
+            user=people[name],
+            session=client.cookies.output(header="", sep=";"),
+            headers={"Authorization": f"Token {token}"},
+        )
+    for name, participation in participants.items():
+        headers = {"Authorization": f"Participation {token_for(participation)}"}
+        callers[name] = Caller(name, public, participation=participation, headers=headers)
+    return callers
