@@ -21,30 +21,34 @@ def request(method: str, path: str, port: int, body: bytes = b"", **headers: str
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def send_all(port: int, queues: Sequence[Sequence[bytes]]) -> None:
-    """Send each queue of requests over a connection of its own, all at once; every reply must be a 200."""
+def send_all(port: int, queues: Sequence[Sequence[bytes]], expected: bytes) -> None:
+    """Send each queue of requests over a connection of its own, all at once.
+
+    Every reply must be a 200 whose body holds `expected`: what was refused was not measured.
+    """
     with ThreadPoolExecutor(len(queues)) as pool:
-        list(pool.map(lambda queue: _send(port, queue), queues))
+        list(pool.map(lambda queue: _send(port, queue, expected), queues))
 
 
-def _send(port: int, queue: Sequence[bytes]) -> None:
+def _send(port: int, queue: Sequence[bytes], expected: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for prepared in queue:
             connection.sendall(prepared)
-            _read_reply(connection)
+            reply = _read_reply(connection)
+            if not reply.startswith(b"HTTP/1.1 200") or expected not in reply:
+                raise RuntimeError(f"unexpected reply: {reply[:1000]!r}")
 
 
-def _read_reply(connection: socket.socket) -> None:
+def _read_reply(connection: socket.socket) -> bytes:
     reply = b""
     while (end := reply.find(b"\r\n\r\n")) < 0:
         reply += _receive(connection)
     length = _LENGTH.search(reply, 0, end)
-    if not reply.startswith(b"HTTP/1.1 200") or length is None:
-        raise RuntimeError(f"unexpected reply: {reply[:500]!r}")
-    left = end + 4 + int(length[1]) - len(reply)
-    while left > 0:
-        left -= len(_receive(connection))
+    whole = end + 4 + (int(length[1]) if length else 0)
+    while len(reply) < whole:
+        reply += _receive(connection)
+    return reply
 
 
 def _receive(connection: socket.socket) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,37 +15,36 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from PIL import Image
 
-from bench.baselines import plain_insert, plain_join
+from bench.baselines import plain_join
 from bench.baselines.float_mix import FloatMixer
 from bench.client import request, send_all
-from bench.instance import free_port, running, served
+from bench.instance import served
 from bench.material import image_set, open_a_study, pictures
 from bench.measure import Figure, at_most, speed
 from elicitation.flow.access import token_for
 from elicitation.flow.services import join_study
+from elicitation.interfaces import infer
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source, Study
 from elicitation.studies.services import Design
 from hilmix.core import mixing
+from hilmix.core.judgements import PerceivedLambda
 
 # As long as a real study of the field: H-Mix asked 59 to 62 questions a person.
 DESIGN = Design(n_mixed_images=540, trials_per_person=60, repeats=2, answers_per_unit=100)
 RESPONSES = "/api/v1/participation/responses/"
 AT_ONCE = 4  # participants who answer at the same time
-JOINS = 20
+ANSWERS = 30  # of each of them in one repetition
+JOINS = 15
 PICTURES = 1000
-PAYLOAD = {
-    "cannot_tell": False, "mixing_percent": 62, "confidence_percent": 80, "slider_order": ["mixing", "confidence"],
-    "touched": {"mixing": True, "confidence": True}, "n_moves": {"mixing": 3, "confidence": 1},
-    "first_interaction_ms": 850, "input_method": "mouse", "viewport": [1280, 720, 1.0], "image_css_px": 320,
-}  # fmt: skip
 
 
 def figures() -> Iterator[Figure]:
-    study = open_a_study(image_set(), "bench", DESIGN)
+    images = image_set()
+    study, plain = (open_a_study(images, slug, DESIGN) for slug in ("measured", "plain"))
     yield _queries(study)
-    yield from _saving(study)
-    yield _joining(study)
+    yield _saving(study)
+    yield _joining(study, plain)
     yield from _mixing()
 
 
@@ -57,7 +55,8 @@ def _join(study: Study) -> Participation:
 
 
 def _body(position: int) -> bytes:
-    answer = {"id": str(uuid.uuid4()), "position": position, "payload": PAYLOAD, "rt_ms": 8460, "attempt": 1}
+    payload = infer.payload_for(PerceivedLambda(0.62, 0.8), {"left": "first"}, np.random.default_rng(0))
+    answer = {"id": str(uuid.uuid4()), "position": position, "payload": payload, "rt_ms": 8460, "attempt": 1}
     return json.dumps({"epoch": 0, "responses": [answer]}).encode()
 
 
@@ -65,62 +64,52 @@ def _queries(study: Study) -> Figure:
     """Statements that one save sends to the database, beginning and end of the transaction included."""
     headers = {"Authorization": f"Participation {token_for(_join(study))}"}
     with CaptureQueriesContext(connection) as queries:
-        Client().post(RESPONSES, _body(0), content_type="application/json", headers=headers)
+        reply = Client(SERVER_NAME="127.0.0.1").post(
+            RESPONSES, _body(0), content_type="application/json", headers=headers
+        )
+    assert reply.json()["results"][0]["status"] == "created", reply.content
     n = sum(not query["sql"].startswith(("BEGIN", "COMMIT")) for query in queries)
     return at_most("elicitation.save_answer_queries", [n], 4, "queries a saved answer")
 
 
-def _saving(study: Study) -> Iterator[Figure]:
+def _saving(study: Study) -> Figure:
     """Answers saved over HTTP, one a request, by several people at once, each answer of a fresh plan."""
-    n_trials = DESIGN.trials_per_person + DESIGN.repeats
 
     def post(path: str, port: int) -> Callable[[], None]:
         def queues() -> Iterator[list[list[bytes]]]:
             while True:
-                yield [_requests(_join(study), path, port, n_trials) for _ in range(AT_ONCE)]
+                yield [_requests(_join(study), path, port) for _ in range(AT_ONCE)]
 
         prepared = queues()
-        ready = [next(prepared) for _ in range(9)]  # outside the time that is measured
-        return lambda: send_all(port, ready.pop())
+        ready = [next(prepared) for _ in range(8)]  # made before the time that is measured begins
+        return lambda: send_all(port, ready.pop(), b"created")
 
-    plain_port = free_port()
-    server = ["-m", "gunicorn", "bench.baselines.plain_insert:application", f"--bind=127.0.0.1:{plain_port}"]
-    same = ["--workers=2", "--worker-class=gthread", "--threads=8", "--no-control-socket"]
-    with served() as port, running([sys.executable, *server, *same], plain_port):
-        unit, work = "× speed of {}", AT_ONCE * n_trials
-        yield speed(
+    with served() as port:
+        return speed(
             "elicitation.save_answer",
             post(RESPONSES, port),
             post("/bench/responses/", port),
             goal=0.5,
-            unit=unit.format("a bare REST view that inserts one row"),
-            work=work,
-        )
-        yield speed(
-            "elicitation.save_answer_plain",
-            post(RESPONSES, port),
-            post("/", plain_port),
-            goal=0.1,
-            unit=unit.format("a bare WSGI program that inserts one row"),
-            work=work,
+            unit="× speed of a bare REST view that inserts one row",
+            work=AT_ONCE * ANSWERS,
         )
 
 
-def _requests(participation: Participation, path: str, port: int, n: int) -> list[bytes]:
+def _requests(participation: Participation, path: str, port: int) -> list[bytes]:
     headers = {
         "Authorization": f"Participation {token_for(participation)}",
-        "Participation": str(participation.pk),  # whom the plain program believes
         "Content_Type": "application/json",
     }
-    return [request("POST", path, port, _body(position), **headers) for position in range(n)]
+    return [request("POST", path, port, _body(position), **headers) for position in range(ANSWERS)]
 
 
-def _joining(study: Study) -> Figure:
-    """Joins of a study with 9 batches and room for hundreds of people."""
-    database = plain_insert.connect(Path(os.environ["HILMIX_VAR"]))
-    batch = study.batches.order_by("-ordinal")[0]
+def _joining(study: Study, plain: Study) -> Figure:
+    """Joins of a study with 9 batches and room for hundreds of people; the baseline has its twin to itself."""
+    database = plain_join.connect(Path(os.environ["HILMIX_VAR"]))
+    batch = plain.batches.order_by("-ordinal")[0]
     units = list(batch.units.values_list("pk", "mixed_image_id"))
     units += units[: DESIGN.repeats]
+    protocol = plain.protocol.pk
 
     def ours() -> None:
         for _ in range(JOINS):
@@ -128,10 +117,10 @@ def _joining(study: Study) -> Figure:
 
     def baseline() -> None:
         for _ in range(JOINS):
-            plain_join.join(database, study.pk, study.protocol.pk, batch.pk, units)
+            plain_join.join(database, plain.pk, protocol, batch.pk, units)
 
     unit = "× speed of single-row inserts of the same rows"
-    return speed("elicitation.join_study", ours, baseline, goal=0.3, unit=unit, work=JOINS, n=4)
+    return speed("elicitation.join_study", ours, baseline, goal=0.3, unit=unit, work=JOINS, n=5)
 
 
 def _mixing() -> Iterator[Figure]:

@@ -39,18 +39,12 @@ def served() -> Iterator[int]:
 
     call_command("collectstatic", verbosity=0, interactive=False)
     port = int(os.environ["PORT"])
-    with running([sys.executable, "manage.py", "serve"], port):
-        yield port
-
-
-@contextmanager
-def running(command: list[str], port: int) -> Iterator[None]:
-    """A server process, from its first accepted connection to its end."""
     with tempfile.TemporaryFile() as log:
+        command = [sys.executable, "manage.py", "serve"]
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         try:
             _wait_for(process, port)
-            yield
+            yield port
         except BaseException:
             log.seek(0)
             sys.stderr.write(log.read().decode(errors="replace"))
@@ -74,4 +68,4 @@ def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
             return
         except OSError:
             time.sleep(0.1)
-    raise RuntimeError(f"{' '.join(process.args)} does not answer at port {port}")
+    raise RuntimeError(f"manage.py serve does not answer at port {port}")

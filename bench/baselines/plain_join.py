@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from pathlib import Path
 
 SLOT = "select s.id from elicitation_slot s where s.batch_id = ? and s.state = 'free' limit 1"
 HOLD = (
@@ -25,6 +26,14 @@ CONSENT = """
 """
 TRIAL = "insert into elicitation_trial (participation_id, position, kind, unit_id, params) values (?, ?, 'main', ?, ?)"
 IMAGE = 'insert into elicitation_trialimage (trial_id, "order", mixed_image_id) values (?, 0, ?)'
+
+
+def connect(var: Path) -> sqlite3.Connection:
+    """The instance's database with its durability (WAL, synchronous=NORMAL)."""
+    database = sqlite3.connect(var / "hilmix.sqlite3", timeout=20, isolation_level=None)
+    database.execute("pragma journal_mode=wal")
+    database.execute("pragma synchronous=normal")
+    return database
 
 
 def join(

@@ -81,19 +81,25 @@ def perform(
 def run_in_foreground(job: Job, progress: Progress) -> None:
     """Do a queued job in this process, for a command; if a worker was faster, follow it to its end.
 
-    Raises what the work raised: `JobCancelled` if it was cancelled, `DomainError` if a worker failed.
+    Work whose doer turns out to be gone (killed, no server to notice) is taken over. Raises what the work
+    raised: `JobCancelled` if it was cancelled, `DomainError` if a worker failed.
     """
-    claim = services.claim(job.pk, f"command on {socket.gethostname()}, process {os.getpid()}")
-    if claim:
-        perform(job.pk, claim, mirror=progress)
-    else:
+    me = f"command on {socket.gethostname()}, process {os.getpid()}"
+    while not (claim := services.claim(job.pk, me)):
         _follow(job, progress)
+        if job.state != JobState.LOST:
+            return
+        progress.log(f"{job.error} Taking it over.")
+        services.retry_job(job=job, actor=OPERATOR)
+    perform(job.pk, claim, mirror=progress)
     job.refresh_from_db()
 
 
 def _follow(job: Job, progress: Progress) -> None:
+    """Show how far whoever has the job is, until it is over; raise if it was cancelled or failed."""
     progress.log("A worker has taken this job; following it.")
     while True:
+        services.sweep()  # where nobody serves, nobody else would notice that its worker is gone
         job.refresh_from_db()
         progress.update(job.progress_done, job.progress_total, job.progress_text)
         if job.is_over:
@@ -101,7 +107,7 @@ def _follow(job: Job, progress: Progress) -> None:
         time.sleep(1)
     if job.state == JobState.CANCELLED:
         raise JobCancelled
-    if job.state != JobState.DONE:
+    if job.state == JobState.FAILED:
         raise DomainError(job.error)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.errors import DataError
@@ -35,6 +37,14 @@ def test_work_that_ends_well_is_done_and_its_last_words_are_kept():
     assert (job.state, job.progress_done, job.progress_total) == ("done", 3, 3)
     assert job.pid
     assert [line.text for line in job.lines.all()][1:] == ["step 0", "step 1", "step 2"]
+
+
+def test_a_command_takes_over_work_whose_doer_is_gone():
+    job, _claim = claimed()
+    Job.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=5))
+    runner.run_in_foreground(job, Progress())
+    assert (job.state, job.attempt) == ("done", 2)
+    assert any("worker lost" in line.text for line in job.lines.all())
 
 
 def test_a_terminal_shows_the_same(capsys):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.db import connection, transaction
-from django.test.utils import CaptureQueriesContext
 
 from tests.security.world import World, made_world
 
-BOOKKEEPING = ('UPDATE "accounts_apitoken" SET "last_used_at"',)
+NOTING_USE = 'UPDATE "accounts_apitoken" SET "last_used_at"'
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +32,21 @@ def world(_module_world: World, db: None) -> World:
 
 
 @pytest.fixture
-def writes() -> Callable[[Callable[[], object]], list[str]]:
-    """`writes(call)`: the statements with which `call()` changes the database, noting a token's use apart."""
+def writes() -> Callable[[], AbstractContextManager[list[str]]]:
+    """`with writes() as changes:` collects the statements that changed rows, but for noting a token's use."""
 
-    def made_by(call: Callable[[], object]) -> list[str]:
-        with CaptureQueriesContext(connection) as captured:
-            call()
-        statements = [query["sql"] for query in captured]
-        changes = [sql for sql in statements if sql.startswith(("INSERT", "UPDATE", "DELETE", "REPLACE"))]
-        return [sql for sql in changes if not sql.startswith(BOOKKEEPING)]
+    @contextmanager
+    def collect() -> Iterator[list[str]]:
+        changes: list[str] = []
 
-    return made_by
+        def note(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+            result = execute(sql, params, many, context)
+            changed = sql.startswith(("INSERT", "UPDATE", "DELETE", "REPLACE")) and context["cursor"].rowcount
+            if changed and not sql.startswith(NOTING_USE):
+                changes.append(sql)
+            return result
+
+        with connection.execute_wrapper(note):
+            yield changes
+
+    return collect

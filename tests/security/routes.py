@@ -1,0 +1,183 @@
+"""Every address by name: who may use it, with which verbs, and whose object it names. The tests of this folder and
+nothing else decide from it, so an address that is added must be added here."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from django.urls import URLPattern, URLResolver
+
+from hilmix.accounts.roles import ALLOWED, Action
+from hilmix.hub.models import Release
+from tests.security.world import ANSWER, PASSWORD, Caller, World
+
+VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class Open(Enum):
+    """What is needed of the caller where no line of the roles table decides."""
+
+    PUBLIC = auto()  # nothing, or the secret in the address
+    SIGNED_IN = auto()  # an account; one sees what one may see
+    PARTICIPATING = auto()  # any participation's token
+    THIS_PARTICIPATION = auto()  # the token of the participation whose object the address names
+
+
+class Whose(Enum):
+    """Who beside the roles table decides: a role counts in the study, or the object is one person's own."""
+
+    STUDY = auto()
+    OWNERS = auto()
+    OWNERS_OR_ADMINS = auto()
+
+
+Body = Callable[[World], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Route:
+    needs: Action | Open
+    verbs: str
+    body: Body = field(default=lambda world: {})
+    whose: Whose = Whose.STUDY
+
+    def allows(self, caller: Caller, verb: str = "") -> bool:
+        """Whether `caller` may use this address, by the roles table.
+
+        OPTIONS, where it is answered, describes a kind of address to whoever may ask at all; it looks at no object.
+        """
+        if self.needs is Open.PUBLIC:
+            return True
+        if self.needs is Open.PARTICIPATING or (self.needs is Open.THIS_PARTICIPATION and verb == "OPTIONS"):
+            return caller.participation is not None
+        if self.needs is Open.THIS_PARTICIPATION:
+            return caller.name == "holder"
+        if self.needs is Open.SIGNED_IN or (verb == "OPTIONS" and verb in self.verbs):
+            return caller.user is not None
+        if self.whose is Whose.OWNERS:
+            return caller.name == "owner"
+        if self.whose is Whose.OWNERS_OR_ADMINS:
+            return caller.name in ("owner", "admin")
+        return not ALLOWED[self.needs].isdisjoint(caller.roles)
+
+
+def every_pattern(patterns: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
+    """The patterns of an URLconf, those of included ones too."""
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from every_pattern(pattern.url_patterns)
+        else:
+            yield pattern
+
+
+def an_answer(world: World) -> dict[str, Any]:
+    answer = {"id": str(uuid.uuid4()), "position": 0, "payload": ANSWER, "rt_ms": 900}
+    return {"epoch": 1, "responses": [answer]}
+
+
+def an_event(world: World) -> dict[str, Any]:
+    return {"events": [{"id": str(uuid.uuid4()), "kind": "blur", "t_ms": 5, "data": {}}]}
+
+
+def a_study(world: World) -> dict[str, Any]:
+    return {
+        "title": "Another", "slug": "another", "image_set": world.image_set.pk, "interface": "infer",
+        "perspective": "you", "n_mixed_images": 8, "lambdas": "0.5", "trials_per_person": 4, "repeats": 0,
+        "answers_per_unit": 1, "seed": 1,
+    }  # fmt: skip
+
+
+def an_experiment(world: World) -> dict[str, Any]:
+    return {
+        "name": "another", "release": Release.objects.get(pk=world.release.pk).name, "policies": ["mixup"],
+        "seeds": "0", "net": "resnet20", "epochs": 1, "batch_size": 4, "lr": 0.1, "weight_decay": 0,
+        "warmup_epochs": 0, "crop": 0, "precision": "fp32", "train_on": "train", "evaluate_on": "test",
+    }  # fmt: skip
+
+
+def consent(world: World) -> dict[str, Any]:
+    return {"adult": "on", "read": "on", "agree": "on", "decision": "consent"}
+
+
+def member(world: World) -> dict[str, Any]:
+    return {"username": "stranger", "part": "viewer"}
+
+
+def person(world: World) -> dict[str, Any]:
+    return {"username": "somebody", "kind": "admin"}
+
+
+def credentials(world: World) -> dict[str, Any]:
+    return {"username": "owner", "password": PASSWORD}
+
+
+PAGE, FORM, API = "GET HEAD", "GET POST", "GET HEAD OPTIONS"
+
+ROUTES: dict[str, Route] = {
+    "home": Route(Open.PUBLIC, PAGE),
+    "healthz": Route(Open.PUBLIC, PAGE),
+    "readyz": Route(Open.PUBLIC, PAGE),
+    # Participants' pages: the address is the key.
+    "study_entry": Route(Action.TAKE_PART, FORM, consent),
+    "participation": Route(Open.PUBLIC, "GET"),
+    "participation_comments": Route(Open.PUBLIC, FORM, lambda world: {"comments": "fine"}),
+    # Accounts.
+    "sign_in": Route(Action.SIGN_IN, FORM + " HEAD", credentials),
+    "sign_in_with_link": Route(Action.SIGN_IN, FORM),
+    "sign_out": Route(Open.PUBLIC, "POST"),
+    "account": Route(Action.MANAGE_OWN_TOKENS, FORM, lambda world: {"name": "a script", "scope": "write"}),
+    "set_password": Route(Open.SIGNED_IN, "POST", lambda world: {"password": "a rather good one"}),
+    "revoke_token": Route(Action.MANAGE_OWN_TOKENS, "POST", whose=Whose.OWNERS),
+    "people": Route(Action.MANAGE_PEOPLE, FORM, person),
+    "new_link": Route(Action.MANAGE_PEOPLE, "POST"),
+    "audit_trail": Route(Action.VIEW_AUDIT, "GET"),
+    # Image sets and studies.
+    "image_sets": Route(Action.VIEW_IMAGE_SETS, PAGE),
+    "image_set": Route(Action.VIEW_IMAGE_SETS, PAGE),
+    "parent_image": Route(Action.VIEW_IMAGE_SETS, PAGE),
+    "studies": Route(Open.SIGNED_IN, PAGE),
+    "new_study": Route(Action.CREATE_STUDY, FORM, a_study),
+    "study": Route(Action.VIEW_STUDY, PAGE),
+    "study_mixed_image": Route(Action.VIEW_STUDY, PAGE),
+    "move_study": Route(Action.OPEN_STUDY, "POST"),
+    "study_members": Route(Action.OPEN_STUDY, "POST", member),
+    # Jobs.
+    "jobs": Route(Action.VIEW_OWN_JOBS, "GET"),
+    "job": Route(Action.VIEW_OWN_JOBS, "GET", whose=Whose.OWNERS_OR_ADMINS),
+    "job_state": Route(Action.VIEW_OWN_JOBS, "GET", whose=Whose.OWNERS_OR_ADMINS),
+    "job_cancel": Route(Action.STEER_JOB, "POST", whose=Whose.OWNERS_OR_ADMINS),
+    "job_retry": Route(Action.STEER_JOB, "POST", whose=Whose.OWNERS_OR_ADMINS),
+    # Releases.
+    "releases": Route(Open.SIGNED_IN, PAGE),
+    "freeze_release": Route(Action.FREEZE_RELEASE, "POST"),
+    "release": Route(Action.VIEW_RELEASE, PAGE),
+    "release_file": Route(Action.VIEW_RELEASE, PAGE),
+    # Experiments.
+    "experiments": Route(Open.SIGNED_IN, PAGE),
+    "new_experiment": Route(Action.LAUNCH_EXPERIMENT, FORM, an_experiment),
+    "experiment": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "experiment_launch": Route(Action.LAUNCH_EXPERIMENT, "POST"),
+    "experiment_report_json": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "experiment_report_markdown": Route(Action.VIEW_EXPERIMENT, PAGE),
+    # The API of participants.
+    "participation_plan": Route(Open.PARTICIPATING, API),
+    "participation_image": Route(Open.THIS_PARTICIPATION, API),
+    "participation_example": Route(Open.PARTICIPATING, API),
+    "participation_responses": Route(Open.PARTICIPATING, "POST OPTIONS", an_answer),
+    "participation_events": Route(Open.PARTICIPATING, "POST OPTIONS", an_event),
+    "participation_complete": Route(Open.PARTICIPATING, "POST OPTIONS", lambda world: {"count": 5}),
+    # The API of programs.
+    "api_studies": Route(Open.SIGNED_IN, API),
+    "api_study": Route(Action.VIEW_STUDY, API),
+    "api_releases": Route(Open.SIGNED_IN, API),
+    "api_release": Route(Action.VIEW_RELEASE, API),
+    "api_release_file": Route(Action.VIEW_RELEASE, API),
+    "api_experiments": Route(Open.SIGNED_IN, API),
+    "api_experiment": Route(Action.VIEW_EXPERIMENT, API),
+    "schema": Route(Open.PUBLIC, API),
+    "api_docs": Route(Open.PUBLIC, PAGE),
+}
