@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
@@ -111,17 +112,22 @@ def problem_json(exception: Exception, context: dict[str, Any]) -> Response | No
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """What a person sees after a bug of ours: an id to report, no internals (checklist S17)."""
+    """What a person or program is told after a bug of ours: an id to report, no internals (checklist S17).
+
+    The page is made without the request: asking who is signed in may be the very thing that failed.
+    """
     reference = uuid.uuid4().hex[:8]
-    log.error("error page shown, reference %s, %s %s", reference, request.method, request.path)
-    context = {
-        "title": "Something went wrong on our side",
-        "message": f"It has been written down. If you report it, name the reference {reference}.",
-    }
-    return render(request, "error.html", context, status=500)
+    log.error("error page shown, reference %s, %s %r", reference, request.method, request.path)
+    message = f"It has been written down. If you report it, name the reference {reference}."
+    if is_for_programs(request):
+        return _problem(500, "server_error", f"Something went wrong on our side. {message}")
+    context = {"title": "Something went wrong on our side", "message": message}
+    return HttpResponse(render_to_string("error.html", context), status=500)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if is_for_programs(request):
+        return _problem(404, "not_found", "There is no such address.")
     context = {"title": TITLES[404], "message": "The address is wrong, or you may not see what is there."}
     return render(request, "error.html", context, status=404)
 
@@ -129,3 +135,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     context = {"title": TITLES[403], "message": "Ask an admin if you think you should."}
     return render(request, "error.html", context, status=403)
+
+
+def is_for_programs(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/v1/")
+
+
+def _problem(status: int, code: str, detail: str) -> HttpResponse:
+    body = {"status": status, "code": code, "detail": detail}
+    return JsonResponse(body, status=status, content_type="application/problem+json")

@@ -1,9 +1,9 @@
-"""Baseline for freezing a release: one SQL query a table, written straight to Parquet and csv, pictures to PNG.
+"""Baseline for freezing a release: one SQL query a table, straight to Parquet and csv, pictures to PNG.
 
-The same answers from the same SQLite into the same columns and formats (Parquet zstd and csv, lossless PNG,
-fixed_size_list labels), every file hashed. It omits: interfaces and judgements as objects, all checks (types,
-keys, unknown columns, formulas in csv, pictures against their hashes, hashes against each other), the intervals
-and spreads of labels, participants' pseudonyms by HMAC, the data dictionary and card, and complete-or-absent.
+The same answers from the same SQLite into the same formats (Parquet zstd and csv, labels of the same policies as
+fixed_size_list, lossless PNG), every file hashed. It omits: interfaces and judgements as objects, pseudonyms by
+HMAC, words for truth values in csv, all checks (types, keys, formulas in csv, pictures against their hashes), intervals and spreads of labels,
+the check whether anything has changed, dictionary and card, and being complete or absent.
 """
 
 from __future__ import annotations
@@ -12,68 +12,109 @@ import csv
 import hashlib
 import json
 import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-ANSWERS = """
-    with answer as (
-        select p.id as who, t.position, t.kind = 'repeat' as repeat, u.mixed_image_id as image,
-               json_extract(t.params, '$.left') as left, r.payload, r.rt_ms,
-               json_extract(r.payload, '$.cannot_tell') as cannot_tell,
-               json_extract(r.payload, '$.mixing_percent') / 100.0 as share,
-               json_extract(r.payload, '$.confidence_percent') / 100.0 as confidence, p.public_id
-        from elicitation_response r
-        join elicitation_trial t on t.id = r.trial_id
-        join elicitation_unit u on u.id = t.unit_id
-        join elicitation_participation p on p.id = t.participation_id
-        where p.study_id = ?
-        order by t.participation_id, t.position
-    )
-    select cast(image as text), public_id, position, repeat, not repeat and not cannot_tell, cannot_tell,
-           case left when 'first' then 1 - share else share end, confidence, left, cast(rt_ms as real), payload
-    from answer
-"""
-MIXED = """
-    select cast(m.id as text), p.first_index, p.second_index, p.first_class, p.second_class, m.lambda_e4, m.method,
-           m.sha256
+from bench.baselines.numpy_labels import shrunk, two_hot
+from hilmix.core.release_tables import BATCH_ROWS, schema
+
+MIXED_IMAGES = """
+    select p.first_index || '-' || p.second_index || '-' || m.lambda_e4, p.first_index, p.second_index,
+           p.first_class, p.second_class, m.lambda_e4, m.method, m.sha256, m.id
     from elicitation_mixedimage m join elicitation_pair p on p.id = m.pair_id
     where m.id in (select u.mixed_image_id from elicitation_unit u
                    join elicitation_batch b on b.id = u.batch_id where b.study_id = ?)
     order by m.id
 """
-COLUMNS = {
-    "responses": (
-        "key participant position repeat counted cannot_tell perceived_lambda confidence left rt_ms payload"
-    ).split(),
-    "mixed_images": "key first_index second_index first_class second_class lambda_e4 method sha256".split(),
-    "participants": ["participant", "source", "n_responses"],
-    "labels": ["key", "policy", "n", "lambda", "soft_label"],
-}
-PARTICIPANTS = "select public_id, source, n from (select *, ? as study, 0 as n from elicitation_participation) where study_id = study"
+RESPONSES = """
+    select p.first_index || '-' || p.second_index || '-' || m.lambda_e4, who.public_id, t.position,
+           t.kind = 'repeat', t.kind = 'main', json_extract(r.payload, '$.cannot_tell'),
+           case json_extract(t.params, '$.left') when 'first'
+                then 1 - json_extract(r.payload, '$.mixing_percent') / 100.0
+                else json_extract(r.payload, '$.mixing_percent') / 100.0 end,
+           json_extract(r.payload, '$.confidence_percent') / 100.0, json_extract(t.params, '$.left'),
+           cast(r.rt_ms as real), r.payload, null, m.id
+    from elicitation_participation who
+    join elicitation_trial t on t.participation_id = who.id
+    join elicitation_response r on r.trial_id = t.id
+    join elicitation_unit u on u.id = t.unit_id
+    join elicitation_mixedimage m on m.id = u.mixed_image_id
+    join elicitation_pair p on p.id = m.pair_id
+    where who.study_id = ? order by t.participation_id, t.position
+"""
+PARTICIPANTS = """
+    select who.public_id, who.source, count(*) from elicitation_participation who
+    join elicitation_trial t on t.participation_id = who.id where who.study_id = ? group by who.id
+"""
+NUMBER, IMAGE = 6, -1  # places in a row of RESPONSES
 
 
-def freeze(database: sqlite3.Connection, study: int, images: np.ndarray, directory: Path, n_classes: int) -> None:
-    """Write the study's tables, labels and pictures to `directory` with a manifest of hashes."""
+def freeze(database: Path, study: int, parents: np.ndarray, n_classes: int, directory: Path) -> None:
+    """Write everything of the study with primary key `study` to the new folder `directory`."""
     for folder in ("data", "csv", "images"):
         (directory / folder).mkdir(parents=True)
-    mixed = database.execute(MIXED, (study,)).fetchall()
-    _write(directory, "mixed_images", mixed)
-    sums, counts = {row[0]: 0.0 for row in mixed}, {row[0]: 0 for row in mixed}
-    answers = database.execute(ANSWERS, (study,))
-    _write(directory, "responses", answers.fetchall(), sums, counts)
-    _write(directory, "participants", database.execute(PARTICIPANTS, (study,)).fetchall())
-    _write(directory, "labels", _labels(mixed, sums, counts, n_classes), n_classes=n_classes)
-    for _key, first, second, _a, _b, lambda_e4, _method, sha256 in mixed:
-        share = np.float32(lambda_e4 / 10_000)
-        pixels = (images[first] * share + images[second] * (1 - share) + np.float32(0.5)).astype(np.uint8)
-        Image.fromarray(pixels).save(directory / "images" / f"{sha256}.png")
-    hashes = {
-        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in directory.rglob("*")
-        if path.is_file()
-    }
+    rows = sqlite3.connect(database)
+    mixed = rows.execute(MIXED_IMAGES, (study,)).fetchall()
+    place = {row[IMAGE]: number for number, row in enumerate(mixed)}
+    said = _table(directory, "responses", rows.execute(RESPONSES, (study,)), n_classes, keep=(IMAGE, NUMBER))
+    _table(directory, "mixed_images", mixed, n_classes)
+    _table(directory, "participants", rows.execute(PARTICIPANTS, (study,)), n_classes)
+    groups, values = np.array([place[image] for image, _ in said]), np.array([value for _, value in said])
+    _table(directory, "labels", _labels(mixed, groups, values, n_classes), n_classes)
+    for row in mixed:
+        pixels = parents[row[1]] * np.float32(row[5] / 10_000) + parents[row[2]] * np.float32(
+            1 - row[5] / 10_000
+        )
+        Image.fromarray((pixels + np.float32(0.5)).astype(np.uint8)).save(
+            directory / "images" / f"{row[7]}.png"
+        )
+    files = (path for path in directory.rglob("*") if path.is_file())
+    hashes = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     (directory / "manifest.json").write_text(json.dumps(hashes))
+
+
+def _table(
+    directory: Path, name: str, rows: Iterable[Sequence[Any]], n_classes: int, keep: Sequence[int] = ()
+) -> list[tuple[Any, ...]]:
+    """Write rows to both files in batches; return the columns `keep` of every row."""
+    columns, kept, source = schema(name, n_classes), [], iter(rows)
+    text = (directory / "csv" / f"{name}.csv").open("w", newline="")
+    with (
+        text,
+        pq.ParquetWriter(directory / "data" / f"{name}.parquet", columns, compression="zstd") as parquet,
+    ):
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns.names)
+        while batch := list(islice(source, BATCH_ROWS)):
+            arrays = [
+                pa.array(map(bool, values) if field.type == pa.bool_() else values, field.type)
+                for values, field in zip(zip(*batch, strict=True), columns, strict=False)
+            ]
+            parquet.write_batch(pa.RecordBatch.from_arrays(arrays, schema=columns))
+            writer.writerows(row[: len(columns)] for row in batch)
+            kept += [tuple(row[place] for place in keep) for row in batch]
+    return kept
+
+
+def _labels(
+    mixed: Sequence[Sequence[Any]], groups: np.ndarray, values: np.ndarray, n_classes: int
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of the three policies: λ itself, the mean of the answers, and the mean drawn towards the curve."""
+    first, second, lambdas = np.array([row[3:6] for row in mixed]).T
+    n = np.bincount(groups, minlength=len(mixed))
+    policies = {
+        "mixup": (lambdas / 10_000, np.zeros_like(n)),
+        "human_lambda": (np.bincount(groups, values) / n, n),
+        "human_lambda_shrunk": (shrunk(lambdas, groups, values), n),
+    }
+    for policy, (shares, used) in policies.items():
+        soft = two_hot(shares, first, second, n_classes).tolist()
+        for row, count, share, label in zip(mixed, used.tolist(), shares.tolist(), soft, strict=True):
+            yield row[0], policy, count, share, None, None, None, label

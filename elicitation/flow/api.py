@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +12,8 @@ from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ParseError
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response as Reply
 from rest_framework.throttling import SimpleRateThrottle
@@ -27,11 +30,45 @@ from elicitation.trials.models import TrialImage
 from hilmix.core.mixing import to_png
 from hilmix.errors import NotFound
 
+MAX_STORED = 20_000  # characters of one answer or event
+NO_TEXT = re.compile(r"\\u0000|[\ud800-\udfff]")  # NUL as JSON writes it, and halves of surrogate pairs
+
 
 class TooLarge(APIException):
     status_code = 413
     default_detail = "Too much at once: send at most 20 answers or events a call."
     default_code = "too_large"
+
+
+class ParticipantParser(JSONParser):
+    """JSON. What is nested deeper than Python follows is refused like any other text that is not JSON."""
+
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().parse(*args, **kwargs)
+        except RecursionError:
+            raise ParseError("The JSON is nested too deeply.") from None
+
+
+class StoredField(serializers.DictField):
+    """An object that is kept as it came: of a size to be kept, and of characters that every database keeps."""
+
+    default_error_messages = {
+        "too_large": f"At most {MAX_STORED:,} characters of JSON.",
+        "not_text": "It holds a character that is none.",
+    }
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        value: dict[str, Any] = super().to_internal_value(data)
+        try:
+            text = json.dumps(value, ensure_ascii=False)
+        except RecursionError:
+            self.fail("too_large")
+        if len(text) > MAX_STORED:
+            self.fail("too_large")
+        if NO_TEXT.search(text):
+            self.fail("not_text")
+        return value
 
 
 class ParticipationThrottle(SimpleRateThrottle):
@@ -51,6 +88,7 @@ class ParticipationView(APIView):
     authentication_classes = [ParticipationAuthentication]
     permission_classes = [HasWindow]
     throttle_classes = [ParticipationThrottle]
+    parser_classes = [ParticipantParser]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
@@ -71,7 +109,7 @@ class ParticipationView(APIView):
 class AnswerSerializer(serializers.Serializer[services.Incoming]):
     id = serializers.UUIDField()
     position = serializers.IntegerField(min_value=0)
-    payload = serializers.DictField()
+    payload = StoredField()
     rt_ms = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
     started_at = serializers.DateTimeField(required=False, allow_null=True)
     ended_at = serializers.DateTimeField(required=False, allow_null=True)

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
@@ -18,7 +18,10 @@ class ApiTokenAuthentication(TokenAuthentication):
     """Knox's digest check; a token of scope `read` is good for GET, HEAD and OPTIONS only."""
 
     def authenticate(self, request: Request) -> Any:
-        found = super().authenticate(request)
+        try:
+            found = super().authenticate(request)
+        except UnicodeDecodeError:  # Knox takes it for granted that the header is text
+            raise AuthenticationFailed("This is no token.") from None
         if found is None:
             return None
         user, token = found

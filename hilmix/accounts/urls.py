@@ -3,16 +3,15 @@ from __future__ import annotations
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
+from django.views.decorators.http import require_http_methods, require_POST
 
 from hilmix.accounts import pages
 
 # Verbs are named, as everywhere: Django's form views would take a PUT for a POST (checklist S9).
-sign_in = LoginView.as_view(
-    template_name="accounts/sign_in.html",
-    redirect_authenticated_user=True,
-    http_method_names=["get", "head", "post"],
+sign_in = require_http_methods(["GET", "HEAD", "POST"])(
+    LoginView.as_view(template_name="accounts/sign_in.html", redirect_authenticated_user=True)
 )
-sign_out = LogoutView.as_view(next_page="home", http_method_names=["post"])
+sign_out = require_POST(LogoutView.as_view(next_page="home"))
 
 urlpatterns = [
     path("sign-in/", sign_in, name="sign_in"),

@@ -92,10 +92,11 @@ class World:
     def __getitem__(self, name: str) -> Caller:
         return self.callers[name]
 
-    def address(self, url_name: str) -> str:
-        """The address of `url_name`, with somebody's object for each of its parameters."""
+    def address(self, url_name: str, **instead: object) -> str:
+        """The address of `url_name`, with somebody's object for each of its parameters, or what is given `instead`."""
         owner, holder = self["owner"], self["holder"].participation
-        assert owner.user is not None and holder is not None
+        assert owner.user is not None
+        assert holder is not None
         values = {
             "slug": self.study.slug,
             "name": self.image_set.name,
@@ -114,6 +115,7 @@ class World:
             "image_id": TrialImage.objects.filter(trial__participation=holder).first().pk,
             "number": 0,
         }  # fmt: skip
+        values |= instead
         return reverse(url_name, kwargs={name: values[name] for name in parameters(url_name)})
 
 

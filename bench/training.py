@@ -1,0 +1,59 @@
+"""Retraining and evaluation: images a second of the engine, on whatever device it picks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from bench.baselines import plain_forward, plain_loop
+from bench.material import CLASSES, pictures
+from bench.measure import Figure, speed
+from training.engine.config import TrainConfig
+from training.engine.data import TrainData, to_pixels
+from training.engine.device import pick_device
+from training.engine.loop import build_model, train
+from training.engine.predict import predict
+
+# The recipe of examples/hmix.toml for one epoch; fp32, because what `auto` takes depends on the machine.
+CONFIG = TrainConfig(net="resnet20", epochs=1, batch_size=128, warmup_epochs=0, precision="fp32")
+CHUNK = 1000  # as `predict` takes them
+
+
+def figures() -> Iterator[Figure]:
+    device = pick_device()
+    steps = 400 if device.type == "cuda" else 16  # a second or two
+    data = _data(steps * CONFIG.batch_size)
+    yield _training(data, device)
+    yield _evaluation(_data(4 * CHUNK if device.type == "cpu" else 50 * CHUNK), device)
+
+
+def _data(n: int) -> TrainData:
+    images, labels = pictures(n), np.arange(n) % len(CLASSES)
+    return TrainData(images, np.eye(len(CLASSES))[labels], n, images[:1], labels[:1])
+
+
+def _training(data: TrainData, device: torch.device) -> Figure:
+    return speed(
+        "training.train",
+        lambda: train(CONFIG, data, seed=0, device=device),
+        lambda: plain_loop.train(CONFIG, data.images, data.targets, device),
+        goal=0.95,
+        unit="× speed of the fastest plain loop",
+        work=len(data.images),
+    )
+
+
+def _evaluation(data: TrainData, device: torch.device) -> Figure:
+    model = build_model(CONFIG.net, data, seed=0).to(device, memory_format=torch.channels_last)
+    pixels = to_pixels(torch.from_numpy(data.images).to(device))
+    chunks = list(((pixels - model.mean) / model.std).split(CHUNK))
+    return speed(
+        "training.predict",
+        lambda: predict(model, data.images, device=device),
+        lambda: plain_forward.forward(model.net, chunks),
+        goal=0.9,
+        unit="× speed of the forward passes alone",
+        work=len(data.images),
+    )

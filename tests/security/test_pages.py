@@ -1,0 +1,299 @@
+"""What every page says to a browser: the policy in its headers, and no script, style or foreign address in its source."""
+
+from __future__ import annotations
+
+import re
+import struct
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+from elicitation.studies.texts import rendered
+from tests.security.routes import ROUTES, VERBS, Open
+from tests.security.world import HOSTILE, World
+
+STYLED = ("participation", "api_docs")  # the jsPsych page and the API documentation (design rule 16)
+PAGES = [name for name, route in ROUTES.items() if "GET" in route.verbs]
+IMAGES = ("parent_image", "study_mixed_image", "participation_image", "participation_example")
+FILES = ("release_file", "api_release_file")
+STRICT = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' blob: data:",
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+    "manifest-src": "'self'",
+}
+
+
+class Source(HTMLParser):
+    """What a browser would run, load or style."""
+
+    def __init__(self, reply: HttpResponse) -> None:
+        super().__init__()
+        self.inline_scripts: list[str] = []
+        self.inline_styles: list[str] = []
+        self.handlers: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.feed(reply.content.decode())
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        named = dict(attributes)
+        self.tags.append(tag)
+        if tag == "script" and "src" not in named and named.get("type") != "application/json":
+            self.inline_scripts.append(self.get_starttag_text() or "")
+        if tag == "style" or "style" in named:
+            self.inline_styles.append(self.get_starttag_text() or "")
+        self.handlers += [name for name in named if name.startswith("on")]
+        self.addresses += [value or "" for name, value in named.items() if name in ("src", "href", "action")]
+
+
+def policy(reply: HttpResponse) -> dict[str, str]:
+    directives = (part.strip().partition(" ") for part in reply["Content-Security-Policy"].split(";"))
+    return {name: sources for name, _, sources in directives}
+
+
+def assert_guarded(reply: HttpResponse, *, styled: bool = False) -> None:
+    """The headers that every answer carries."""
+    relaxed = {"style-src": "'self' 'unsafe-inline'"} if styled else {}
+    assert policy(reply) == STRICT | relaxed
+    assert reply["X-Frame-Options"] == "DENY"
+    assert reply["X-Content-Type-Options"] == "nosniff"
+    assert reply["Referrer-Policy"] == "same-origin"
+    assert reply["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+def assert_plain(reply: HttpResponse, *, styled: bool = False) -> None:
+    """HTML without anything of its own to run, and nothing from elsewhere."""
+    source = Source(reply)
+    assert source.inline_scripts == source.handlers == []
+    assert styled or source.inline_styles == []
+    assert HOSTILE not in reply.content.decode()
+    ours = ("/", "#", "?", "http://testserver/", "data:image/")
+    assert [address for address in source.addresses if address and not address.startswith(ours)] == []
+    assert [address for address in source.addresses if address.startswith("//")] == []
+
+
+def body(reply: HttpResponse) -> bytes:
+    return b"".join(reply.streaming_content) if reply.streaming else reply.content
+
+
+def pages_of(world: World, name: str) -> list[HttpResponse]:
+    """What those who may are shown at the address of `name`."""
+    callers = [world[who] for who in ("public", "owner", "admin", "holder")]
+    return [c.client().get(world.address(name)) for c in callers if ROUTES[name].allows(c)]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_answer_carries_the_policy_and_every_page_keeps_it(world, name):
+    replies = pages_of(world, name)
+    assert replies
+    for reply in replies:
+        assert_guarded(reply, styled=name in STYLED)
+        if reply["Content-Type"].startswith("text/html"):
+            assert_plain(reply, styled=name in STYLED)
+
+
+def test_pages_in_their_other_states_keep_the_policy_too(world):
+    admin = world["admin"].client()
+    addresses = [
+        world.unreported.get_absolute_url(),
+        reverse("new_experiment") + "?release=<b>",
+        reverse("sign_in") + f"?next={HOSTILE}",
+    ]
+    for address in addresses:
+        reply = admin.get(address)
+        assert_guarded(reply)
+        assert_plain(reply)
+    refused = admin.post(reverse("new_study"), {"title": HOSTILE, "slug": HOSTILE, "lambdas": HOSTILE})
+    assert refused.status_code == 400
+    assert_plain(refused)
+    declined = Client().post(world.address("study_entry"), {"decision": "decline"})
+    assert_guarded(declined)
+    assert_plain(declined)
+
+
+@pytest.mark.parametrize(
+    ("who", "address", "status"),
+    [
+        ("public", "/nowhere/", 404),
+        ("public", "/s/nothing/", 404),
+        ("public", "/p/cut/", 404),
+        ("stranger", "/audit/", 403),
+        ("stranger", f"/studies/{'x' * 40}/", 404),
+    ],
+)
+def test_pages_of_refusal_keep_the_policy_too(world, who, address, status):
+    reply = world[who].client().get(address)
+    assert reply.status_code == status
+    assert_guarded(reply)
+    assert_plain(reply)
+
+
+def test_only_the_two_named_pages_may_set_styles(world):
+    relaxed = {
+        name
+        for name in PAGES
+        for reply in pages_of(world, name)
+        if "unsafe" in reply["Content-Security-Policy"]
+    }
+    assert relaxed == set(STYLED)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_images_are_made_from_pixels_and_carry_nothing_else(world, name):
+    for reply in pages_of(world, name):
+        assert reply["Content-Type"] == "image/png"
+        assert chunks(body(reply)) == {b"IHDR", b"IDAT", b"IEND"}
+
+
+def chunks(png: bytes) -> set[bytes]:
+    """The kinds of chunk that a PNG consists of."""
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    found, at = set(), 8
+    while at < len(png):
+        length, kind = struct.unpack(">I4s", png[at : at + 8])
+        found.add(kind)
+        at += length + 12
+    return found
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("path", ["README.md", "csv/responses.csv", "manifest.json"])
+def test_files_of_a_release_are_downloads_that_no_browser_opens(world, name, path):
+    reply = world["owner"].client().get(world.address(name, path=path))
+    assert reply.status_code == 200
+    assert reply["Content-Type"] == "application/octet-stream"
+    assert reply["Content-Disposition"].startswith("attachment; filename=")
+
+
+@pytest.mark.parametrize("name", [name for name in ROUTES if name.endswith("_json") or name == "job_state"])
+def test_data_is_sent_as_data(world, name):
+    for reply in pages_of(world, name):
+        assert reply["Content-Type"] == "application/json"
+
+
+def test_cookies_are_out_of_reach_of_scripts_and_other_sites(world):
+    client = Client()
+    client.get(reverse("sign_in"))
+    client.force_login(world["owner"].user)
+    session, csrf = (
+        client.cookies[name] for name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)
+    )
+    assert session["httponly"]
+    assert session["samesite"] == csrf["samesite"] == "Lax"
+
+
+def test_the_participant_pages_set_no_session(world):
+    client = Client()
+    for name in ("study_entry", "participation", "participation_comments"):
+        client.get(world.address(name))
+    assert settings.SESSION_COOKIE_NAME not in client.cookies
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_request_under_another_name_of_the_host_is_refused(db, verb):
+    reply = Client().generic(verb, reverse("healthz"), headers={"Host": "evil.example"})
+    assert reply.status_code == 400
+
+
+# --- Texts that researchers write ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "Hello <img src=x onerror=alert(1)> there",
+        "<svg/onload=alert(1)>",
+        "[click](javascript:alert(1))",
+        "[click](JaVaScRiPt:alert(1))",
+        "[click](&#106;avascript:alert(1))",
+        "[click](java\nscript:alert(1))",
+        "[click](vbscript:msgbox)",
+        "[click](data:text/html;base64,PHNjcmlwdD4=)",
+        "![x](data:image/svg+xml;base64,PHN2Zz4=)",
+        "<javascript:alert(1)>",
+        '[x](/ok "\\" onmouseover=alert(1) x=\\"")',
+        "```html\n<script>alert(1)</script>\n```",
+        "`<script>`",
+        "<!-- --><iframe src=//evil.example></iframe>",
+        "[a]: javascript:alert(1)\n\n[a]",
+    ],
+)
+def test_no_html_and_no_script_link_gets_through_a_study_text(text):
+    source = Source(HttpResponse(rendered(text)))
+    assert set(source.tags) <= {"p", "a", "code", "pre", "em", "strong", "img"}
+    assert source.handlers == source.inline_scripts == source.inline_styles == []
+    for address in source.addresses:
+        assert re.match(r"(/|https?:)", address), address
+
+
+def test_a_study_text_with_a_script_reaches_neither_the_consent_page_nor_the_trials(world):
+    protocol = world.study.protocol
+    evil = f"<script>alert(1)</script> {HOSTILE} [x](javascript:alert(1))"
+    texts = protocol.content["texts"]
+    texts |= {"consent": evil, "instructions": [evil], "question": evil, "information": [[evil, evil]]}
+    texts["boxes"] = [[name, evil] for name, _text in texts["boxes"]]
+    protocol.save()
+    for name in ("study_entry", "participation"):
+        reply = Client().get(world.address(name))
+        assert reply.status_code == 200
+        assert_plain(reply, styled=name in STYLED)
+        assert b"<script>alert" not in reply.content
+        assert b'href="javascript' not in reply.content
+
+
+# --- What the source must not hold --------------------------------------------------------------------------
+
+ROOT = Path(settings.BASE_DIR)
+SOURCES = {
+    "template": [*ROOT.glob("templates/**/*.html")],
+    "python": [p for app in ("hilmix", "elicitation", "training") for p in (ROOT / app).rglob("*.py")],
+    "script": [p for p in (ROOT / "static").rglob("*.js")],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "banned", "excepted"),
+    [
+        ("template", r"\|\s*safe|autoescape\s+off|{%\s*debug", ()),
+        ("template", r"<style|\sstyle=|\son[a-z]+=|javascript:", ()),
+        (
+            "python",
+            r"mark_safe|SafeString\(|format_html|csrf_exempt|xframe_options",
+            ("elicitation/studies/texts.py",),
+        ),
+        ("python", r"\bpickle\b|\beval\(|\bexec\(|shell=True|yaml\.load|os\.system|\.raw\(|\.extra\(", ()),
+        ("python", r"torch\.load\((?!.*weights_only=True)|allow_pickle=True", ()),
+        ("python", r"unsafe-|UNSAFE_", ("hilmix/security.py",)),
+        (
+            "script",
+            r"innerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|http://|https://",
+            (),
+        ),
+    ],
+)
+def test_the_source_uses_nothing_that_escapes_the_escaping(kind, banned, excepted):
+    assert SOURCES[kind]
+    found = {
+        str(path.relative_to(ROOT)): match[0]
+        for path in SOURCES[kind]
+        if (match := re.search(banned, path.read_text(encoding="utf-8")))
+    }
+    assert set(found) - {*excepted} == set()
+
+
+def test_every_address_that_a_page_may_relax_is_named_in_the_table():
+    assert set(STYLED) <= set(ROUTES)
+    assert ROUTES["api_docs"].needs is Open.PUBLIC

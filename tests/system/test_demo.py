@@ -1,0 +1,102 @@
+"""The demonstration as `make demo` builds it: once, for real, through the same services as everything else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+TABLES = (
+    "elicitation_study",
+    "elicitation_participation",
+    "elicitation_response",
+    "hub_release",
+    "training_run",
+    "training_report",
+    "jobs_job",
+)
+
+
+def counts(instance):
+    return {table: instance.rows(f"select count(*) n from {table}")[0]["n"] for table in TABLES}
+
+
+@pytest.fixture(scope="module")
+def demonstration(start_instance):
+    return start_instance(lambda instance: instance.manage("demo"))
+
+
+def test_everything_the_issue_names_is_there(demonstration):
+    studies = {row["slug"]: row for row in demonstration.rows("select * from elicitation_study")}
+    assert (studies["demo-simulated"]["source"], studies["demo-simulated"]["state"]) == (
+        "simulated",
+        "closed",
+    )
+    assert (studies["demo"]["source"], studies["demo"]["state"]) == ("person", "open")
+    people = demonstration.rows("select source, state from elicitation_participation")
+    assert people == [{"source": "simulated", "state": "completed"}] * 24
+    mixed = (
+        "select count(distinct mixed_image_id) n from elicitation_unit u"
+        " join elicitation_batch b on b.id = batch_id"
+    )
+    for slug in studies:
+        where = f"{mixed} where study_id = {studies[slug]['id']}"
+        assert demonstration.rows(where)[0]["n"] == 60
+    arms = demonstration.rows("select name, seed from training_run r join training_arm a on a.id = r.arm_id")
+    assert len(arms) == 4
+    assert {row["name"] for row in arms} == {"mixup", "human_lambda_shrunk"}
+    report = json.loads(demonstration.rows("select content from training_report")[0]["content"])
+    assert "simulated" in json.dumps(report).lower()
+
+
+def test_a_second_call_repeats_no_finished_work(demonstration):
+    before = counts(demonstration)
+    demonstration.manage("demo")
+    assert counts(demonstration) == before
+
+
+def test_the_three_links_lead_where_they_say(demonstration):
+    lines = demonstration.manage("demo", "--links").splitlines()
+    take_part, researcher, admin = (line.split("  ")[-2 if "once" in line else -1].strip() for line in lines)
+    status, page = demonstration.get(urllib.parse.urlsplit(take_part).path)
+    assert status == 200
+    assert "taking part" in page
+    for link in (researcher, admin):
+        status, page = demonstration.get(urllib.parse.urlsplit(link).path)
+        assert status == 200
+        assert "Sign in with this link" in page
+    assert researcher.endswith("?next=/studies/demo-simulated/")
+
+
+def test_no_account_has_a_password(demonstration):
+    demonstration.manage("demo", "--links")
+    accounts = demonstration.rows("select username, password from accounts_user")
+    assert {row["username"] for row in accounts} >= {"admin", "researcher"}
+    assert all(row["password"].startswith("!") for row in accounts)
+
+
+def test_the_bare_wheel_opens_its_release(demonstration, tmp_path):
+    """What a researcher installs: no Django, no torch, the release directory and three lines."""
+    root = Path(__file__).resolve().parents[2]
+    run = [sys.executable, "-m"]
+    wheel = [*run, "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(tmp_path), "."]
+    subprocess.run(wheel, check=True, cwd=root)
+    subprocess.run([*run, "venv", str(tmp_path / "venv")], check=True)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    built = next(tmp_path.glob("*.whl"))
+    install = [python, "-m", "pip", "install", "--quiet", "-c", str(root / "constraints.txt"), str(built)]
+    subprocess.run(install, check=True)
+    release = next((demonstration.var / "releases").iterdir())
+    code = (
+        "from hilmix.core.release import open_release; import sys\n"
+        f"release = open_release({str(release)!r})\n"
+        "x, y = release.images(), release.labels('human_lambda_shrunk')\n"
+        "assert not {'django', 'torch', 'celery'} & set(sys.modules)\n"
+        "print(x.shape, y.shape, release.source)"
+    )
+    done = subprocess.run([python, "-c", code], check=True, text=True, capture_output=True, cwd=tmp_path)
+    assert done.stdout.strip() == "(60, 8, 8, 1) (60, 10) simulated"
