@@ -34,14 +34,15 @@ test: $(VENV)/installed-dev node_modules/installed ## set up and run all tests (
 	npm test --silent
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults"
 
+check: export HILMIX_VAR := $(VENV)/check-var
 check: $(VENV)/installed-dev ## lint, types, layers, migrations, API snapshot, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /tmp/hilmix-openapi.$$$$.yml && \
-	  diff -u docs/openapi.yml /tmp/hilmix-openapi.$$$$.yml && rm /tmp/hilmix-openapi.$$$$.yml
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file $(VENV)/openapi.yml
+	diff -u docs/openapi.yml $(VENV)/openapi.yml
 	@sh .ci/audit
 
 bench: $(VENV)/installed-dev node_modules/installed ## print measured figures (ONLY=elicitation|hub|training|reports)

@@ -20,7 +20,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- Where state lives ------------------------------------------------------------------------------------------
 
-VAR = Path(env("HILMIX_VAR", default=str(BASE_DIR / "var"))).resolve()
+VAR = Path(env("HILMIX_VAR", default="") or BASE_DIR / "var").resolve()
 PORT = env("PORT", default="8000")
 HILMIX_PROFILE = env("HILMIX_PROFILE", default="embedded")
 try:

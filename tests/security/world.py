@@ -109,7 +109,7 @@ class World:
             "pk": self.experiment.pk if url_name == "api_experiment" else self.release.pk,
             "path": "csv/responses.csv",
             "person_id": owner.user.pk,
-            "token_key": owner.user.auth_token_set.get().token_key,
+            "token_key": owner.user.auth_token_set.earliest("created").token_key,
             "secret": self.sign_in_secret,
             "link": link_of(holder if url_name == "participation_comments" else self["participant"].participation),
             "image_id": TrialImage.objects.filter(trial__participation=holder).first().pk,

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import shutil
 import uuid
-from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect
 
 pytestmark = pytest.mark.browser
 
@@ -45,45 +42,6 @@ def study(start_instance):
         instance.python(STUDY)
 
     return start_instance(prepare)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    executable = shutil.which("chromium")
-    if executable is None:
-        missing = "Chromium is not installed (Debian: apt-get install chromium)."
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_window(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """`open_window(size)`: a page in a browser of its own. None may break the security policy or a script."""
-    contexts: list[BrowserContext] = []
-    violations: list[str] = []
-
-    def open_page(size: dict[str, int] = DESKTOP) -> Page:
-        context = chromium.new_context(viewport=size, has_touch=size == PHONE)  # type: ignore[arg-type]
-        contexts.append(context)
-        context.expose_binding("reportViolation", lambda _source, text: violations.append(text))
-        context.add_init_script(
-            "document.addEventListener('securitypolicyviolation', (event) =>"
-            " window.reportViolation(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`))"
-        )
-        context.on("weberror", lambda error: violations.append(f"script error: {error.error}"))
-        page = context.new_page()
-        page.set_default_timeout(15_000)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert violations == []
 
 
 # -- steps that a person takes

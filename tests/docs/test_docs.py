@@ -1,0 +1,277 @@
+"""What the documents say is compared with the code, and the examples in them are run.
+
+Prose is not judged here; names, tables, links, commands and code are.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from django.core.management import get_commands
+
+from elicitation.flow.api import ReceiptSerializer
+from hilmix.core.mixing import METHODS, mix, pixel_sha256, to_png
+from hilmix.core.release import write_release
+from hilmix.core.release_tables import dictionary
+from hilmix.core.softlabels import DEFAULT_POLICY, POLICIES, Unit, build_label_set
+from hilmix.settings import HILMIX_CODE_VERSION
+from training.engine.config import NETS, TrainConfig
+from training.evaluation.scores import METRICS
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+PUBLIC = "https://", "http://"
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def cells(page: str, head: str) -> list[list[str]]:
+    """The rows of the tables in `page` whose first head is `head`, as lists of cells."""
+    rows, inside = [], False
+    for line in text(page).splitlines():
+        row = [cell.strip() for cell in line.strip("|").split(" | ")] if line.startswith("|") else None
+        if row is None:
+            inside = False
+        elif row[0] == head:
+            inside = True
+        elif inside and not row[0].startswith("---"):
+            rows.append(row)
+    return rows
+
+
+def names(page: str, head: str) -> list[str]:
+    """The code in the first column of those rows."""
+    return [name for row in cells(page, head) for name in re.findall(r"`([^`]+)`", row[0])]
+
+
+# -- links and commands
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if not target.startswith(PUBLIC):
+            assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def test_every_make_target_named_exists():
+    known = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
+    for page in PAGES:
+        for code in code_of(page):
+            assert set(re.findall(r"(?m)(?:^|`)make ([a-z]+)", code)) <= known, page.name
+
+
+def test_every_management_command_named_exists():
+    known = set(get_commands())
+    for page in PAGES:
+        for code in code_of(page):
+            assert set(re.findall(r"manage\.py ([a-z_]+)\b(?!\.)", code)) <= known, page.name
+
+
+def test_the_readme_names_the_commands_of_every_step():
+    named = set(re.findall(r"manage\.py ([a-z_]+)", text("README.md")))
+    assert {"import_images", "import_human_labels", "import_hmix", "freeze_release"} <= named
+    assert {"sign_in_link", "run_experiment"} <= named
+
+
+def code_of(page: Path) -> list[str]:
+    """Code blocks and code in a line."""
+    return re.findall(r"```.*?```|`[^`]+`", page.read_text("utf-8"), re.DOTALL)
+
+
+def test_the_files_of_a_release_of_the_software_name_one_version():
+    assert f"## [{HILMIX_CODE_VERSION}]" in text("CHANGELOG.md")
+    citation = yaml.safe_load(text("CITATION.cff"))
+    assert citation["version"] == HILMIX_CODE_VERSION
+    assert citation["license"] == "Apache-2.0"
+    assert "Apache License" in text("LICENSE")
+
+
+def test_pictures_are_small_enough_for_a_page():
+    for picture in (DOCS / "images").iterdir():
+        assert picture.stat().st_size < 200_000, picture.name
+
+
+# -- tables against code
+
+
+def test_operations_lists_exactly_the_variables_that_are_read():
+    assert sorted(names("docs/operations.md", "variable")) == sorted(variables_read())
+
+
+def variables_read() -> set[str]:
+    """The environment variables that `hilmix` reads: first arguments of the calls that read one."""
+    readers = {"env", "env.int", "env.bool", "env.list", "required", "secret", "os.environ.get"}
+    found = set()
+    for path in (ROOT / "hilmix").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in readers:
+                match node.args:
+                    case [ast.Constant(str(name)), *_]:
+                        found.add(name)
+    return found
+
+
+def test_data_lists_exactly_the_label_policies():
+    assert names("docs/data.md", "policy") == list(POLICIES)
+    (default,) = [row[0] for row in cells("docs/data.md", "policy") if "**The default**" in row[-1]]
+    assert default == f"`{DEFAULT_POLICY}`"
+
+
+def test_data_lists_exactly_the_methods_of_mixing():
+    assert names("docs/data.md", "method") == list(METHODS)
+
+
+def test_data_has_the_columns_of_every_table():
+    said = text("docs/data.md").replace("\\<", "<").replace("\\>", ">").replace("### ", "## ")
+    tables = dictionary()
+    assert tables[tables.index("## mixed_images") :] in said
+
+
+def test_participants_lists_exactly_the_statuses_of_an_answer():
+    statuses = ReceiptSerializer().fields["status"].choices
+    assert sorted(names("docs/participants.md", "status")) == sorted(statuses)
+
+
+def test_training_lists_exactly_the_metrics_and_the_settings_of_a_training():
+    assert names("docs/training.md", "key").count("lr") == 1
+    said = set(names("docs/training.md", "key"))
+    assert {metric.key for metric in METRICS} <= said
+    assert set(TrainConfig.__dataclass_fields__) - {"crop", "flip"} <= said
+    assert all(f"`{net}`" in text("docs/training.md") for net in NETS)
+
+
+def test_training_names_the_defaults_of_a_training():
+    said = {row[0].strip("`"): row[-1].strip("`") for row in cells("docs/training.md", "key")}
+    usual = TrainConfig()
+    for name in (
+        "net",
+        "epochs",
+        "batch_size",
+        "lr",
+        "momentum",
+        "weight_decay",
+        "warmup_epochs",
+        "precision",
+    ):
+        assert said[name] == str(getattr(usual, name)), name
+    assert (usual.crop, usual.flip) == (4, True)
+
+
+def test_api_lists_exactly_the_addresses_of_the_api_for_programs():
+    offered = yaml.safe_load(text("docs/openapi.yml"))["paths"]
+    for_programs = [path for path in offered if "/participation/" not in path]
+    assert sorted(names("docs/api.md", "address")) == sorted(for_programs)
+
+
+# -- examples
+
+
+def examples(page: str, containing: str) -> Iterator[str]:
+    for code in re.findall(r"```python\n(.*?)```", text(page), re.DOTALL):
+        if containing in code:
+            yield code
+
+
+def test_the_example_of_the_readme_runs_against_a_release(tmp_path, monkeypatch, capsys):
+    (code,) = examples("README.md", "open_release")
+    (folder,) = re.findall(r'open_release\("([^"]+)"\)', code)
+    a_release(tmp_path / folder)
+    monkeypatch.chdir(tmp_path)
+    shown: dict = {}
+    exec(code, shown)
+    assert shown["images"].shape == (2, 8, 8, 1)
+    assert shown["labels"].shape == (2, 3)
+    assert shown["shown"].tolist() == [0.25, 0.75]
+    assert "human_lambda_shrunk" in capsys.readouterr().out
+
+
+def test_the_example_of_label_policies_runs(capsys):
+    (code,) = examples("docs/data.md", "build_label_set")
+    exec(code, {})
+    assert "0.275" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/data.md"])
+def test_every_python_example_is_python(page):
+    for code in examples(page, ""):
+        ast.parse(code)
+
+
+def test_the_variables_of_a_shell_example_are_not_our_settings():
+    named = set(re.findall(r"\bHILMIX_[A-Z_]+", "".join(page.read_text("utf-8") for page in PAGES)))
+    assert named <= variables_read() | {"HILMIX_REALDATA"}  # the tests read that one
+
+
+def test_no_document_names_a_place_on_somebodys_machine():
+    listed = subprocess.run(["git", "ls-files", "*.md", "*.cff"], cwd=ROOT, capture_output=True, text=True)
+    for name in {*listed.stdout.split(), *(str(page) for page in PAGES)}:
+        assert not re.search(r"(?<![\w.])/(home|root|work|tmp|Users)/", (ROOT / name).read_text("utf-8")), (
+            name
+        )
+
+
+def a_release(directory: Path) -> None:
+    """A release of two mixed images that nobody answered, with the labels of every policy."""
+    rng = np.random.default_rng(0)
+    parents = rng.integers(0, 256, (2, 8, 8, 1), dtype=np.uint8)
+    mixed = {lambda_e4: mix(*parents, lambda_e4) for lambda_e4 in (2500, 7500)}
+    units = [Unit(str(lambda_e4), lambda_e4, 0, 1, ()) for lambda_e4 in mixed]
+    label_sets = [build_label_set(policy, units, 3) for policy in POLICIES]
+    pictures = {unit.key: mixed[unit.lambda_e4] for unit in units}
+    write_release(
+        directory,
+        tables={
+            "mixed_images": [
+                {
+                    "key": unit.key,
+                    "first_index": 0,
+                    "second_index": 1,
+                    "first_class": unit.first_class,
+                    "second_class": unit.second_class,
+                    "lambda_e4": unit.lambda_e4,
+                    "method": "mixup@1",
+                    "sha256": pixel_sha256(pictures[unit.key]),
+                }
+                for unit in units
+            ],
+            "responses": [],
+            "participants": [],
+            "labels": [
+                {
+                    "key": unit.key,
+                    "policy": labels.policy,
+                    "n": row.n,
+                    "lambda": row.lambda_,
+                    "soft_label": row.probabilities.tolist(),
+                }
+                for labels in label_sets
+                for unit, row in zip(units, labels.rows, strict=True)
+            ],
+        },
+        images=[(pixel_sha256(picture), to_png(picture)) for picture in pictures.values()],
+        manifest={
+            "name": "small",
+            "version": "1.0.0",
+            "study": {"slug": "small", "title": "Small"},
+            "source": "simulated",
+            "protocol_sha256": "0" * 64,
+            "image_set": {"name": "noise", "sha256": "0" * 64, "classes": ["a", "b", "c"]},
+            "created_at": "2026-11-22T00:00:00+00:00",
+            "code_version": HILMIX_CODE_VERSION,
+            "label_policies": {
+                name: {"version": policy.version, "params": {}, "meaning": policy.meaning}
+                for name, policy in POLICIES.items()
+            },
+        },
+    )
