@@ -17,16 +17,17 @@ from training.engine.loop import build_model, train
 from training.engine.predict import predict
 
 # The recipe of examples/hmix.toml for one epoch; fp32, because what `auto` takes depends on the machine.
-CONFIG = TrainConfig(net="resnet20", epochs=1, batch_size=128, warmup_epochs=0, precision="fp32")
+# One thread: two on a shared machine wait for each other more than they work.
+CONFIG = TrainConfig(net="resnet20", epochs=1, batch_size=128, warmup_epochs=0, precision="fp32", threads=1)
 CHUNK = 1000  # as `predict` takes them
 
 
 def figures() -> Iterator[Figure]:
     device = pick_device()
-    steps = 400 if device.type == "cuda" else 16  # a second or two
-    data = _data(steps * CONFIG.batch_size)
-    yield _training(data, device)
-    yield _evaluation(_data(4 * CHUNK if device.type == "cpu" else 50 * CHUNK), device)
+    torch.set_num_threads(CONFIG.threads)
+    steps, chunks = (400, 50) if device.type == "cuda" else (8, 2)  # a second or two
+    yield _training(_data(steps * CONFIG.batch_size), device)
+    yield _evaluation(_data(chunks * CHUNK), device)
 
 
 def _data(n: int) -> TrainData:

@@ -24,10 +24,9 @@ from hilmix.core.loaders import read_digits
 from hilmix.hub.models import Release
 from hilmix.hub.releases import freeze_release
 from hilmix.jobs.progress import Progress, TerminalProgress
-from hilmix.jobs.runner import run_in_foreground
 from training.experiments.config import read_config
 from training.experiments.models import Experiment
-from training.experiments.services import create_experiment, launch_experiment
+from training.experiments.services import create_experiment, finish_experiment
 
 N_SIMULATED = 24
 SIMULATED = Design(n_mixed_images=60, trials_per_person=30, repeats=2, answers_per_unit=N_SIMULATED // 2)
@@ -113,10 +112,6 @@ def _simulate(study: Study, progress: Progress) -> None:
 def _experiment() -> Experiment:
     config = read_config(settings.BASE_DIR / "examples" / "demo.toml")
     experiment = create_experiment(config=config, actor=OPERATOR)
-    if experiment.state != "done":
-        job = experiment.job
-        if job is None or job.is_over:
-            job = launch_experiment(experiment=experiment, actor=OPERATOR, publish=False)
-        with TerminalProgress("experiment") as progress:
-            run_in_foreground(job, progress)
+    with TerminalProgress("experiment") as progress:
+        finish_experiment(experiment=experiment, actor=OPERATOR, progress=progress)
     return experiment

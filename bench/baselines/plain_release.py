@@ -1,9 +1,10 @@
 """Baseline for freezing a release: one SQL query a table, straight to Parquet and csv, pictures to PNG.
 
-The same answers from the same SQLite into the same formats (Parquet zstd and csv, labels of the same policies as
-fixed_size_list, lossless PNG), every file hashed. It omits: interfaces and judgements as objects, pseudonyms by
-HMAC, words for truth values in csv, all checks (types, keys, formulas in csv, pictures against their hashes), intervals and spreads of labels,
-the check whether anything has changed, dictionary and card, and being complete or absent.
+The same answers from the same SQLite into the same formats (Parquet zstd and csv, labels of the same policies
+as fixed_size_list, lossless PNG), every file hashed. It omits: interfaces and judgements as objects,
+pseudonyms by HMAC, words for truth values in csv, all checks (types, keys, formulas in csv, pictures against
+their hashes), intervals and spreads of labels, the check whether anything has changed, dictionary and card, and
+being complete or absent.
 """
 
 from __future__ import annotations

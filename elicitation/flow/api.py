@@ -30,7 +30,7 @@ from elicitation.trials.models import TrialImage
 from hilmix.core.mixing import to_png
 from hilmix.errors import NotFound
 
-MAX_STORED = 20_000  # characters of one answer or event
+MAX_STORED, MAX_DEPTH = 20_000, 10  # characters and levels of one answer or event
 NO_TEXT = re.compile(r"\\u0000|[\ud800-\udfff]")  # NUL as JSON writes it, and halves of surrogate pairs
 
 
@@ -51,24 +51,25 @@ class ParticipantParser(JSONParser):
 
 
 class StoredField(serializers.DictField):
-    """An object that is kept as it came: of a size to be kept, and of characters that every database keeps."""
+    """An object that is kept as it came: small, shallow, and of characters that every database keeps."""
 
     default_error_messages = {
-        "too_large": f"At most {MAX_STORED:,} characters of JSON.",
+        "too_large": f"At most {MAX_STORED:,} characters of JSON, nested at most {MAX_DEPTH} deep.",
         "not_text": "It holds a character that is none.",
     }
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         value: dict[str, Any] = super().to_internal_value(data)
-        try:
-            text = json.dumps(value, ensure_ascii=False)
-        except RecursionError:
-            self.fail("too_large")
-        if len(text) > MAX_STORED:
+        if _is_deeper(value, MAX_DEPTH) or len(text := json.dumps(value, ensure_ascii=False)) > MAX_STORED:
             self.fail("too_large")
         if NO_TEXT.search(text):
             self.fail("not_text")
         return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in inside)
 
 
 class ParticipationThrottle(SimpleRateThrottle):
@@ -140,7 +141,7 @@ class EventSerializer(serializers.Serializer[ParticipationEvent]):
     id = serializers.UUIDField()
     kind = serializers.RegexField(r"^[a-z_]{1,40}$")
     t_ms = serializers.IntegerField(min_value=0, max_value=2**53)
-    data = serializers.DictField(default=dict)  # type: ignore[assignment]  # a field, though named like .data
+    data = StoredField(default=dict)  # type: ignore[assignment]  # a field, though named like .data
 
 
 class EventsSerializer(serializers.Serializer[Any]):

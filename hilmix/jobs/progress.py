@@ -40,23 +40,29 @@ class Progress:
 
 
 class TerminalProgress(Progress):
-    """A progress bar on standard error, for commands in the foreground. Use it as a context manager."""
+    """A progress bar on standard error, for commands in the foreground; none where nothing was to be done.
+
+    Use it as a context manager.
+    """
 
     def __init__(self, title: str = "") -> None:
-        seconds = 0.1 if sys.stderr.isatty() else 10  # between two drawings: a log file needs few
-        self._bar = tqdm(desc=title, file=sys.stderr, total=0, mininterval=seconds, dynamic_ncols=True)
         self._title = title
+        self._bar: tqdm | None = None
 
     def update(self, done: int, total: int, text: str = "") -> None:
+        if self._bar is None:
+            seconds = 0.1 if sys.stderr.isatty() else 10  # between two drawings: a log file needs few
+            self._bar = tqdm(total=total, file=sys.stderr, mininterval=seconds, dynamic_ncols=True)
         self._bar.total = total
         self._bar.set_description_str(": ".join(filter(None, [self._title, text])), refresh=False)
         self._bar.update(done - self._bar.n)
 
     def log(self, text: str) -> None:
-        self._bar.write(text, file=sys.stderr)
+        tqdm.write(text, file=sys.stderr)
 
     def close(self) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def __enter__(self) -> TerminalProgress:
         return self

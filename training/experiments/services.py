@@ -8,6 +8,8 @@ from hilmix.accounts import audit
 from hilmix.accounts.roles import Action, Actor, require, user_or_none
 from hilmix.errors import Conflict
 from hilmix.jobs.models import Job
+from hilmix.jobs.progress import Progress
+from hilmix.jobs.runner import run_in_foreground
 from hilmix.jobs.services import queue_job
 from training.experiments.config import ExperimentConfig
 from training.experiments.models import Arm, Experiment
@@ -73,3 +75,13 @@ def launch_experiment(*, experiment: Experiment, actor: Actor, publish: bool = T
         experiment.save(update_fields=["job"])
         audit.record(actor, "experiment.launched", experiment, job=str(job.pk))
     return job
+
+
+def finish_experiment(*, experiment: Experiment, actor: Actor, progress: Progress) -> None:
+    """Do what is left of the experiment in this process; if a worker has it in hand, follow that to its end."""
+    if experiment.state == "done":
+        return
+    job = experiment.job
+    if job is None or job.is_over:
+        job = launch_experiment(experiment=experiment, actor=actor, publish=False)
+    run_in_foreground(job, progress)

@@ -14,10 +14,9 @@ from hilmix.accounts.roles import OPERATOR
 from hilmix.core.errors import DataError
 from hilmix.errors import DomainError
 from hilmix.jobs.progress import JobCancelled, TerminalProgress
-from hilmix.jobs.runner import run_in_foreground
 from training.experiments.config import read_config
 from training.experiments.models import Experiment
-from training.experiments.services import create_experiment, launch_experiment
+from training.experiments.services import create_experiment, finish_experiment
 from training.reports.text import as_markdown, summary
 
 
@@ -33,7 +32,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, config: Path, out: Path | None, **options: Any) -> None:
         try:
             experiment = create_experiment(config=read_config(config), actor=OPERATOR)
-            _finish(experiment)
+            with TerminalProgress(experiment.name) as progress:
+                finish_experiment(experiment=experiment, actor=OPERATOR, progress=progress)
         except (DomainError, DataError) as error:
             raise CommandError(str(error)) from None
         except (JobCancelled, KeyboardInterrupt):
@@ -48,14 +48,3 @@ class Command(BaseCommand):
             (out / "report.json").write_text(text + "\n", encoding="utf-8")
             (out / "report.md").write_text(as_markdown(content), encoding="utf-8")
             self.stdout.write(f"\nWritten: {out / 'report.json'} and {out / 'report.md'}")
-
-
-def _finish(experiment: Experiment) -> None:
-    """Do what is left of the experiment; if a worker has it in hand, follow that to its end."""
-    if experiment.state == "done":
-        return
-    job = experiment.job
-    if job is None or job.is_over:
-        job = launch_experiment(experiment=experiment, actor=OPERATOR, publish=False)
-    with TerminalProgress(experiment.name) as progress:
-        run_in_foreground(job, progress)
