@@ -152,7 +152,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
     "default": env.cache_url_config(
-        env("CACHE_URL", default=PROFILE.cache_url or env("REDIS_URL", default=""))
+        required("CACHE_URL", PROFILE.cache_url or env("REDIS_URL", default=""))
     )
 }
 

@@ -1,4 +1,4 @@
-"""Baseline for a page: the bytes that are to be sent, ready, behind the same server, middleware and sign-in.
+"""Baseline for a page: its bytes, ready, behind the same server, middleware and sign-in.
 
 It omits: reading the object that the page is about, the check whether this person may see it, and rendering.
 """

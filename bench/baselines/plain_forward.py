@@ -1,6 +1,6 @@
 """Baseline for evaluation: the net's forward passes alone, on pixels that are ready in memory.
 
-Same net, chunks, precision and device. It omits: turning uint8 into pixels, normalising them, and gathering
+Same net, precision and device; images at once and order of memory as is fastest there. It omits: turning uint8 into pixels, normalising them, and gathering
 the logits as float64.
 """
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def forward(net: nn.Module, chunks: list[Tensor]) -> None:
-    """Run every chunk of normalised float32 [B, C, H, W], channels_last, through `net`."""
+    """Run every chunk of normalised float32 [B, C, H, W] through `net`."""
     net.eval()
     with torch.inference_mode():
         for chunk in chunks:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import messages
-from django.contrib.auth import login
+from django.contrib.auth import login, update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.password_validation import validate_password
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -14,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from hilmix.accounts import audit, services
+from hilmix.accounts import services
 from hilmix.accounts.models import ApiToken, AuditEvent, User
 from hilmix.accounts.roles import Action, require
 from hilmix.errors import Invalid
@@ -75,14 +74,11 @@ def set_password(request: HttpRequest) -> HttpResponse:
     form = PasswordForm(request.POST)
     if form.is_valid():
         try:
-            validate_password(form.cleaned_data["password"], person)
-        except forms.ValidationError as error:
-            messages.error(request, " ".join(error.messages))
+            services.set_password(person=person, password=form.cleaned_data["password"])
+        except Invalid as error:
+            messages.error(request, error.message)
         else:
-            person.set_password(form.cleaned_data["password"])
-            person.save(update_fields=["password"])
-            audit.record(person, "people.password_set", person)
-            login(request, person, backend="django.contrib.auth.backends.ModelBackend")
+            update_session_auth_hash(request, person)
             messages.success(request, _("Your password is set."))
     return redirect("account")
 

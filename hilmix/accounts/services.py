@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.urls import reverse
@@ -69,7 +70,7 @@ def set_membership(*, person: User, study: Any, part: str | None, actor: Actor) 
     require(actor, Action.OPEN_STUDY, study.pk)
     if part is not None and part not in Membership.Part.values:
         raise Invalid(f"{part!r} is no part in a study; it can be {', '.join(Membership.Part.values)}.")
-    owners = Membership.objects.filter(study=study, part=Membership.Part.OWNER)
+    owners = Membership.objects.select_for_update().filter(study=study, part=Membership.Part.OWNER)
     if part != Membership.Part.OWNER and list(owners.values_list("user_id", flat=True)) == [person.pk]:
         raise Conflict(f"{person.username} is the study's only owner. Make somebody else an owner first.")
     if part is None:
@@ -77,6 +78,22 @@ def set_membership(*, person: User, study: Any, part: str | None, actor: Actor) 
     else:
         Membership.objects.update_or_create(user=person, study=study, defaults={"part": part})
     audit.record(actor, "study.membership", study, person=person.pk, part=part)
+
+
+@transaction.atomic
+def set_password(*, person: User, password: str) -> None:
+    """A password of one's own, which ends every session that was begun with another.
+
+    Raises:
+        Invalid: it is too easily guessed; the message says why.
+    """
+    try:
+        validate_password(password, person)
+    except ValidationError as error:
+        raise Invalid(" ".join(error.messages), fields={"password": error.messages}) from None
+    person.set_password(password)
+    person.save(update_fields=["password"])
+    audit.record(person, "people.password_set", person)
 
 
 @transaction.atomic

@@ -53,7 +53,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("second_class", "integer", "class of the second parent, a position in the manifest's classes"),
         Column("lambda_e4", "integer", "λ, the share of the first image, in ten-thousandths, 0–10000"),
         Column("method", "text", "mixing method, which decides the last bit of the pixels"),
-        Column("sha256", "text", "sha256 of the decoded pixels; the picture is images/<sha256>.png"),
+        Column("sha256", "text", "sha256 of the decoded pixels; the picture is `images/<sha256>.png`"),
     ),
     "responses": (
         Column("key", "text", "mixed image that was shown"),
