@@ -18,7 +18,7 @@ ELSEWHERE = ("DATABASE_URL", "BROKER_URL", "CACHE_URL", "REDIS_URL")  # would le
 
 @contextmanager
 def temporary_state() -> Iterator[Path]:
-    """Django set up on a migrated, empty state folder, which is removed at the end."""
+    """Django set up on a fresh state folder with its database and static files; removed at the end."""
     with tempfile.TemporaryDirectory(prefix="hilmix-bench-") as var:
         for name in [name for name in os.environ if name.startswith("HILMIX_")] + list(ELSEWHERE):
             os.environ.pop(name, None)
@@ -28,16 +28,13 @@ def temporary_state() -> Iterator[Path]:
         from django.core.management import call_command
 
         django.setup()
-        call_command("migrate", verbosity=0)
+        call_command("prepare", stdout=sys.stderr)
         yield Path(var)
 
 
 @contextmanager
 def served() -> Iterator[int]:
     """`manage.py serve` on the state folder: the port it answers at, until the end."""
-    from django.core.management import call_command
-
-    call_command("collectstatic", verbosity=0, interactive=False)
     port = int(os.environ["PORT"])
     with tempfile.TemporaryFile() as log:
         command = [sys.executable, "manage.py", "serve"]

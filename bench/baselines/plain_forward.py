@@ -1,7 +1,7 @@
 """Baseline for evaluation: the net's forward passes alone, on pixels that are ready in memory.
 
-Same net, precision and device; images at once and order of memory as is fastest there. It omits: turning uint8 into pixels, normalising them, and gathering
-the logits as float64.
+Same net, precision and device; batch and order of memory as is fastest there. It omits: turning uint8 into
+pixels, normalising them, and gathering the logits as float64.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def test_an_earlier_versions_demonstration_is_migrated_and_opened(kept, tmp_path
     (tmp_path / "releases").mkdir()
     with tarfile.open(kept / "release.tar.gz") as archive:
         archive.extractall(tmp_path / "releases", filter="data")
-    env = {**os.environ, "HILMIX_VAR": str(tmp_path)}
+    env = {**os.environ, "HILMIX_VAR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "hilmix.settings"}
 
     def manage(*arguments: str) -> str:
         done = subprocess.run(
