@@ -20,6 +20,7 @@ from hilmix.core.release import open_release
 from hilmix.errors import Invalid
 from hilmix.hub.releases import freeze_release
 from hilmix.jobs.progress import Progress
+from tests.security.replies import body
 
 SECRET = "the key of this instance"
 FILES = ("release_file", "api_release_file")
@@ -93,7 +94,7 @@ def test_every_file_that_the_manifest_lists_is_sent_as_it_is(world, name):
     assert len(listed) > 10
     for path in [*listed, "manifest.json"]:
         reply = world["viewer"].client().get(world.address(name, path=path))
-        assert b"".join(reply.streaming_content) == (directory / path).read_bytes()
+        assert body(reply) == (directory / path).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_no_cell_of_a_csv_file_is_a_formula(world, formula):
     client, cells = world["owner"].client(), []
     for table in ("participants", "responses", "mixed_images", "labels"):
         reply = client.get(reverse("release_file", args=[release.pk, f"csv/{table}.csv"]))
-        text = b"".join(reply.streaming_content).decode()
+        text = body(reply).decode()
         cells += [cell for row in csv.reader(io.StringIO(text, newline="")) for cell in row]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "@", "\t", "\r"))]
     assert not [cell for cell in cells if cell.startswith("-") and not is_number(cell)]

@@ -13,7 +13,7 @@ from elicitation.flow import services
 from elicitation.studies.models import StudyQuerySet
 from hilmix.core.errors import DataError
 from hilmix.errors import Conflict, Forbidden, NotFound
-from tests.security.test_pages import assert_guarded, assert_plain
+from tests.security.replies import assert_guarded, assert_plain
 from tests.security.world import HOSTILE
 
 INSIDE = "password=hunter2 in /srv/hilmix/var at 0x7f"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import struct
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from elicitation.studies.texts import rendered
+from tests.security.replies import Source, assert_guarded, assert_plain, body
 from tests.security.routes import ROUTES, VERBS, Open
 from tests.security.world import HOSTILE, PASSWORD, World
 
@@ -22,71 +22,6 @@ STYLED = ("participation", "api_docs")  # the jsPsych page and the API documenta
 PAGES = [name for name, route in ROUTES.items() if "GET" in route.verbs]
 IMAGES = ("parent_image", "study_mixed_image", "participation_image", "participation_example")
 FILES = ("release_file", "api_release_file")
-STRICT = {
-    "default-src": "'none'",
-    "script-src": "'self'",
-    "style-src": "'self'",
-    "img-src": "'self' blob: data:",
-    "font-src": "'self'",
-    "connect-src": "'self'",
-    "form-action": "'self'",
-    "base-uri": "'none'",
-    "frame-ancestors": "'none'",
-    "manifest-src": "'self'",
-}
-
-
-class Source(HTMLParser):
-    """What a browser would run, load or style."""
-
-    def __init__(self, reply: HttpResponse) -> None:
-        super().__init__()
-        self.inline_scripts: list[str] = []
-        self.inline_styles: list[str] = []
-        self.handlers: list[str] = []
-        self.addresses: list[str] = []
-        self.tags: list[str] = []
-        self.feed(reply.content.decode())
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        named = dict(attributes)
-        self.tags.append(tag)
-        if tag == "script" and "src" not in named and named.get("type") != "application/json":
-            self.inline_scripts.append(self.get_starttag_text() or "")
-        if tag == "style" or "style" in named:
-            self.inline_styles.append(self.get_starttag_text() or "")
-        self.handlers += [name for name in named if name.startswith("on")]
-        self.addresses += [value or "" for name, value in named.items() if name in ("src", "href", "action")]
-
-
-def policy(reply: HttpResponse) -> dict[str, str]:
-    directives = (part.strip().partition(" ") for part in reply["Content-Security-Policy"].split(";"))
-    return {name: sources for name, _, sources in directives}
-
-
-def assert_guarded(reply: HttpResponse, *, styled: bool = False) -> None:
-    """The headers that every answer carries."""
-    relaxed = {"style-src": "'self' 'unsafe-inline'"} if styled else {}
-    assert policy(reply) == STRICT | relaxed
-    assert reply["X-Frame-Options"] == "DENY"
-    assert reply["X-Content-Type-Options"] == "nosniff"
-    assert reply["Referrer-Policy"] == "same-origin"
-    assert reply["Cross-Origin-Opener-Policy"] == "same-origin"
-
-
-def assert_plain(reply: HttpResponse, *, styled: bool = False) -> None:
-    """HTML without anything of its own to run, and nothing from elsewhere."""
-    source = Source(reply)
-    assert source.inline_scripts == source.handlers == []
-    assert styled or source.inline_styles == []
-    assert HOSTILE not in reply.content.decode()
-    ours = ("/", "#", "?", "http://testserver/", "data:image/")
-    assert [address for address in source.addresses if address and not address.startswith(ours)] == []
-    assert [address for address in source.addresses if address.startswith("//")] == []
-
-
-def body(reply: HttpResponse) -> bytes:
-    return b"".join(reply.streaming_content) if reply.streaming else reply.content
 
 
 def pages_of(world: World, name: str) -> list[HttpResponse]:
