@@ -27,12 +27,14 @@ from elicitation.interfaces import infer
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source, Study
 from elicitation.studies.services import Design
+from elicitation.studies.texts import default_texts
 from hilmix.core import mixing
 from hilmix.core.judgements import PerceivedLambda
 
 # As long as a real study of the field: H-Mix asked 59 to 62 questions a person.
 DESIGN = Design(n_mixed_images=540, trials_per_person=60, repeats=2, answers_per_unit=100)
 RESPONSES = "/api/v1/participation/responses/"
+BOXES = {name: True for name, _text in default_texts("")["boxes"]}
 AT_ONCE = 4  # participants who answer at the same time
 ANSWERS = 30  # of each of them in one repetition
 JOINS = 15
@@ -49,8 +51,7 @@ def figures() -> Iterator[Figure]:
 
 
 def _join(study: Study) -> Participation:
-    boxes = {name: True for name, _text in study.protocol.content["texts"]["boxes"]}
-    participation, _new = join_study(study=study, source=Source.PERSON, boxes=boxes)
+    participation, _new = join_study(study=study, source=Source.PERSON, boxes=BOXES)
     return participation
 
 

@@ -18,7 +18,7 @@ class StaticFiles(StaticFilesConfig):
 
     ignore_patterns = [
         *StaticFilesConfig.ignore_patterns,
-        "*.map", "*.d.ts", "*.cjs", "package.json", "extension", "tests",
-        "index.js", "index.browser.js", "compat.js",
+        "echarts*.map", "index*.map", "*.d.ts", "*.cjs", "package.json", "extension", "tests",
+        "index.js", "index.browser.js", "compat.js", "redoc", "rest_framework",
         "echarts.js", "echarts.esm*", "echarts.common*", "echarts.simple*",
     ]  # fmt: skip

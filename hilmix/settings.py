@@ -21,6 +21,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # --- Where state lives ------------------------------------------------------------------------------------------
 
 VAR = Path(env("HILMIX_VAR", default="") or BASE_DIR / "var").resolve()
+VAR.mkdir(
+    mode=0o700, parents=True, exist_ok=True
+)  # answers of people: for the account that serves them alone
 PORT = env("PORT", default="8000")
 HILMIX_PROFILE = env("HILMIX_PROFILE", default="embedded")
 try:
@@ -151,9 +154,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
-    "default": env.cache_url_config(
-        required("CACHE_URL", PROFILE.cache_url or env("REDIS_URL", default=""))
-    )
+    "default": env.cache_url_config(required("CACHE_URL", PROFILE.cache_url or env("REDIS_URL", default="")))
 }
 
 # --- People -----------------------------------------------------------------------------------------------------
@@ -182,8 +183,8 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
-    "PAGE_SIZE": 100,
+    "DEFAULT_PAGINATION_CLASS": "hilmix.pagination.Page",
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS says nothing that the documentation does not
     "EXCEPTION_HANDLER": "hilmix.errors.problem_json",
     "DEFAULT_THROTTLE_RATES": {"participation": "600/min"},
 }

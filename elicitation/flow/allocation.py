@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from elicitation.participants.models import Participation
-from elicitation.studies.models import Slot, Study
+from elicitation.studies.models import Protocol, Slot, Study
 from elicitation.studies.services import design_of
 from hilmix.errors import Conflict
+
+RENEWAL = timedelta(minutes=1)  # a lease that has lost less is left as it is
 
 
 class StudyFull(Conflict):
@@ -20,7 +22,7 @@ class StudyFull(Conflict):
     code = "study_full"
 
 
-def claim_slot(study: Study) -> Slot:
+def claim_slot(study: Study, protocol: Protocol) -> Slot:
     """Hold a free slot of one of the least-filled batches. Must run in the transaction that makes its holder.
 
     Raises:
@@ -33,32 +35,33 @@ def claim_slot(study: Study) -> Slot:
     ).filter(free__gt=0)
     order = sorted(batches, key=lambda batch: (batch.taken, random.random()))  # noqa: S311
     for batch in order:
-        for slot in batch.slots.filter(state=Slot.State.FREE).order_by("ordinal"):
-            if hold(slot, study):
-                return slot
+        if slot := hold_first(batch.slots.order_by("ordinal"), protocol):
+            return slot
     raise StudyFull(f"“{study.title}” has enough participants for now. Thank you for coming.")
 
 
-def hold(slot: Slot, study: Study) -> bool:
-    """Take `slot` if it is still free: compare and swap, right on every database."""
-    until = lease_end(study)
-    free = Slot.objects.filter(pk=slot.pk, state=Slot.State.FREE)
-    if not free.update(state=Slot.State.HELD, lease_expires_at=until):
-        return False
-    slot.state, slot.lease_expires_at = Slot.State.HELD, until
-    return True
+def hold_first(slots: QuerySet[Slot], protocol: Protocol) -> Slot | None:
+    """Take the first of `slots` that is free: compare and swap, right on every database. None if there is none."""
+    free = slots.filter(state=Slot.State.FREE)
+    while slot := free.first():
+        until = lease_end(protocol)
+        if free.filter(pk=slot.pk).update(state=Slot.State.HELD, lease_expires_at=until):
+            slot.state, slot.lease_expires_at = Slot.State.HELD, until
+            return slot
+    return None
 
 
-def lease_end(study: Study) -> datetime:
-    return timezone.now() + timedelta(minutes=design_of(study.protocol).lease_minutes)
+def lease_end(protocol: Protocol) -> datetime:
+    return timezone.now() + timedelta(minutes=design_of(protocol).lease_minutes)
 
 
 def renew_lease(participation: Participation) -> None:
-    """Every saved answer shows that the holder is still there."""
-    if participation.slot_id is not None:
-        Slot.objects.filter(pk=participation.slot_id, state=Slot.State.HELD).update(
-            lease_expires_at=lease_end(participation.study)
-        )
+    """Every saved answer shows that the holder is still there; that is written down at most once a minute."""
+    slot, until = participation.slot, lease_end(participation.protocol)
+    if slot is None or slot.lease_expires_at is None or until - slot.lease_expires_at < RENEWAL:
+        return
+    Slot.objects.filter(pk=slot.pk, state=Slot.State.HELD).update(lease_expires_at=until)
+    participation.save(update_fields=["last_seen_at"])
 
 
 def release_expired(study: Study) -> int:
@@ -92,8 +95,7 @@ def take_back(participation: Participation) -> None:
     if participation.slot_id is not None or participation.state != Participation.State.RUNNING:
         return
     batches = participation.trials.values("unit__batch")
-    for slot in Slot.objects.filter(batch__in=batches, state=Slot.State.FREE).order_by("ordinal"):
-        if hold(slot, participation.study):
-            participation.slot = slot
-            participation.save(update_fields=["slot"])
-            return
+    slots = Slot.objects.filter(batch__in=batches).order_by("ordinal")
+    if slot := hold_first(slots, participation.protocol):
+        participation.slot = slot
+        participation.save(update_fields=["slot"])

@@ -268,12 +268,11 @@ class ResponsesView(ParticipationView):
             epoch=min(sent.validated_data["epoch"], self.window.epoch),
             answers=[services.Incoming(**answer) for answer in sent.validated_data["responses"]],
         )
-        total = self.participation.trials.count()
-        missing = len(services.missing_positions(self.participation))
+        answered, total = services.answered_of(self.participation)
         body = {
             "results": receipts,
             "stale_epoch": self.window.is_stale,
-            "answered": total - missing,
+            "answered": answered,
             "total": total,
         }
         return Reply(ReceiptsSerializer(body).data)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Count
 from django.utils import timezone
 
 from elicitation.flow import allocation
@@ -56,14 +57,14 @@ def join_study(
         with transaction.atomic():
             _require_open(study)
             participation = Participation.objects.create(
-                study=study, protocol=protocol, slot=allocation.claim_slot(study), source=source
+                study=study, protocol=protocol, slot=allocation.claim_slot(study, protocol), source=source
             )
             text_sha256 = hashlib.sha256(protocol.content["texts"]["consent"].encode()).hexdigest()
             Consent.objects.create(participation=participation, text_sha256=text_sha256, boxes=dict(boxes))
             if pid:
                 remember_identity(participation, pid)
             assert participation.slot is not None
-            write_plan(participation, list(participation.slot.batch.units.select_related("mixed_image")))
+            write_plan(participation, list(participation.slot.batch.units.all()))
     except IntegrityError:
         # The same person twice at once, in two windows: the first one's place is theirs.
         if pid and (known := _known(study, pid)):
@@ -115,17 +116,21 @@ def save_responses(*, participation: Participation, epoch: int, answers: Sequenc
     The whole call is one transaction: a receipt is never sent for something that was not committed.
     """
     with transaction.atomic():
-        current = (
-            Participation.objects.select_for_update()
-            .select_related("study", "protocol")
-            .get(pk=participation.pk)
-        )
-        trials = {trial.position: trial for trial in current.trials.select_related("response")}
+        locked = Participation.objects.select_for_update(of=("self",)).select_related("study", "slot")
+        current = locked.get(pk=participation.pk)
+        current.protocol = participation.protocol  # never changes, and is large
+        asked = current.trials.filter(position__in={answer.position for answer in answers})
+        trials = {trial.position: trial for trial in asked.select_related("response")}
         receipts = [_save_one(current, epoch, answer, trials) for answer in answers]
         if any(receipt.status == "created" for receipt in receipts):
             allocation.renew_lease(current)
-            current.save(update_fields=["last_seen_at"])
     return receipts
+
+
+def answered_of(participation: Participation) -> tuple[int, int]:
+    """How many planned trials have an answer, and how many there are."""
+    counts = participation.trials.aggregate(answered=Count("response"), total=Count("pk"))
+    return counts["answered"], counts["total"]
 
 
 def missing_positions(participation: Participation) -> list[int]:

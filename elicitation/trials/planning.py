@@ -61,6 +61,6 @@ def write_plan(participation: Participation, units: Sequence[Unit]) -> list[Tria
         for position, planned in enumerate(plan)
     )
     TrialImage.objects.bulk_create(
-        TrialImage(trial=trial, order=0, mixed_image=trial.unit.mixed_image) for trial in trials
+        TrialImage(trial_id=trial.pk, order=0, mixed_image_id=trial.unit.mixed_image_id) for trial in trials
     )
     return trials

@@ -115,9 +115,8 @@ def write_table(
     iterator = iter(rows)
     with ExitStack() as stack:
         writer = stack.enter_context(pq.ParquetWriter(parquet, table_schema, compression="zstd"))
-        text = csv.writer(
-            stack.enter_context(csv_path.open("w", encoding="utf-8", newline="")), lineterminator="\n"
-        )
+        # RFC 4180's line ends; with others, a bare carriage return in a cell would go unquoted and begin a row.
+        text = csv.writer(stack.enter_context(csv_path.open("w", encoding="utf-8", newline="")))
         text.writerow(table_schema.names)
         start = 0
         while batch := list(islice(iterator, BATCH_ROWS)):

@@ -45,18 +45,15 @@ class Route:
     body: Body = field(default=lambda world: {})
     whose: Whose = Whose.STUDY
 
-    def allows(self, caller: Caller, verb: str = "") -> bool:
-        """Whether `caller` may use this address, by the roles table.
-
-        OPTIONS, where it is answered, describes a kind of address to whoever may ask at all; it looks at no object.
-        """
+    def allows(self, caller: Caller) -> bool:
+        """Whether `caller` may use this address, by the roles table."""
         if self.needs is Open.PUBLIC:
             return True
-        if self.needs is Open.PARTICIPATING or (self.needs is Open.THIS_PARTICIPATION and verb == "OPTIONS"):
+        if self.needs is Open.PARTICIPATING:
             return caller.participation is not None
         if self.needs is Open.THIS_PARTICIPATION:
             return caller.name == "holder"
-        if self.needs is Open.SIGNED_IN or (verb == "OPTIONS" and verb in self.verbs):
+        if self.needs is Open.SIGNED_IN:
             return caller.user is not None
         if self.whose is Whose.OWNERS:
             return caller.name == "owner"
@@ -115,7 +112,7 @@ def credentials(world: World) -> dict[str, Any]:
     return {"username": "owner", "password": PASSWORD}
 
 
-PAGE, FORM, API = "GET HEAD", "GET POST", "GET HEAD OPTIONS"
+PAGE, FORM, API = "GET HEAD", "GET POST", "GET HEAD"
 
 ROUTES: dict[str, Route] = {
     "home": Route(Open.PUBLIC, PAGE),
@@ -167,9 +164,9 @@ ROUTES: dict[str, Route] = {
     "participation_plan": Route(Open.PARTICIPATING, API),
     "participation_image": Route(Open.THIS_PARTICIPATION, API),
     "participation_example": Route(Open.PARTICIPATING, API),
-    "participation_responses": Route(Open.PARTICIPATING, "POST OPTIONS", an_answer),
-    "participation_events": Route(Open.PARTICIPATING, "POST OPTIONS", an_event),
-    "participation_complete": Route(Open.PARTICIPATING, "POST OPTIONS", lambda world: {"count": 5}),
+    "participation_responses": Route(Open.PARTICIPATING, "POST", an_answer),
+    "participation_events": Route(Open.PARTICIPATING, "POST", an_event),
+    "participation_complete": Route(Open.PARTICIPATING, "POST", lambda world: {"count": 5}),
     # The API of programs.
     "api_studies": Route(Open.SIGNED_IN, API),
     "api_study": Route(Action.VIEW_STUDY, API),

@@ -132,7 +132,9 @@ def test_a_changed_release_is_not_opened(world, tmp_path):
         open_release(copy)
 
 
-@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", '=HYPERLINK("//evil")'])
+@pytest.mark.parametrize(
+    "formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "a\r=1", '=HYPERLINK("//evil")']
+)
 def test_no_cell_of_a_csv_file_is_a_formula(world, formula):
     """A published participant name is the one text of a stranger that stands in a table as it is."""
     Study.objects.filter(pk=world.study.pk).update(source=Source.IMPORTED)
