@@ -60,7 +60,11 @@ def write_plan(participation: Participation, units: Sequence[Unit]) -> list[Tria
         )
         for position, planned in enumerate(plan)
     )
-    TrialImage.objects.bulk_create(
-        TrialImage(trial_id=trial.pk, order=0, mixed_image_id=trial.unit.mixed_image_id) for trial in trials
-    )
+    TrialImage.objects.bulk_create(_image_of(trial) for trial in trials)
     return trials
+
+
+def _image_of(trial: Trial) -> TrialImage:
+    mixed_image_id = trial.unit.mixed_image_id
+    assert mixed_image_id is not None  # the unit of every interface so far is the mixed image
+    return TrialImage(trial_id=trial.pk, order=0, mixed_image_id=mixed_image_id)
