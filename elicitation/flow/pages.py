@@ -120,7 +120,7 @@ def _config(current: Participation, link: str) -> dict[str, Any]:
     """What the trials page is given as JSON. Nothing in it says λ."""
     content = current.protocol.content
     texts = content["texts"]
-    total = current.trials.count()
+    answered, total = services.answered_of(current)
     return {
         "study": {"slug": current.study.slug, "title": current.study.title},
         "participation": current.public_id,
@@ -139,7 +139,7 @@ def _config(current: Participation, link: str) -> dict[str, Any]:
         },
         "display": content["display"],
         "max_comprehension_attempts": content["max_comprehension_rounds"],
-        "answered": total - len(services.missing_positions(current)),
+        "answered": answered,
         "total": total,
     }
 

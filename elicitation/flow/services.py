@@ -245,28 +245,43 @@ def _save_one(
     except Invalid as error:
         return Receipt(answer.id, "invalid", error.message)
     digest = hashlib.sha256(json.dumps([answer.position, payload], sort_keys=True).encode()).hexdigest()
+    takes_answers = participation.state == Participation.State.RUNNING
+    takes_answers &= participation.study.state != Study.State.CLOSED
+    first = getattr(trial, "response", None)
+    if takes_answers and first is None and _insert(trial, answer, payload, digest, epoch):
+        return Receipt(answer.id, "created")
     if (same := Response.objects.filter(pk=answer.id).select_related("trial").first()) is not None:
         mine = same.trial.participation_id == participation.pk
         if mine and same.payload_sha256 == digest:
             return Receipt(answer.id, "exists")
         return Receipt(answer.id, "conflict", "Another answer was saved under this id.")
-    if participation.state != Participation.State.RUNNING or participation.study.state == Study.State.CLOSED:
+    if not takes_answers or first is None:
         return Receipt(answer.id, "closed", "This participation has ended; nothing was changed.")
-    if (first := getattr(trial, "response", None)) is not None:
-        _keep_superseded(participation, answer, first)
-        return Receipt(answer.id, "superseded", "This trial was answered before; the first answer counts.")
-    trial.response = Response.objects.create(
-        id=answer.id,
-        trial=trial,
-        payload=payload,
-        payload_sha256=digest,
-        rt_ms=answer.rt_ms,
-        started_at=answer.started_at,
-        ended_at=answer.ended_at,
-        epoch=epoch,
-        attempt=answer.attempt,
-    )
-    return Receipt(answer.id, "created")
+    _keep_superseded(participation, answer, first)
+    return Receipt(answer.id, "superseded", "This trial was answered before; the first answer counts.")
+
+
+def _insert(trial: Trial, answer: Incoming, payload: Mapping[str, Any], digest: str, epoch: int) -> bool:
+    """Answer a free trial; False if the id was taken, which the database says at once and for everybody."""
+    try:
+        with transaction.atomic():
+            saved = Response.objects.create(
+                id=answer.id,
+                trial_id=trial.pk,
+                payload=payload,
+                payload_sha256=digest,
+                rt_ms=answer.rt_ms,
+                started_at=answer.started_at,
+                ended_at=answer.ended_at,
+                epoch=epoch,
+                attempt=answer.attempt,
+            )
+    except IntegrityError:
+        if Response.objects.filter(pk=answer.id).exists():
+            return False
+        raise
+    trial.response = saved  # only now: the next answer of this call asks the trial whether it is free
+    return True
 
 
 def _keep_superseded(participation: Participation, answer: Incoming, first: Response) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.db.models import F
 
 from elicitation.interfaces import interface_named
 from elicitation.mixes.models import MixedImage
@@ -41,26 +42,34 @@ def mixed_images_of(study: Study) -> list[MixedImage]:
 
 
 def answers_of(study: Study) -> Iterator[Said]:
-    """Every stored answer of the study, by participant and position."""
+    """Every stored answer of the study, by participant and position.
+
+    What many answers share (people, protocols, mixed images) is read once, not joined to each of them.
+    """
+    shown = {mixed_image.pk: mixed_image for mixed_image in mixed_images_of(study)}
+    asked = {
+        version.pk: interface_named(version.content["interface"]["name"]) for version in study.protocols.all()
+    }
+    people = {
+        pk: (pseudonym(study, public_id), asked[protocol])
+        for pk, public_id, protocol in study.participations.values_list("pk", "public_id", "protocol")
+    }
     responses = (
         Response.objects.filter(trial__participation__study=study, trial__participation__source=study.source)
-        .select_related("trial__unit__mixed_image__pair", "trial__participation__protocol", "source_row")
+        .select_related("trial", "source_row")
+        .annotate(shown=F("trial__unit__mixed_image"))
         .order_by("trial__participation_id", "trial__position")
     )
     answered: set[tuple[int, int]] = set()
     for response in responses.iterator(chunk_size=2000):
-        trial = response.trial
-        mixed_image, repeat = trial.unit.mixed_image, trial.kind == Trial.Kind.REPEAT
-        assert mixed_image is not None
-        interface = interface_named(trial.participation.protocol.content["interface"]["name"])
-        said = interface.judgement(response.payload, trial.params)
+        trial, mixed_image = response.trial, shown[response.shown]
+        participant, interface = people[trial.participation_id]
+        said, repeat = interface.judgement(response.payload, trial.params), trial.kind == Trial.Kind.REPEAT
         first = not repeat and (trial.participation_id, mixed_image.pk) not in answered
         if not repeat:
             answered.add((trial.participation_id, mixed_image.pk))
         counted = first and isinstance(said, PerceivedLambda)
-        yield Said(
-            response, mixed_image, pseudonym(study, trial.participation.public_id), said, repeat, counted
-        )
+        yield Said(response, mixed_image, participant, said, repeat, counted)
 
 
 def units_of(study: Study, mixed_images: list[MixedImage]) -> list[judgements.Unit]:

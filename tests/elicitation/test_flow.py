@@ -155,6 +155,12 @@ def test_other_content_under_the_same_uuid_is_a_conflict(study):
     assert Response.objects.get().payload["mixing_percent"] == 30
 
 
+def test_a_uuid_that_is_taken_leaves_its_trial_free_for_the_next_answer(study):
+    participation, one = join(study), answer(0)
+    receipts = save(participation, one, answer(1, id=one.id), answer(1))
+    assert [receipt.status for receipt in receipts] == ["created", "conflict", "created"]
+
+
 def test_another_persons_uuid_is_a_conflict(study):
     one = answer(0)
     save(join(study), one)
