@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from hilmix.profiles import profiles
 from hilmix.security import CONTENT_SECURITY_POLICY as CONTENT_SECURITY_POLICY
 from hilmix.security import key_from_file
+from hilmix.version import VERSION
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -53,7 +54,6 @@ def secret(name: str, file: str) -> str:
     return value
 
 
-HILMIX_CODE_VERSION = "0.1.0"
 HILMIX_PUBLIC_URL = required("HILMIX_PUBLIC_URL", PROFILE.public_url).rstrip("/")
 HILMIX_LOST_AFTER = env.int("HILMIX_LOST_AFTER", default=30)  # seconds without a heartbeat
 HILMIX_TEST_JOBS = env.bool("HILMIX_TEST_JOBS", default=False)
@@ -191,7 +191,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "hilmix",
     "DESCRIPTION": "Human-in-the-loop mixup: studies, releases of soft labels, experiments.",
-    "VERSION": HILMIX_CODE_VERSION,
+    "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -41,6 +41,9 @@ def entry(request: HttpRequest, slug: str) -> HttpResponse:
     study = Study.objects.filter(slug=slug, source=Source.PERSON).select_related("image_set").first()
     if study is None or study.state == Study.State.DRAFT:
         raise NotFound("There is no study at this address.")
+    pid = request.GET.get("pid", "")[:MAX_PID]
+    if pid and (known := services.known_participation(study, pid)):
+        return redirect("participation", link=link_of(known))
     if study.state != Study.State.OPEN:
         return _closed(request, study, _("This study is not open at the moment. Thank you for coming."))
     texts = study.protocol.content["texts"]
@@ -52,7 +55,7 @@ def entry(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         try:
             participation, _new = services.join_study(
-                study=study, source=Source.PERSON, boxes=ticked, pid=request.GET.get("pid", "")[:MAX_PID]
+                study=study, source=Source.PERSON, boxes=ticked, pid=pid
             )
             return redirect("participation", link=link_of(participation))
         except Invalid as error:

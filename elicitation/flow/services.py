@@ -51,7 +51,7 @@ def join_study(
         raise Invalid("Please tick every box if you want to take part.", fields={"boxes": missing})
     if source != study.source:
         raise Conflict(f"“{study.title}” takes {study.get_source_display()} answers, not {source} ones.")
-    if pid and (known := _known(study, pid)):
+    if pid and (known := known_participation(study, pid)):
         return known, False
     try:
         with transaction.atomic():
@@ -67,7 +67,7 @@ def join_study(
             write_plan(participation, list(participation.slot.batch.units.all()))
     except IntegrityError:
         # The same person twice at once, in two windows: the first one's place is theirs.
-        if pid and (known := _known(study, pid)):
+        if pid and (known := known_participation(study, pid)):
             return known, False
         raise
     return participation, True
@@ -222,7 +222,8 @@ def max_rounds(participation: Participation) -> int:
     return int(participation.protocol.content["max_comprehension_rounds"])
 
 
-def _known(study: Study, pid: str) -> Participation | None:
+def known_participation(study: Study, pid: str) -> Participation | None:
+    """The participation of the person whom the recruiter calls `pid`, if they took part before."""
     identity = Identity.objects.filter(study=study, pid_hmac=pid_hmac(study, pid)).first()
     return identity.participation if identity else None
 

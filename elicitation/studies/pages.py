@@ -36,7 +36,12 @@ class StudyForm(forms.Form):
     """What a researcher chooses for a new study; refusals of the service appear beside the fields."""
 
     title = forms.CharField(max_length=120, label=_("Title"), help_text=_("Participants see it."))
-    slug = forms.SlugField(max_length=60, label=_("Link"), help_text=_("The study will be at /s/<link>/."))
+    slug = forms.SlugField(
+        max_length=60,
+        label=_("Link"),
+        help_text=_("The study will be at /s/<link>/."),
+        error_messages={"invalid": _("Letters, digits, hyphens and underscores only: it becomes the link.")},
+    )
     image_set = forms.ModelChoiceField(queryset=ImageSet.objects.all(), label=_("Image set"))
     interface = forms.ChoiceField(choices=[(name, name) for name in INTERFACES], label=_("Interface"))
     perspective = forms.ChoiceField(

@@ -57,6 +57,8 @@ class Design:
             problems["lambdas"] = ["At least one value, each from 0 to 1."]
         if len(set(self.lambdas_e4)) != len(self.lambdas_e4):
             problems["lambdas"] = ["A value is there twice."]
+        if not 0 <= self.seed < 2**32:
+            problems["seed"] = ["A whole number from 0 to 4,294,967,295."]
         if not 5 <= self.lease_minutes <= 24 * 60:
             problems["lease_minutes"] = ["Between 5 minutes and a day."]
         if problems:

@@ -38,10 +38,11 @@ def read_npz(path: Path | str) -> Loaded:
                     f"{path.name} has no array {absent[0]!r}; it needs images, labels and classes."
                 )
             images, labels, classes = archive["images"], archive["labels"], archive["classes"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path.name} is not a readable .npz file ({error}).") from None
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError):
+        # numpy's own words are left out: they advise loading the file unsafely.
+        raise DataError(f"{path.name} is not a readable .npz file of plain arrays.") from None
     images = images[..., None] if images.ndim == 3 else images
     return images, labels, [str(name) for name in classes], None
 

@@ -55,10 +55,12 @@ class Release:
 
     @property
     def name(self) -> str:
+        """The study's short name, as in its link."""
         return str(self.manifest["name"])
 
     @property
     def version(self) -> str:
+        """Three numbers, such as 1.0.0."""
         return str(self.manifest["version"])
 
     @property
@@ -73,10 +75,12 @@ class Release:
 
     @property
     def image_set_sha256(self) -> str:
+        """Content hash of the image set that the parents are positions in."""
         return str(self.manifest["image_set"]["sha256"])
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the soft labels' columns."""
         return tuple(self.manifest["image_set"]["classes"])
 
     @property

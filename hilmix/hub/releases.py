@@ -30,6 +30,7 @@ from hilmix.hub.models import Release
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
 from hilmix.jobs.services import queue_job
+from hilmix.version import code_version
 
 JOB_KIND = "freeze_release"
 
@@ -121,7 +122,7 @@ def _write(directory: Path, study: Study, version: str, progress: Progress) -> s
                 "classes": study.image_set.classes,
             },
             "created_at": timezone.now().isoformat(timespec="seconds"),
-            "code_version": settings.HILMIX_CODE_VERSION,
+            "code_version": code_version(),
             "label_policies": {
                 labels.policy: {
                     "version": labels.version,

@@ -90,7 +90,7 @@ def run_in_foreground(job: Job, progress: Progress) -> None:
         if job.state != JobState.LOST:
             return
         progress.log(f"{job.error} Taking it over.")
-        services.retry_job(job=job, actor=OPERATOR)
+        services.retry_job(job=job, actor=OPERATOR, publish=False)
     perform(job.pk, claim, mirror=progress)
     job.refresh_from_db()
 

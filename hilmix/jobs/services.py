@@ -77,8 +77,11 @@ def request_cancel(*, job: Job, actor: Actor) -> None:
         audit.record(actor, "job.cancel_requested", job)
 
 
-def retry_job(*, job: Job, actor: Actor) -> None:
-    """Queue a failed, cancelled or lost job again; handlers do not repeat what they finished and kept."""
+def retry_job(*, job: Job, actor: Actor, publish: bool = True) -> None:
+    """Queue a failed, cancelled or lost job again; handlers do not repeat what they finished and kept.
+
+    `publish` as for `queue_job`.
+    """
     _require_steering(job, actor)
     with transaction.atomic():
         if not Job.objects.filter(pk=job.pk, state__in=RETRYABLE).update(
@@ -93,7 +96,8 @@ def retry_job(*, job: Job, actor: Actor) -> None:
         ):
             raise Conflict("Only a job that failed, was cancelled or was lost can be retried.")
         audit.record(actor, "job.retried", job)
-        transaction.on_commit(partial(_publish, job))
+        if publish:
+            transaction.on_commit(partial(_publish, job))
 
 
 def _require_steering(job: Job, actor: Actor) -> None:

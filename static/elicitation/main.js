@@ -8,7 +8,7 @@ import { messages } from './messages.js';
 import { Outbox, pause } from './outbox.js';
 import { loadPicture, Preloader } from './preload.js';
 import { endScreen, finishScreen, missingScreen, reloadCover } from './screens.js';
-import { Session } from './session.js';
+import { Visit } from './visit.js';
 import { showStatus } from './status.js';
 import { openStorage } from './storage.js';
 import { buildTimeline } from './timeline.js';
@@ -32,8 +32,8 @@ function refused(error) {
 async function start() {
   const storage = await openStorage(globalThis.idbKeyval, `${key}:`);
   const outbox = new Outbox({ storage, send: sender(config.epoch) });
-  const session = new Session({ outbox, storage });
-  guard(outbox, session);
+  const visit = new Visit({ outbox, storage });
+  guard(outbox, visit);
   await outbox.open();
   await sendLeftovers(outbox);
 
@@ -45,7 +45,7 @@ async function start() {
     { text: document.getElementById('saved'), bar: document.getElementById('progress'), outbox },
     { answered: plan.answered - waiting.size, total: plan.total },
   );
-  await session.resume(plan);
+  await visit.resume(plan);
 
   if (!plan.comprehension_passed && plan.comprehension_rounds >= config.max_comprehension_attempts)
     return failed();
@@ -55,7 +55,7 @@ async function start() {
   });
   const examples = await loadExamples(plan.examples);
   pictures.run();
-  await run({ plan, pictures, examples, outbox, session, storage, saved });
+  await run({ plan, pictures, examples, outbox, visit, storage, saved });
 }
 
 /** The plan should know what an earlier page left unsent. What cannot be sent soon goes on waiting meanwhile. */
@@ -82,7 +82,7 @@ async function loadExamples(wanted) {
   return wanted.map(({ url, ...names }) => ({ ...names, picture: pictures.picture(url) }));
 }
 
-async function run({ plan, pictures, examples, outbox, session, storage, saved }) {
+async function run({ plan, pictures, examples, outbox, visit, storage, saved }) {
   const jsPsych = globalThis.initJsPsych({
     display_element: stage,
     // jsPsych makes its container a tab stop; ours holds controls that are tab stops themselves.
@@ -97,7 +97,7 @@ async function run({ plan, pictures, examples, outbox, session, storage, saved }
     pictures,
     examples,
     outbox,
-    session,
+    visit,
     failed,
     finish,
   });
@@ -139,7 +139,7 @@ function failed() {
 }
 
 /** React to what ends or interrupts the page: other windows, the server's refusals, errors, hiding. */
-function guard(outbox, session) {
+function guard(outbox, visit) {
   let covered = false;
   const once = (show) => {
     if (covered) return;
@@ -155,8 +155,8 @@ function guard(outbox, session) {
   outbox.addEventListener('stopped', ({ detail }) => stopped[detail]());
   outbox.addEventListener('result', ({ detail }) => detail.stale_epoch && elsewhere());
   outbox.addEventListener('refused', ({ detail: { item, result } }) => {
-    session.event('save_refused', { id: item.id, status: result.status, message: result.message ?? '' });
+    visit.event('save_refused', { id: item.id, status: result.status, message: result.message ?? '' });
   });
   oneWindow(key, config.epoch, elsewhere);
-  observe({ outbox, session });
+  observe({ outbox, visit });
 }

@@ -26,7 +26,7 @@ const EXAMPLE_PX = 160;
  * @param {import('./preload.js').Preloader} context.pictures of the trials
  * @param {object[]} context.examples pictures outside the trials: `{picture, left_class, right_class}`
  * @param {import('./outbox.js').Outbox} context.outbox
- * @param {import('./session.js').Session} context.session
+ * @param {import('./visit.js').Visit} context.visit
  * @param {() => void} context.failed called when the last comprehension round went wrong
  * @param {(done: () => void) => void} context.finish called after the last trial
  * @returns {object[]}
@@ -45,17 +45,17 @@ export function buildTimeline(context) {
   ];
 }
 
-async function loading({ jsPsych, pictures, session }) {
+async function loading({ jsPsych, pictures, visit }) {
   const started = performance.now();
-  const report = () => session.event('preload_fail', { urls: pictures.failed.map(({ url }) => url) });
+  const report = () => visit.event('preload_fail', { urls: pictures.failed.map(({ url }) => url) });
   await preloadScreen(jsPsych.getDisplayElement(), pictures, report);
   const ms = Math.round(performance.now() - started);
-  session.event('preload', { files: pictures.total, bytes: pictures.bytes, ms, retried: pictures.retried });
+  visit.event('preload', { files: pictures.total, bytes: pictures.bytes, ms, retried: pictures.retried });
 }
 
 /** Instructions, practice and questions, round after round until the answers are right. */
 function lessons(context) {
-  const { config, plan, session } = context;
+  const { config, plan, visit } = context;
   const questions = config.texts.comprehension ?? [];
   const limit = config.max_comprehension_attempts;
   let round = plan.comprehension_rounds ?? 0;
@@ -71,7 +71,7 @@ function lessons(context) {
       round += 1;
       wrong = questions.filter((question, index) => data.response_index[index] !== question.correct);
       const passed = wrong.length === 0;
-      session.event('comprehension', { round, passed, answers: data.response_index });
+      visit.event('comprehension', { round, passed, answers: data.response_index });
     },
   };
   const failed = screen(() => new Promise(() => context.failed()));
@@ -102,7 +102,7 @@ function welcome(context) {
   ];
 }
 
-function instructions({ config, examples, jsPsych, session }) {
+function instructions({ config, examples, jsPsych, visit }) {
   const pages = [...config.texts.instructions];
   if (examples.length) {
     const { picture, ...names } = examples[0];
@@ -121,12 +121,12 @@ function instructions({ config, examples, jsPsych, session }) {
     button_label_previous: messages.back,
     on_load: focus,
     on_page_change: focus,
-    on_finish: (data) => session.event('instructions', { pages: data.view_history }),
+    on_finish: (data) => visit.event('instructions', { pages: data.view_history }),
   };
 }
 
 /** One trial with the real controls on an example picture. None without an example. */
-function practice({ config, examples, jsPsych, session }) {
+function practice({ config, examples, jsPsych, visit }) {
   const example = examples[1] ?? examples[0];
   if (!example) return [];
   const { picture, ...names } = example;
@@ -138,7 +138,7 @@ function practice({ config, examples, jsPsych, session }) {
       on_reading: (reading) => coach.read(reading),
       on_load: () => jsPsych.getDisplayElement().querySelector('.ms-end').before(coach.node),
       on_finish: ({ rt: rt_ms, cannot_tell, n_moves, input_method }) =>
-        session.event('practice', { rt_ms, cannot_tell, n_moves, input_method }),
+        visit.event('practice', { rt_ms, cannot_tell, n_moves, input_method }),
     },
   ];
 }
@@ -177,7 +177,7 @@ function hold({ outbox }) {
   return { timeline: [screen(() => holdScreen(outbox))], conditional_function: () => outbox.holding };
 }
 
-function trial({ config, plan, pictures, session }, planned) {
+function trial({ config, plan, pictures, visit }, planned) {
   const number = plan.total - plan.trials.length + plan.trials.indexOf(planned) + 1;
   // Functions, because the pictures arrive after the timeline is built.
   const later = (name) => () => pictures.picture(planned.image)[name];
@@ -185,8 +185,8 @@ function trial({ config, plan, pictures, session }, planned) {
   return {
     ...question(config, picture, planned.params),
     title: messages.picture(number, plan.total),
-    on_start: () => session.begin(planned),
-    on_finish: (data) => session.answer(planned, data),
+    on_start: () => visit.begin(planned),
+    on_finish: (data) => visit.answer(planned, data),
   };
 }
 

@@ -6,46 +6,46 @@
 const MOST_ERRORS = 20;
 
 /**
- * @param {{outbox: import('./outbox.js').Outbox, session: import('./session.js').Session}} parts
+ * @param {{outbox: import('./outbox.js').Outbox, visit: import('./visit.js').Visit}} parts
  */
-export function observe({ outbox, session }) {
+export function observe({ outbox, visit }) {
   window.addEventListener('online', () => outbox.wake());
   window.addEventListener('pagehide', () => outbox.wake({ keepalive: true }));
-  watchVisibility(outbox, session);
-  watchConnection(outbox, session);
-  watchErrors(session);
+  watchVisibility(outbox, visit);
+  watchConnection(outbox, visit);
+  watchErrors(visit);
 }
 
-function watchVisibility(outbox, session) {
+function watchVisibility(outbox, visit) {
   let since = null;
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'hidden') {
       since = performance.now();
       outbox.wake({ keepalive: true });
     } else if (since !== null) {
-      session.event('hidden', { ms: Math.round(performance.now() - since), position: session.position });
+      visit.event('hidden', { ms: Math.round(performance.now() - since), position: visit.position });
       since = null;
     }
   });
 }
 
-function watchConnection(outbox, session) {
+function watchConnection(outbox, visit) {
   let since = null;
   outbox.addEventListener('change', () => {
     if (outbox.failing) since ??= performance.now();
     else if (since !== null) {
       const ms = Math.round(performance.now() - since);
       since = null;
-      session.event('offline', { ms });
+      visit.event('offline', { ms });
     }
   });
 }
 
-function watchErrors(session) {
+function watchErrors(visit) {
   let left = MOST_ERRORS;
   const report = (message, source = '', line = 0) => {
     if (left > 0)
-      session.event('js_error', {
+      visit.event('js_error', {
         message: String(message).slice(0, 500),
         source: String(source).slice(0, 200),
         line,

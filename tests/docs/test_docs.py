@@ -21,7 +21,7 @@ from hilmix.core.mixing import METHODS, mix, pixel_sha256, to_png
 from hilmix.core.release import write_release
 from hilmix.core.release_tables import dictionary
 from hilmix.core.softlabels import DEFAULT_POLICY, POLICIES, Unit, build_label_set
-from hilmix.settings import HILMIX_CODE_VERSION
+from hilmix.version import VERSION
 from training.engine.config import NETS, TrainConfig
 from training.evaluation.scores import METRICS
 
@@ -90,9 +90,9 @@ def code_of(page: Path) -> list[str]:
 
 
 def test_the_files_of_a_release_of_the_software_name_one_version():
-    assert f"## [{HILMIX_CODE_VERSION}]" in text("CHANGELOG.md")
+    assert f"## [{VERSION}]" in text("CHANGELOG.md")
     citation = yaml.safe_load(text("CITATION.cff"))
-    assert citation["version"] == HILMIX_CODE_VERSION
+    assert citation["version"] == VERSION
     assert citation["license"] == "Apache-2.0"
     assert "Apache License" in text("LICENSE")
 
@@ -268,7 +268,7 @@ def a_release(directory: Path) -> None:
             "protocol_sha256": "0" * 64,
             "image_set": {"name": "noise", "sha256": "0" * 64, "classes": ["a", "b", "c"]},
             "created_at": "2026-11-22T00:00:00+00:00",
-            "code_version": HILMIX_CODE_VERSION,
+            "code_version": VERSION,
             "label_policies": {
                 name: {"version": policy.version, "params": {}, "meaning": policy.meaning}
                 for name, policy in POLICIES.items()

@@ -17,7 +17,9 @@ from elicitation.flow.access import token_for
 from elicitation.mixes.services import pixels_of
 from elicitation.participants.services import link_of
 from elicitation.studies.models import Source
+from elicitation.studies.services import close_study, pause_study
 from elicitation.trials.models import TrialImage
+from hilmix.accounts.roles import OPERATOR
 
 BOXES = {"adult": True, "read": True, "agree": True}
 ANSWER = {
@@ -171,6 +173,15 @@ def test_consent_leads_to_the_trials_page_and_a_missing_box_back_to_the_form(stu
     page = client.get(accepted["Location"])
     assert page.status_code == 200
     assert "completion" not in page.context["config"]
+
+
+@pytest.mark.parametrize("end", [pause_study, close_study])
+def test_somebody_the_recruiter_sends_again_comes_to_their_own_page_whatever_the_study_does(study, end):
+    mine, _new = services.join_study(study=study, source=Source.PERSON, boxes=BOXES, pid="5f1e")
+    end(study=study, actor=OPERATOR)
+    entry = reverse("study_entry", args=[study.slug])
+    assert Client().get(f"{entry}?pid=5f1e")["Location"] == reverse("participation", args=[link_of(mine)])
+    assert "not open" in Client().get(f"{entry}?pid=other").text
 
 
 def test_declining_keeps_nothing(study):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
@@ -163,6 +164,7 @@ def test_a_command_that_follows_a_job_hears_that_it_failed():
 
 def test_a_job_cannot_be_performed_under_another_claim():
     job, _claim = claimed()
-    runner.perform(job.pk, uuid.uuid4())
+    with contextlib.suppress(JobCancelled):  # raised where the heartbeat noticed before the work was over
+        runner.perform(job.pk, uuid.uuid4())
     job.refresh_from_db()
     assert job.state == JobState.RUNNING

@@ -140,6 +140,16 @@ def test_an_experiment_that_is_being_worked_on_is_not_queued_again(experiment):
     assert Job.objects.get().queue == "train"
 
 
+@pytest.mark.parametrize("state", ["lost", "failed", "cancelled"])
+def test_starting_again_what_ended_early_is_the_same_job_again(experiment, state):
+    """With a second job, both could be retried from their pages and train the same runs at once."""
+    first = launch_experiment(experiment=experiment, actor=OPERATOR)
+    Job.objects.filter(pk=first.pk).update(state=state)
+    again = launch_experiment(experiment=experiment, actor=OPERATOR)
+    assert (again.pk, again.state, again.attempt) == (first.pk, "queued", 2)
+    assert Job.objects.count() == 1
+
+
 def test_an_experiment_is_trained_judged_and_reported_once(experiment):
     progress = Watched()
     run_experiment(progress, experiment.pk)

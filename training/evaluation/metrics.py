@@ -123,13 +123,11 @@ def ece_floor(probabilities: Floats, n_bins: int = N_BINS, draws: int = 200, see
     )
 
 
-def mean_entropy(distributions: Floats) -> float:
-    """(1/N) Σ_i H(q_i) in nats: the least cross-entropy any model can reach on these soft targets."""
-    return float(entropies(distributions).mean())
-
-
 def entropies(distributions: Floats) -> Floats:
-    """H(q_i) = −Σ_k q_ik log q_ik in nats, with 0·log 0 = 0: [N, K] → [N]."""
+    """H(q_i) = −Σ_k q_ik log q_ik in nats, with 0·log 0 = 0: [N, K] → [N].
+
+    Their mean is the least cross-entropy that any model can reach on these soft targets.
+    """
     q = np.asarray(distributions, dtype=np.float64)
     return np.asarray(-(q * np.log(np.where(q > 0, q, 1.0))).sum(axis=1))
 

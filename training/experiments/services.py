@@ -10,7 +10,7 @@ from hilmix.errors import Conflict
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
 from hilmix.jobs.runner import run_in_foreground
-from hilmix.jobs.services import queue_job
+from hilmix.jobs.services import queue_job, retry_job
 from training.experiments.config import ExperimentConfig
 from training.experiments.models import Arm, Experiment
 from training.experiments.resolve import resolve
@@ -67,6 +67,11 @@ def launch_experiment(*, experiment: Experiment, actor: Actor, publish: bool = T
             raise Conflict("This experiment is finished; its report says what was found.")
         if experiment.job and not experiment.job.is_over:
             raise Conflict("This experiment is being worked on already.")
+        if experiment.job and experiment.job.can_be_retried:
+            # The same job again: with a second one, both could be retried, and train the same runs at once.
+            retry_job(job=experiment.job, actor=actor, publish=publish)
+            experiment.job.refresh_from_db()
+            return experiment.job
         label = f"Experiment “{experiment.name}”"
         job = queue_job(
             kind=JOB_KIND, object_id=str(experiment.pk), label=label, actor=actor, publish=publish

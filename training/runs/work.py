@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from django.conf import settings
 from django.utils import timezone
 from numpy.typing import NDArray
 
 from hilmix.jobs.progress import JobCancelled, Progress
+from hilmix.version import code_version
 from training.engine.config import TrainConfig
 from training.engine.data import TrainData
 from training.engine.device import describe, pick_device, resolve_precision, settled
@@ -152,7 +152,7 @@ def _environment(
         **record,
         "precision": result.precision,
         "numpy": np.__version__,
-        "code": settings.HILMIX_CODE_VERSION,
+        "code": code_version(),
         "seconds": round(result.seconds, 2),
     }
 

@@ -6,17 +6,16 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from elicitation.images.models import ImageSet
 from elicitation.images.services import import_human_labels
 from elicitation.management.commands.import_images import read_array
 from hilmix.accounts.roles import OPERATOR
-from hilmix.core.errors import DataError
-from hilmix.errors import DomainError
+from hilmix.commands import OperatorCommand
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Attach human labels to an image set: one probability vector an image, in the order of the images."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -31,11 +30,6 @@ class Command(BaseCommand):
         if image_set is None:
             known = ", ".join(ImageSet.objects.values_list("name", flat=True)) or "none yet"
             raise CommandError(f"There is no image set {options['images']!r}. Image sets here: {known}.")
-        try:
-            labels = read_array(options["file"])
-            import_human_labels(
-                image_set=image_set, labels=labels, meaning=options["meaning"], actor=OPERATOR
-            )
-        except (DataError, DomainError) as error:
-            raise CommandError(str(error)) from None
+        labels = read_array(options["file"])
+        import_human_labels(image_set=image_set, labels=labels, meaning=options["meaning"], actor=OPERATOR)
         self.stdout.write(f"{len(labels)} human labels attached to {image_set.name!r}.")

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from elicitation.images.cifar10 import read_cifar10
 from elicitation.images.services import import_images
 from hilmix.accounts.roles import OPERATOR
+from hilmix.commands import OperatorCommand
 from hilmix.core.errors import DataError
 from hilmix.core.loaders import Loaded, read_digits, read_folder, read_npz
-from hilmix.errors import DomainError
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Import parent images. A refused import leaves nothing behind."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -32,30 +32,26 @@ class Command(BaseCommand):
         parser.add_argument("--size", type=int, help="folder: scale every image to SIZE × SIZE pixels")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            images, labels, classes, splits = self._load(options)
-            if options["split"]:
-                splits = read_splits(options["split"])
-            if splits is None:
-                splits = {"train": np.arange(len(images))}
-                self.stderr.write(
-                    "No --split given: every image is in the split 'train', so nothing can be evaluated on this set."
-                )
-            image_set = import_images(
-                name=options["name"],
-                kind=options["kind"],
-                images=images,
-                labels=labels,
-                classes=classes,
-                splits=splits,
-                actor=OPERATOR,
-            )
-        except (DataError, DomainError) as error:
-            raise CommandError(str(error)) from None
+        images, labels, classes, splits = self._load(options)
+        if options["split"]:
+            splits = read_splits(options["split"])
+        image_set = import_images(
+            name=options["name"],
+            kind=options["kind"],
+            images=images,
+            labels=labels,
+            classes=classes,
+            splits=splits or {"train": np.arange(len(images))},
+            actor=OPERATOR,
+        )
         sizes = ", ".join(f"{name} {n}" for name, n in image_set.splits.items())
         self.stdout.write(
             f"Imported {image_set.n_images} images of {len(image_set.classes)} classes as {image_set.name!r} ({sizes})."
         )
+        if splits is None:
+            self.stderr.write(
+                "No --split given: every image is in the split 'train', so nothing can be evaluated on this set."
+            )
 
     def _load(self, options: dict[str, Any]) -> Loaded:
         kind, path = options["kind"], options["path"]

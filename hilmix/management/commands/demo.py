@@ -5,15 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from hilmix.core.errors import DataError
+from hilmix.commands import OperatorCommand
 from hilmix.demo import build_demo, links
-from hilmix.errors import DomainError
 from hilmix.jobs.progress import JobCancelled
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Build the demonstration (once), or print its links."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,8 +28,6 @@ class Command(BaseCommand):
             else:
                 build_demo()
                 self.stdout.write("The demonstration is ready.")
-        except (DataError, DomainError) as error:
-            raise CommandError(str(error)) from None
         except (JobCancelled, KeyboardInterrupt):
             raise CommandError(
                 "Stopped. What is finished is kept; the same command goes on.", returncode=130

@@ -27,8 +27,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 
+from hilmix.commands import refuse_unmigrated
 from hilmix.jobs import processes, services
 from hilmix.jobs.models import Queue
 
@@ -145,12 +145,6 @@ def only_server_of(var: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
-
-
-def refuse_unmigrated() -> None:
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise CommandError("The database is not up to date: run `python manage.py migrate` first.")
 
 
 def refuse_taken_port(host: str, port: int) -> None:

@@ -8,11 +8,10 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from hilmix.accounts.roles import OPERATOR
-from hilmix.core.errors import DataError
-from hilmix.errors import DomainError
+from hilmix.commands import OperatorCommand
 from hilmix.jobs.progress import JobCancelled, TerminalProgress
 from training.experiments.config import read_config
 from training.experiments.models import Experiment
@@ -20,7 +19,7 @@ from training.experiments.services import create_experiment, finish_experiment
 from training.reports.text import as_markdown, summary
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Train the arms of an experiment and print its report. Runs finished before are not repeated."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -34,8 +33,6 @@ class Command(BaseCommand):
             experiment = create_experiment(config=read_config(config), actor=OPERATOR)
             with TerminalProgress(experiment.name) as progress:
                 finish_experiment(experiment=experiment, actor=OPERATOR, progress=progress)
-        except (DomainError, DataError) as error:
-            raise CommandError(str(error)) from None
         except (JobCancelled, KeyboardInterrupt):
             raise CommandError(
                 "Stopped. Finished runs are kept; the same command goes on from there.", returncode=130

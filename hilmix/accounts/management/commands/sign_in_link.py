@@ -5,15 +5,15 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import add_person, issue_sign_in_link
-from hilmix.errors import DomainError
+from hilmix.commands import OperatorCommand
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Print a link that signs USER in once, within two days. There are no default passwords."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -22,18 +22,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         person = User.objects.filter(username=options["username"]).first()
-        try:
-            if person is None:
-                if options["role"] is None:
-                    raise CommandError(
-                        f"There is no account {options['username']!r}. Add --role to make one."
-                    )
-                person = add_person(username=options["username"], kind=options["role"], actor=OPERATOR)
-            elif options["role"] not in (None, person.kind):
-                raise CommandError(
-                    f"{person.username} is a {person.kind}; this command does not change roles."
-                )
-            self.stdout.write(issue_sign_in_link(person=person, actor=OPERATOR))
-        except DomainError as error:
-            reasons = [text for texts in error.fields.values() for text in texts]
-            raise CommandError(" ".join([str(error), *reasons])) from None
+        if person is None:
+            if options["role"] is None:
+                raise CommandError(f"There is no account {options['username']!r}. Add --role to make one.")
+            person = add_person(username=options["username"], kind=options["role"], actor=OPERATOR)
+        elif options["role"] not in (None, person.kind):
+            raise CommandError(f"{person.username} is a {person.kind}; this command does not change roles.")
+        self.stdout.write(issue_sign_in_link(person=person, actor=OPERATOR))

@@ -6,18 +6,17 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from elicitation.studies.models import Study
 from hilmix.accounts.roles import OPERATOR
-from hilmix.core.errors import DataError
-from hilmix.errors import DomainError
+from hilmix.commands import OperatorCommand
 from hilmix.hub.models import Release
 from hilmix.hub.releases import Unchanged, copy_release, freeze_release
 from hilmix.jobs.progress import TerminalProgress
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Freeze what was answered so far as a release, which never changes."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,12 +28,9 @@ class Command(BaseCommand):
         if study is None:
             known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
             raise CommandError(f"There is no study {options['study']!r}. Studies here: {known}.")
-        try:
-            release = self._freeze(study, copy_wanted=options["out"] is not None)
-            if options["out"] is not None:
-                copy_release(release, options["out"])
-        except (DataError, DomainError) as error:
-            raise CommandError(str(error)) from None
+        release = self._freeze(study, copy_wanted=options["out"] is not None)
+        if options["out"] is not None:
+            copy_release(release, options["out"])
         self.stdout.write(
             f"Release {release.name}: {options['out'] or release.directory} (sha256 {release.sha256})."
         )

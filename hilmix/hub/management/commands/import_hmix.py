@@ -9,17 +9,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from elicitation.images.models import ImageSet
 from hilmix.accounts.roles import OPERATOR
-from hilmix.core.errors import DataError
-from hilmix.errors import DomainError
+from hilmix.commands import OperatorCommand
 from hilmix.hub.importers.hmix import ImportResult, import_hmix
 from hilmix.jobs.progress import TerminalProgress
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Import the published H-Mix answers (interface infer). A refused import leaves nothing behind."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -32,13 +31,10 @@ class Command(BaseCommand):
         if image_set is None:
             known = ", ".join(ImageSet.objects.values_list("name", flat=True)) or "none yet"
             raise CommandError(f"There is no image set {options['images']!r}. Image sets here: {known}.")
-        try:
-            with TerminalProgress("Importing H-Mix") as progress:
-                result = import_hmix(
-                    directory=options["directory"], image_set=image_set, actor=OPERATOR, progress=progress
-                )
-        except (DataError, DomainError) as error:
-            raise CommandError(str(error)) from None
+        with TerminalProgress("Importing H-Mix") as progress:
+            result = import_hmix(
+                directory=options["directory"], image_set=image_set, actor=OPERATOR, progress=progress
+            )
         self.stdout.write(_as_json(result) if options["json"] else _as_text(result))
 
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { webcrypto } from 'node:crypto';
 import { test } from 'node:test';
 
-import { Session, uuid } from '../session.js';
+import { Visit, uuid } from '../visit.js';
 import { memoryStorage } from '../storage.js';
 
 const UUID4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -17,36 +17,36 @@ const data = {
 function open(storage = memoryStorage()) {
   const sent = [];
   let ids = 0;
-  const session = new Session({
+  const visit = new Visit({
     outbox: { put: (channel, body) => sent.push({ channel, ...body }) },
     storage,
     newId: () => `id-${(ids += 1)}`,
     now: () => new Date('2026-01-01T00:00:00Z'),
   });
-  return { session, sent, storage };
+  return { visit, sent, storage };
 }
 
 test('an answer has the identifier that was drawn when its trial began', () => {
-  const { session, sent } = open();
-  session.begin({ position: 4 });
-  session.event('hidden', {});
-  session.answer({ position: 4 }, data);
+  const { visit, sent } = open();
+  visit.begin({ position: 4 });
+  visit.event('hidden', {});
+  visit.answer({ position: 4 }, data);
   const [event, answer] = sent;
   assert.deepEqual([event.id, answer.id], ['id-2', 'id-1']);
 });
 
 test('a trial that ends twice is one answer', () => {
-  const { session, sent } = open();
-  session.begin({ position: 4 });
-  session.answer({ position: 4 }, data);
-  session.answer({ position: 4 }, data);
+  const { visit, sent } = open();
+  visit.begin({ position: 4 });
+  visit.answer({ position: 4 }, data);
+  visit.answer({ position: 4 }, data);
   assert.equal(sent.length, 1);
 });
 
 test('only the interface’s own fields are sent as payload', () => {
-  const { session, sent } = open();
-  session.begin({ position: 0, attempt: 1 });
-  session.answer({ position: 0 }, data);
+  const { visit, sent } = open();
+  visit.begin({ position: 0, attempt: 1 });
+  visit.answer({ position: 0 }, data);
   const { payload, rt_ms: rt, attempt, position } = sent[0];
   assert.deepEqual({ rt, attempt, position }, { rt: 812, attempt: 1, position: 0 });
   assert.equal(payload.cannot_tell, true);
@@ -55,9 +55,9 @@ test('only the interface’s own fields are sent as payload', () => {
 
 test('a trial that was left without an answer is told, and its next attempt counts on', async () => {
   const storage = memoryStorage();
-  open(storage).session.begin({ position: 2, attempt: 1 });
-  const { session, sent } = open(storage);
-  await session.resume({ answered: 2, trials: [{ position: 2 }, { position: 3 }] });
+  open(storage).visit.begin({ position: 2, attempt: 1 });
+  const { visit, sent } = open(storage);
+  await visit.resume({ answered: 2, trials: [{ position: 2 }, { position: 3 }] });
   assert.deepEqual([sent[0].channel, sent[0].kind], ['events', 'resume']);
   assert.deepEqual(sent[0].data, {
     answered: 2,
@@ -65,10 +65,10 @@ test('a trial that was left without an answer is told, and its next attempt coun
     attempt: 1,
     started_at: '2026-01-01T00:00:00.000Z',
   });
-  session.begin({ position: 2, attempt: 1 });
-  session.answer({ position: 2 }, data);
-  session.begin({ position: 3, attempt: 1 });
-  session.answer({ position: 3 }, data);
+  visit.begin({ position: 2, attempt: 1 });
+  visit.answer({ position: 2 }, data);
+  visit.begin({ position: 3, attempt: 1 });
+  visit.answer({ position: 3 }, data);
   assert.deepEqual(
     sent.slice(1).map(({ attempt }) => attempt),
     [2, 1],
@@ -77,15 +77,15 @@ test('a trial that was left without an answer is told, and its next attempt coun
 
 test('a trial that was answered before the page was left is no interrupted one', async () => {
   const storage = memoryStorage();
-  open(storage).session.begin({ position: 2, attempt: 1 });
-  const { session, sent } = open(storage);
-  await session.resume({ answered: 3, trials: [{ position: 3 }] });
+  open(storage).visit.begin({ position: 2, attempt: 1 });
+  const { visit, sent } = open(storage);
+  await visit.resume({ answered: 3, trials: [{ position: 3 }] });
   assert.deepEqual(sent[0].data, { answered: 3 });
 });
 
 test('the first opening of the page is no resume', async () => {
-  const { session, sent } = open();
-  await session.resume({ answered: 0, trials: [{ position: 0 }] });
+  const { visit, sent } = open();
+  await visit.resume({ answered: 0, trials: [{ position: 0 }] });
   assert.deepEqual(sent, []);
 });
 

@@ -26,7 +26,7 @@ export function uuid(crypto = globalThis.crypto) {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
-export class Session {
+export class Visit {
   #outbox;
   #storage;
   #newId;
