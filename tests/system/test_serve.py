@@ -60,10 +60,6 @@ def test_a_taken_port_is_said_in_one_line(instance, tmp_path, migrated_var):
     assert "PORT=" in message
 
 
-def test_a_database_without_its_tables_is_said_in_one_line(instance, tmp_path):
-    assert "run `python manage.py migrate` first" in refused(instance, HILMIX_VAR=str(tmp_path))
-
-
 def test_a_web_server_that_dies_is_started_again(instance):
     gunicorn = instance.processes("gunicorn")
     assert gunicorn
