@@ -129,4 +129,4 @@ def test_an_experiment_that_is_cancelled_says_so_and_can_go_on(signed_in):
     page.get_by_role("button", name="Cancel the training").click()
     page.goto(address)
     expect(page.locator(".job .badge")).to_have_text("cancelled", timeout=30_000)
-    expect(page.get_by_role("button", name="Start the training")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
