@@ -11,7 +11,6 @@ from django.core.checks import CheckMessage, Error, register
 
 @register()
 def state_folder_is_writable(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    settings.VAR.mkdir(parents=True, exist_ok=True)
     if os.access(settings.VAR, os.W_OK):
         return []
     return [

@@ -22,9 +22,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # --- Where state lives ------------------------------------------------------------------------------------------
 
 VAR = Path(env("HILMIX_VAR", default="") or BASE_DIR / "var").resolve()
-VAR.mkdir(
-    mode=0o700, parents=True, exist_ok=True
-)  # answers of people: for the account that serves them alone
+# It holds answers of people, so it is made for the account that serves them alone.
+VAR.mkdir(mode=0o700, parents=True, exist_ok=True)
 PORT = env("PORT", default="8000")
 HILMIX_PROFILE = env("HILMIX_PROFILE", default="embedded")
 try:
@@ -62,9 +61,8 @@ HILMIX_TEST_JOBS = env.bool("HILMIX_TEST_JOBS", default=False)
 
 DEBUG = False
 SECRET_KEY = secret("HILMIX_SECRET_KEY", "secret_key")
-IDENTITY_KEY = secret(
-    "HILMIX_IDENTITY_KEY", "identity_key"
-)  # participants' external ids: HMAC and encryption
+# HMAC and encryption of participants' external ids.
+IDENTITY_KEY = secret("HILMIX_IDENTITY_KEY", "identity_key")
 _public = urlsplit(HILMIX_PUBLIC_URL)
 ALLOWED_HOSTS = [_public.hostname or "", *env.list("HILMIX_ALLOWED_HOSTS", default=[])]
 if HILMIX_PROFILE == "embedded":

@@ -76,11 +76,10 @@ def join_study(
 def resume(*, participation: Participation) -> Participation:
     """The trials page was opened (again): a new epoch begins, and a lost slot is taken back where one is free."""
     with transaction.atomic():
-        current = (
-            Participation.objects.select_for_update()
-            .select_related("study", "protocol")
-            .get(pk=participation.pk)
+        locked = Participation.objects.select_for_update(of=("self",)).select_related(
+            "study", "protocol", "slot"
         )
+        current = locked.get(pk=participation.pk)
         current.epoch += 1
         current.save(update_fields=["epoch", "last_seen_at"])
         allocation.take_back(current)
