@@ -12,7 +12,7 @@ $(error make $(MAKE_VERSION) is too old: install GNU make 4 or later (apt instal
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench realdata faults clean tools
+.PHONY: help demo serve test check messages bench realdata faults clean tools
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,15 @@ check: $(VENV)/installed-dev ## lint, types, layers, migrations, API snapshot, k
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file $(VENV)/openapi.yml
 	diff -u docs/openapi.yml $(VENV)/openapi.yml
 	@sh .ci/audit
+
+# Participants' pages are translated; those of researchers and admins are in English.
+NOT_PARTICIPANTS := .* *.egg-info node_modules var bench/* hilmix/* tests/* training/* */models.py */panel.py \
+	elicitation/images/* elicitation/studies/[!pt]* elicitation/studies/pa* elicitation/studies/text_* \
+	templates/[!ep]* templates/error.html templates/elicitation/[!p]*
+messages: $(VENV)/installed-run ## collect participants' sentences into locale/ and compile it (needs GNU gettext)
+	@$(BIN)/python manage.py makemessages --locale he --no-location --no-obsolete --no-wrap \
+		$(foreach pattern,$(NOT_PARTICIPANTS),--ignore '$(pattern)')
+	@$(BIN)/python manage.py compilemessages --locale he --ignore $(VENV)
 
 bench: $(VENV)/installed-dev node_modules/installed ## print measured figures (ONLY=elicitation|hub|training|reports)
 	@$(BIN)/python -m bench $(ONLY)

@@ -15,26 +15,29 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from PIL import Image
 
+from bench import participation
 from bench.baselines import plain_join
 from bench.baselines.float_mix import FloatMixer
 from bench.client import request, send_all
 from bench.instance import served
-from bench.material import image_set, open_a_study, pictures
+from bench.material import CLASSES, PARAMS, image_set, open_a_study, pictures
 from bench.measure import Figure, at_most, speed
 from elicitation.flow.access import token_for
 from elicitation.flow.services import join_study
 from elicitation.interfaces import infer
+from elicitation.interfaces.base import Asked
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source, Study
-from elicitation.studies.services import Design
-from elicitation.studies.texts import default_texts
+from elicitation.studies.protocol import Design
 from hilmix.core import mixing
 from hilmix.core.judgements import PerceivedLambda
 
 # As long as a real study of the field: H-Mix asked 59 to 62 questions a person.
 DESIGN = Design(n_mixed_images=540, trials_per_person=60, repeats=2, answers_per_unit=100)
 RESPONSES = "/api/v1/participation/responses/"
-BOXES = {name: True for name, _text in default_texts("")["boxes"]}
+BOXES = {"adult": True, "agree": True, "publish": True}
+ASKED = Asked(classes=tuple(CLASSES), first_class=3, second_class=5, params=PARAMS)
+WINDOW = {"input_method": "mouse", "viewport": [1280, 720, 2], "image_css_px": 320, "image_device_px": 640}
 AT_ONCE = 4  # participants who answer at the same time
 ANSWERS = 30  # of each of them in one repetition
 JOINS = 15
@@ -47,6 +50,7 @@ def figures() -> Iterator[Figure]:
     yield _queries(study)
     yield _saving(study)
     yield _joining(study, plain)
+    yield from participation.figures(images)
     yield from _mixing()
 
 
@@ -56,8 +60,9 @@ def _join(study: Study) -> Participation:
 
 
 def _body(position: int) -> bytes:
-    payload = infer.payload_for(PerceivedLambda(0.62, 0.8), {"left": "first"}, np.random.default_rng(0))
+    payload = infer.payload_for(PerceivedLambda(0.62, 0.8), ASKED, np.random.default_rng(0)) | WINDOW
     answer = {"id": str(uuid.uuid4()), "position": position, "payload": payload, "rt_ms": 8460, "attempt": 1}
+    answer |= {"trial_index": position, "time_elapsed_ms": 9_000 * position}
     return json.dumps({"epoch": 0, "responses": [answer]}).encode()
 
 
@@ -108,9 +113,9 @@ def _joining(study: Study, plain: Study) -> Figure:
     """Joins of a study with 9 batches and room for hundreds of people; the baseline has its twin to itself."""
     database = plain_join.connect(Path(os.environ["HILMIX_VAR"]))
     batch = plain.batches.order_by("-ordinal")[0]
-    units = list(batch.units.values_list("pk", "mixed_image_id"))
+    units = list(batch.units.values_list("pk", "mixed_image_id", "pair_id"))
     units += units[: DESIGN.repeats]
-    protocol = plain.protocol.pk
+    protocol, condition = plain.protocol.pk, _join(plain).trials.all()[0].condition_id
 
     def ours() -> None:
         for _ in range(JOINS):
@@ -118,7 +123,7 @@ def _joining(study: Study, plain: Study) -> Figure:
 
     def baseline() -> None:
         for _ in range(JOINS):
-            plain_join.join(database, plain.pk, protocol, batch.pk, units)
+            plain_join.join(database, plain.pk, protocol, condition, batch.pk, units)
 
     unit = "× speed of single-row inserts of the same rows"
     return speed("elicitation.join_study", ours, baseline, goal=0.3, unit=unit, work=JOINS, n=5)

@@ -18,7 +18,7 @@ from bench.material import CLASSES, answered_study, image_set
 from bench.measure import Figure, at_most, speed
 from elicitation.images.models import ImageSet
 from elicitation.studies.models import Study
-from elicitation.studies.services import Design
+from elicitation.studies.protocol import Design
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.judgements import Answer, PerceivedLambda, Unit
 from hilmix.core.release import open_release

@@ -7,25 +7,32 @@ from collections.abc import Iterator
 
 import numpy as np
 from django.utils import timezone
+from PIL import Image
 
 from elicitation.images.models import ImageSet
 from elicitation.images.services import import_images
 from elicitation.interfaces import interface_named
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Slot, Source, Study
-from elicitation.studies.services import Design, StudyPlan, close_study, create_study, open_study
+from elicitation.studies.protocol import Design, Flow, settings_of
+from elicitation.studies.services import StudyPlan, close_study, create_study, open_study
+from elicitation.studies.texts import demonstration_information
+from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Response, Trial
+from elicitation.trials.planning import condition_of
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.judgements import PerceivedLambda
 
+PARAMS = {"left": "first", "order": ["mixing", "confidence"]}
 CLASSES = [f"class {number}" for number in range(10)]
 
 
 def pictures(n: int, seed: int = 0) -> np.ndarray:
-    """uint8 [n, 32, 32, 3], coarse patches under fine noise, so that they compress about as photographs do."""
+    """uint8 [n, 32, 32, 3], smooth colours under mild noise: mixed, their PNGs are as large as CIFAR-10's, 2.2 kB."""
     rng = np.random.default_rng(seed)
-    patches = rng.integers(0, 240, (n, 8, 8, 3), dtype=np.uint8).repeat(4, axis=1).repeat(4, axis=2)
-    return patches + rng.integers(0, 16, patches.shape, dtype=np.uint8)
+    coarse = rng.integers(0, 240, (n, 8, 8, 3), dtype=np.uint8)
+    smooth = [Image.fromarray(one).resize((32, 32), Image.Resampling.BILINEAR) for one in coarse]
+    return np.stack(smooth) + rng.integers(0, 16, (n, 32, 32, 3), dtype=np.uint8)
 
 
 def image_set(n: int = 2000) -> ImageSet:
@@ -42,10 +49,18 @@ def image_set(n: int = 2000) -> ImageSet:
     )
 
 
-def open_a_study(images: ImageSet, slug: str, design: Design, source: str = Source.PERSON) -> Study:
-    study = create_study(
-        plan=StudyPlan(slug=slug, title=slug, image_set=images, design=design), source=source, actor=OPERATOR
+def open_a_study(
+    images: ImageSet, slug: str, design: Design, source: str = Source.PERSON, flow: Flow | None = None
+) -> Study:
+    plan = StudyPlan(
+        slug=slug,
+        title=slug,
+        image_set=images,
+        design=design,
+        flow=flow or Flow(),
+        information=demonstration_information(),
     )
+    study = create_study(plan=plan, source=source, actor=OPERATOR)
     open_study(study=study, actor=OPERATOR)
     return study
 
@@ -65,10 +80,19 @@ def answered_study(images: ImageSet, slug: str, design: Design) -> Study:
         )
         for slot in slots
     )
+    condition = condition_of(participations[0])
     trials = Trial.objects.bulk_create(
-        Trial(participation=who, position=place, kind="main", unit=unit, params={"left": "first"})
+        Trial(
+            participation=who,
+            position=place,
+            kind=Trial.Kind.MAIN,
+            unit=unit,
+            pair=unit.pair,
+            condition=condition,
+            params=PARAMS,
+        )
         for who in participations
-        for place, unit in enumerate(who.slot.batch.units.select_related("mixed_image"))
+        for place, unit in enumerate(who.slot.batch.units.select_related("pair", "mixed_image"))
     )
     Response.objects.bulk_create(_answers(study, trials), batch_size=2000)
     close_study(study=study, actor=OPERATOR)
@@ -76,7 +100,8 @@ def answered_study(images: ImageSet, slug: str, design: Design) -> Study:
 
 
 def _answers(study: Study, trials: list[Trial]) -> Iterator[Response]:
-    interface = interface_named(study.protocol.content["interface"]["name"])
+    settings = settings_of(study.protocol.content)
+    interface = interface_named(settings.interface)
     rng = np.random.default_rng(0)
     for trial in trials:
         perceived = np.clip(trial.unit.mixed_image.lambda_e4 / 10_000 + rng.normal(0, 0.15), 0, 1)
@@ -84,7 +109,7 @@ def _answers(study: Study, trials: list[Trial]) -> Iterator[Response]:
         yield Response(
             id=uuid.UUID(bytes=rng.bytes(16), version=4),
             trial=trial,
-            payload=interface.payload_for(said, trial.params, rng),
+            payload=interface.payload_for(said, asked_of(trial, settings, CLASSES, {}), rng),
             payload_sha256="0" * 64,
             rt_ms=int(rng.integers(2000, 20_000)),
         )

@@ -22,7 +22,7 @@ from bench.client import request, send_all
 from bench.instance import served
 from bench.material import CLASSES, answered_study, image_set
 from bench.measure import Figure, at_most, say, speed
-from elicitation.studies.services import Design
+from elicitation.studies.protocol import Design
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import add_person

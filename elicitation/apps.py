@@ -5,3 +5,6 @@ from django.apps import AppConfig
 
 class ElicitationConfig(AppConfig):
     name = "elicitation"
+
+    def ready(self) -> None:
+        from elicitation.flow import panel  # noqa: F401  (registers the panel)

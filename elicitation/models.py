@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from elicitation.images.models import ImageSet
 from elicitation.mixes.models import MixedImage, Pair
-from elicitation.participants.models import Consent, Identity, Participation, ParticipationEvent
-from elicitation.studies.models import Batch, Protocol, Slot, Study, Unit
+from elicitation.participants.models import (
+    Consent,
+    Identity,
+    Participation,
+    ParticipationEvent,
+    ProblemReport,
+)
+from elicitation.studies.models import Batch, CheckImage, Condition, Protocol, Slot, Study, Unit
 from elicitation.trials.models import Response, Trial, TrialImage
 
 __all__ = [
     "Batch",
+    "CheckImage",
+    "Condition",
     "Consent",
     "Identity",
     "ImageSet",
@@ -17,6 +25,7 @@ __all__ = [
     "Pair",
     "Participation",
     "ParticipationEvent",
+    "ProblemReport",
     "Protocol",
     "Response",
     "Slot",

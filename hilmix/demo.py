@@ -1,4 +1,4 @@
-"""The embedded demonstration: digits, a simulated study with its release and experiment, and an open study.
+"""The embedded demonstration: digits, a simulated study with its release and experiment, and open studies to try.
 
 Each step looks whether it was done before, so a second call is quick and an interrupted one goes on. Everything goes
 through the same services as real work does.
@@ -6,7 +6,7 @@ through the same services as real work does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.urls import reverse
@@ -16,7 +16,9 @@ from elicitation.images.models import ImageSet
 from elicitation.images.services import import_images
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source, Study
-from elicitation.studies.services import Design, StudyPlan, close_study, create_study, open_study
+from elicitation.studies.protocol import Design
+from elicitation.studies.services import StudyPlan, close_study, create_study, open_study
+from elicitation.studies.texts import demonstration_information
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import add_person, issue_sign_in_link, set_membership
@@ -30,7 +32,27 @@ from training.experiments.services import create_experiment, finish_experiment
 
 N_SIMULATED = 24
 SIMULATED = Design(n_mixed_images=60, trials_per_person=30, repeats=2, answers_per_unit=N_SIMULATED // 2)
-OPEN = Design(n_mixed_images=60, trials_per_person=20, repeats=2, answers_per_unit=40, seed=2)
+CLEAR_DIGITS = (1039, 1, 986, 219, 1483, 32, 1482, 1174)  # 0 to 7, each most like the others of its class
+OPEN = Design(
+    n_mixed_images=60,
+    trials_per_person=20,
+    repeats=2,
+    answers_per_unit=40,
+    seed=2,
+    checks=2,
+    check_images=CLEAR_DIGITS,
+)
+SMALL = Design(n_mixed_images=24, trials_per_person=12, repeats=0, answers_per_unit=40, seed=3)
+PAIRS = replace(SMALL, lambdas_e4=tuple(range(0, 10_001, 1000)))
+CLASSES = replace(SMALL, checks=2, check_images=CLEAR_DIGITS)
+# Studies that anybody may try: slug → title, interface, design.
+OPEN_STUDIES = {
+    "demo": ("demo (open)", "infer", OPEN),
+    "demo-select": ("demo (choose the middle)", "select_shuffled", PAIRS),
+    "demo-construct": ("demo (step to the middle)", "construct", PAIRS),
+    "demo-categorical": ("demo (most probable classes)", "categorical", CLASSES),
+    "demo-distribution": ("demo (whole soft labels)", "distribution", CLASSES),
+}
 
 
 @dataclass(frozen=True)
@@ -45,8 +67,13 @@ class Links:
 def build_demo() -> Experiment:
     """Make what is missing of the demonstration, with a progress bar on every long step; return its experiment."""
     image_set = _digits()
-    simulated = _study("demo-simulated", "demo (simulated)", image_set, SIMULATED, Source.SIMULATED)
-    _study("demo", "demo (open)", image_set, OPEN, Source.PERSON)
+    plan = StudyPlan("demo-simulated", "demo (simulated)", image_set, design=SIMULATED)
+    simulated = _study(plan, Source.SIMULATED)
+    for slug, (title, interface, design) in OPEN_STUDIES.items():
+        plan = StudyPlan(
+            slug, title, image_set, interface, design=design, information=demonstration_information()
+        )
+        _study(plan, Source.PERSON)
     with TerminalProgress("simulated participants") as progress:
         _simulate(simulated, progress)
     if simulated.state == Study.State.OPEN:
@@ -60,7 +87,7 @@ def build_demo() -> Experiment:
 def links() -> Links:
     """Addresses for the three roles; the two that sign somebody in work once and are new at every call."""
     researcher = _person("researcher", User.Kind.RESEARCHER)
-    for study in Study.objects.filter(slug__in=["demo", "demo-simulated"]):
+    for study in Study.objects.filter(slug__in=["demo-simulated", *OPEN_STUDIES]):
         set_membership(person=researcher, study=study, part=Membership.Part.OWNER, actor=OPERATOR)
     view = reverse("study", args=["demo-simulated"])
     return Links(
@@ -92,10 +119,9 @@ def _digits() -> ImageSet:
     )
 
 
-def _study(slug: str, title: str, image_set: ImageSet, design: Design, source: str) -> Study:
-    study = Study.objects.filter(slug=slug).first()
+def _study(plan: StudyPlan, source: str) -> Study:
+    study = Study.objects.filter(slug=plan.slug).first()
     if study is None:
-        plan = StudyPlan(slug=slug, title=title, image_set=image_set, design=design)
         study = create_study(plan=plan, source=source, actor=OPERATOR)
     if study.state == Study.State.DRAFT:
         open_study(study=study, actor=OPERATOR)

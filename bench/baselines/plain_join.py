@@ -17,14 +17,18 @@ HOLD = (
 )
 PARTICIPATION = """
     insert into elicitation_participation (public_id, study_id, protocol_id, slot_id, source, state, seed, epoch,
-        started_at, last_seen_at, completion_code, comments)
-    values (?, ?, ?, ?, 'person', 'running', ?, 0, datetime('now'), datetime('now'), '', '')
+        drawn, started_at, last_seen_at, completion_code, comments, survey)
+    values (?, ?, ?, ?, 'person', 'running', ?, 0, '{}', datetime('now'), datetime('now'), '', '', '{}')
 """
 CONSENT = """
-    insert into elicitation_consent (participation_id, text_sha256, boxes, given_at)
-    values (?, '', '{}', datetime('now'))
+    insert into elicitation_consent (participation_id, text_sha256, boxes, publish, contact, given_at)
+    values (?, '', '{}', 1, 0, datetime('now'))
 """
-TRIAL = "insert into elicitation_trial (participation_id, position, kind, unit_id, params) values (?, ?, 'main', ?, ?)"
+TRIAL = """
+    insert into elicitation_trial (participation_id, position, kind, unit_id, pair_id, condition_id, params)
+    values (?, ?, 'main', ?, ?, ?, ?)
+"""
+PARAMS = '{"left": "first", "order": ["mixing", "confidence"]}'
 IMAGE = 'insert into elicitation_trialimage (trial_id, "order", mixed_image_id) values (?, 0, ?)'
 
 
@@ -37,9 +41,14 @@ def connect(var: Path) -> sqlite3.Connection:
 
 
 def join(
-    database: sqlite3.Connection, study: int, protocol: int, batch: int, units: list[tuple[int, int]]
+    database: sqlite3.Connection,
+    study: int,
+    protocol: int,
+    condition: int,
+    batch: int,
+    units: list[tuple[int, int, int]],
 ) -> None:
-    """One more participation in `batch`, with a trial for each of `units` (unit, mixed image)."""
+    """One more participation in `batch`, with a trial for each of `units` (unit, mixed image, pair)."""
     execute = database.execute
     execute("begin immediate")
     (slot,) = execute(SLOT, (batch,)).fetchone()
@@ -47,7 +56,7 @@ def join(
     identity = secrets.token_hex(7), study, protocol, slot, secrets.randbits(62)
     participation = execute(PARTICIPATION, identity).lastrowid
     execute(CONSENT, (participation,))
-    for position, (unit, mixed_image) in enumerate(units):
-        trial = execute(TRIAL, (participation, position, unit, '{"left": "first"}')).lastrowid
+    for position, (unit, mixed_image, pair) in enumerate(units):
+        trial = execute(TRIAL, (participation, position, unit, pair, condition, PARAMS)).lastrowid
         execute(IMAGE, (trial, mixed_image))
     execute("commit")

@@ -34,27 +34,39 @@ MIXED_IMAGES = """
                    join elicitation_batch b on b.id = u.batch_id where b.study_id = ?)
     order by m.id
 """
+CONDITIONS = """
+    select substr(sha256, 1, 12), json_extract(content, '$.interface'), json_extract(content, '$.interface_version'),
+           json_extract(content, '$.options'), json_extract(content, '$.language'),
+           json_extract(content, '$.perspective'), json_extract(content, '$.wording'),
+           json_extract(content, '$.bonus'), json_extract(content, '$.display')
+    from elicitation_condition where study_id = ?
+"""
 RESPONSES = """
-    select p.first_index || '-' || p.second_index || '-' || m.lambda_e4, who.public_id, t.position,
-           t.kind = 'repeat', t.kind = 'main', json_extract(r.payload, '$.cannot_tell'),
+    select p.first_index || '-' || p.second_index || '-' || m.lambda_e4, 'mixed_image', substr(c.sha256, 1, 12),
+           who.public_id, t.position, r.trial_index, t.kind = 'repeat', t.kind = 'main',
+           json_extract(r.payload, '$.cannot_tell'),
            case json_extract(t.params, '$.left') when 'first'
                 then 1 - json_extract(r.payload, '$.mixing_percent') / 100.0
                 else json_extract(r.payload, '$.mixing_percent') / 100.0 end,
-           json_extract(r.payload, '$.confidence_percent') / 100.0, json_extract(t.params, '$.left'),
-           cast(r.rt_ms as real), r.payload, null, m.id
+           json_extract(r.payload, '$.confidence_percent') / 100.0, null, null, null, null,
+           json_extract(t.params, '$.left'), t.params, cast(r.rt_ms as real), r.time_elapsed_ms, r.attempt, r.payload,
+           null, m.id
     from elicitation_participation who
     join elicitation_trial t on t.participation_id = who.id
     join elicitation_response r on r.trial_id = t.id
+    join elicitation_condition c on c.id = t.condition_id
     join elicitation_unit u on u.id = t.unit_id
     join elicitation_mixedimage m on m.id = u.mixed_image_id
     join elicitation_pair p on p.id = m.pair_id
     where who.study_id = ? order by t.participation_id, t.position
 """
 PARTICIPANTS = """
-    select who.public_id, who.source, count(*) from elicitation_participation who
+    select who.public_id, who.source, protocol.sha256, count(*), 0, 0, who.drawn, who.survey
+    from elicitation_participation who
+    join elicitation_protocol protocol on protocol.id = who.protocol_id
     join elicitation_trial t on t.participation_id = who.id where who.study_id = ? group by who.id
 """
-NUMBER, IMAGE = 6, -1  # places in a row of RESPONSES
+NUMBER, IMAGE = 9, -1  # places in a row of RESPONSES
 
 
 def freeze(database: Path, study: int, parents: np.ndarray, n_classes: int, directory: Path) -> None:
@@ -66,9 +78,12 @@ def freeze(database: Path, study: int, parents: np.ndarray, n_classes: int, dire
     place = {row[IMAGE]: number for number, row in enumerate(mixed)}
     said = _table(directory, "responses", rows.execute(RESPONSES, (study,)), n_classes, keep=(IMAGE, NUMBER))
     _table(directory, "mixed_images", mixed, n_classes)
+    conditions = rows.execute(CONDITIONS, (study,)).fetchall()
+    _table(directory, "conditions", conditions, n_classes)
+    _table(directory, "checks", (), n_classes)
     _table(directory, "participants", rows.execute(PARTICIPANTS, (study,)), n_classes)
     groups, values = np.array([place[image] for image, _ in said]), np.array([value for _, value in said])
-    _table(directory, "labels", _labels(mixed, groups, values, n_classes), n_classes)
+    _table(directory, "labels", _labels(mixed, groups, values, conditions[0][0], n_classes), n_classes)
     for row in mixed:
         pixels = parents[row[1]] * np.float32(row[5] / 10_000) + parents[row[2]] * np.float32(
             1 - row[5] / 10_000
@@ -105,7 +120,7 @@ def _table(
 
 
 def _labels(
-    mixed: Sequence[Sequence[Any]], groups: np.ndarray, values: np.ndarray, n_classes: int
+    mixed: Sequence[Sequence[Any]], groups: np.ndarray, values: np.ndarray, condition: str, n_classes: int
 ) -> Iterator[tuple[Any, ...]]:
     """Rows of the three policies: λ itself, the mean of the answers, and the mean drawn towards the curve."""
     first, second, lambdas = np.array([row[3:6] for row in mixed]).T
@@ -118,4 +133,4 @@ def _labels(
     for policy, (shares, used) in policies.items():
         soft = two_hot(shares, first, second, n_classes).tolist()
         for row, count, share, label in zip(mixed, used.tolist(), shares.tolist(), soft, strict=True):
-            yield row[0], policy, count, share, None, None, None, label
+            yield row[0], policy, condition, count, share, None, None, None, label

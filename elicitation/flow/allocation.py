@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from elicitation.flow.reading import reading_of
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Protocol, Slot, Study
-from elicitation.studies.services import design_of
 from hilmix.errors import Conflict
 
-RENEWAL = timedelta(minutes=1)  # a lease that has lost less is left as it is
+RENEWAL = timedelta(minutes=1)  # who was seen less long ago is not written down again
 
 
 class StudyFull(Conflict):
@@ -37,7 +38,8 @@ def claim_slot(study: Study, protocol: Protocol) -> Slot:
     for batch in order:
         if slot := hold_first(batch.slots.order_by("ordinal"), protocol):
             return slot
-    raise StudyFull(f"“{study.title}” has enough participants for now. Thank you for coming.")
+    full = _("“%(title)s” has enough participants for now. Thank you for coming.")
+    raise StudyFull(full % {"title": study.title})
 
 
 def hold_first(slots: QuerySet[Slot], protocol: Protocol) -> Slot | None:
@@ -52,15 +54,16 @@ def hold_first(slots: QuerySet[Slot], protocol: Protocol) -> Slot | None:
 
 
 def lease_end(protocol: Protocol) -> datetime:
-    return timezone.now() + timedelta(minutes=design_of(protocol).lease_minutes)
+    return timezone.now() + timedelta(minutes=reading_of(protocol).settings.design.lease_minutes)
 
 
 def renew_lease(participation: Participation) -> None:
     """Every saved answer shows that the holder is still there; that is written down at most once a minute."""
-    slot, until = participation.slot, lease_end(participation.protocol)
-    if slot is None or slot.lease_expires_at is None or until - slot.lease_expires_at < RENEWAL:
+    if timezone.now() - participation.last_seen_at < RENEWAL:
         return
-    Slot.objects.filter(pk=slot.pk, state=Slot.State.HELD).update(lease_expires_at=until)
+    if participation.slot_id is not None:
+        held = Slot.objects.filter(pk=participation.slot_id, state=Slot.State.HELD)
+        held.update(lease_expires_at=lease_end(participation.protocol))
     participation.save(update_fields=["last_seen_at"])
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
+from django.core.cache.backends.locmem import LocMemCache
 from django.http import HttpResponse
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
@@ -21,14 +23,16 @@ from rest_framework.views import APIView
 
 from elicitation.flow import services
 from elicitation.flow.access import HasWindow, ParticipationAuthentication, Window
-from elicitation.flow.examples import example_image, examples
-from elicitation.interfaces import interface_named
+from elicitation.flow.config import plan_of
+from elicitation.flow.events import record_events
+from elicitation.flow.examples import example_image
+from elicitation.flow.reading import reading_of
 from elicitation.mixes.services import pixels_of
 from elicitation.participants.models import Participation, ParticipationEvent
 from elicitation.participants.services import link_of
 from elicitation.trials.models import TrialImage
 from hilmix.core.mixing import to_png
-from hilmix.errors import NotFound
+from hilmix.errors import Conflict, NotFound
 
 MAX_STORED, MAX_DEPTH = 20_000, 10  # characters and levels of one answer or event
 NO_TEXT = re.compile(r"\\u0000|[\ud800-\udfff]")  # NUL as JSON writes it, and halves of surrogate pairs
@@ -73,9 +77,14 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 class ParticipationThrottle(SimpleRateThrottle):
-    """Counts calls per participation, never per address."""
+    """Counts calls per participation, never per address.
+
+    It stops a browser gone wild, so each web process counts for itself: a cache that all share would cost every
+    saved answer more than the answer does.
+    """
 
     scope = "participation"
+    cache = LocMemCache("participation-throttle", {"OPTIONS": {"MAX_ENTRIES": 10_000}})
 
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
         if not isinstance(request.auth, Window):
@@ -111,7 +120,9 @@ class AnswerSerializer(serializers.Serializer[services.Incoming]):
     id = serializers.UUIDField()
     position = serializers.IntegerField(min_value=0)
     payload = StoredField()
-    rt_ms = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
+    rt_ms = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False, allow_null=True)
+    trial_index = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False, allow_null=True)
+    time_elapsed_ms = serializers.IntegerField(min_value=0, max_value=2**53, required=False, allow_null=True)
     started_at = serializers.DateTimeField(required=False, allow_null=True)
     ended_at = serializers.DateTimeField(required=False, allow_null=True)
     attempt = serializers.IntegerField(min_value=1, max_value=10_000, default=1)
@@ -150,7 +161,7 @@ class EventsSerializer(serializers.Serializer[Any]):
 
 class EventReceiptSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=["kept"])
+    status = serializers.ChoiceField(choices=["kept", "closed"])
 
 
 class EventReceiptsSerializer(serializers.Serializer[Any]):
@@ -159,22 +170,23 @@ class EventReceiptsSerializer(serializers.Serializer[Any]):
 
 class PlannedTrialSerializer(serializers.Serializer[Any]):
     position = serializers.IntegerField()
-    kind = serializers.ChoiceField(choices=["main", "repeat"])
-    image = serializers.CharField()
+    images = serializers.ListField(child=serializers.CharField())
     params = serializers.DictField()
     attempt = serializers.IntegerField()
 
 
 class ExampleSerializer(serializers.Serializer[Any]):
-    url = serializers.CharField()
-    left_class = serializers.CharField()
-    right_class = serializers.CharField()
+    images = serializers.ListField(child=serializers.CharField())
+    params = serializers.DictField()
 
 
 class PlanSerializer(serializers.Serializer[Any]):
     epoch = serializers.IntegerField()
     answered = serializers.IntegerField()
     total = serializers.IntegerField()
+    next_index = serializers.IntegerField(help_text="trial_index of the next answer")
+    elapsed_ms = serializers.IntegerField(help_text="time_elapsed_ms of the newest answer")
+    long_gap = serializers.BooleanField(help_text="away so long that the short instructions are due")
     comprehension_passed = serializers.BooleanField()
     comprehension_rounds = serializers.IntegerField()
     examples = ExampleSerializer(many=True)
@@ -194,44 +206,13 @@ class MissingSerializer(serializers.Serializer[Any]):
 
 
 class PlanView(ParticipationView):
-    """The trials still to be answered, in the stored order."""
+    """The trials still to be answered, in the stored order, and where the way goes on."""
 
     @extend_schema(responses=PlanSerializer, operation_id="participation_plan")
     def get(self, request: Request) -> Reply:
-        participation = self.participation
-        content = participation.protocol.content
-        interface = interface_named(content["interface"]["name"])
-        classes = participation.study.image_set.classes
-        trials = list(
-            participation.trials.select_related("unit__pair").prefetch_related("images").filter(response=None)
-        )
-        total = participation.trials.count()
-        interrupted = services.interruptions(participation)
-        shown = [
-            {
-                "position": trial.position,
-                "kind": trial.kind,
-                "image": reverse("participation_image", args=[trial.images.all()[0].pk]),
-                "params": interface.shown(
-                    trial.params, classes[trial.unit.pair.first_class], classes[trial.unit.pair.second_class]
-                ),
-                "attempt": 1 + interrupted[trial.position],
-            }
-            for trial in trials
-        ]
-        plan = {
-            "epoch": self.window.epoch,
-            "answered": total - len(trials),
-            "total": total,
-            "comprehension_passed": participation.comprehension_passed_at is not None,
-            "comprehension_rounds": services.comprehension_rounds(participation),
-            "examples": [
-                {"url": reverse("participation_example", args=[i]), "left_class": left, "right_class": right}
-                for i, (left, right) in enumerate(examples(participation.study))
-            ],
-            "trials": shown,
-        }
-        return Reply(PlanSerializer(plan).data)
+        if self.participation.state == Participation.State.WITHDRAWN:
+            raise Conflict("You have withdrawn from this study; there is nothing left to do.")
+        return Reply(plan_of(self.participation, self.window.epoch))
 
 
 class ImageView(ParticipationView):
@@ -250,8 +231,9 @@ class ExampleView(ParticipationView):
     """An image for practising the controls, from outside the trials."""
 
     @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY}, operation_id="participation_example")
-    def get(self, request: Request, number: int) -> HttpResponse:
-        return _png(to_png(example_image(self.participation.study, number)))
+    def get(self, request: Request, number: int, order: int) -> HttpResponse:
+        settings = reading_of(self.participation.protocol).settings
+        return _png(to_png(example_image(self.participation.study, settings, number, order)))
 
 
 class ResponsesView(ParticipationView):
@@ -269,17 +251,13 @@ class ResponsesView(ParticipationView):
             answers=[services.Incoming(**answer) for answer in sent.validated_data["responses"]],
         )
         answered, total = services.answered_of(self.participation)
-        body = {
-            "results": receipts,
-            "stale_epoch": self.window.is_stale,
-            "answered": answered,
-            "total": total,
-        }
-        return Reply(ReceiptsSerializer(body).data)
+        results = [asdict(receipt) for receipt in receipts]
+        stale = self.window.is_stale
+        return Reply({"results": results, "stale_epoch": stale, "answered": answered, "total": total})
 
 
 class EventsView(ParticipationView):
-    """Keep what happened on the way. An event sent twice is kept once."""
+    """Keep what happened on the way. An event sent twice is kept once; after withdrawing none is."""
 
     @extend_schema(
         request=EventsSerializer, responses=EventReceiptsSerializer, operation_id="participation_events"
@@ -288,8 +266,8 @@ class EventsView(ParticipationView):
         sent = EventsSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         events = [ParticipationEvent(**event) for event in sent.validated_data["events"]]
-        services.record_events(participation=self.participation, events=events)
-        return Reply({"results": [{"id": event.pk, "status": "kept"} for event in events]})
+        status = "kept" if record_events(participation=self.participation, events=events) else "closed"
+        return Reply({"results": [{"id": event.pk, "status": status} for event in events]})
 
 
 class CompleteView(ParticipationView):
@@ -304,7 +282,7 @@ class CompleteView(ParticipationView):
         CompleteSerializer(data=request.data).is_valid(raise_exception=True)
         if missing := services.complete(participation=self.participation):
             return Reply({"missing_positions": missing}, status=409)
-        return Reply({"next_url": reverse("participation_comments", args=[link_of(self.participation)])})
+        return Reply({"next_url": reverse("participation_survey", args=[link_of(self.participation)])})
 
 
 def _png(data: bytes) -> HttpResponse:

@@ -1,160 +1,208 @@
-"""The participant's pages: entry with consent, the trials page, comments, thanks. Trials run in the browser."""
+"""The participant's pages: entry with consent, trials, survey, thanks, withdrawal, problems. No cookie on any.
+
+Trials run in the browser; everything else is a page of the server, in the study's language and words.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 from csp.decorators import csp_replace
-from django import forms
-from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.shortcuts import redirect
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from elicitation.flow import services
-from elicitation.flow.access import token_for
-from elicitation.interfaces import interface_named
+from elicitation.flow.config import page_config
+from elicitation.flow.forms import (
+    EXPIRED,
+    ConsentForm,
+    ProblemForm,
+    SurveyForm,
+    Visit,
+    participant_page,
+    show,
+)
+from elicitation.flow.withdrawal import may_withdraw, withdraw, withdraw_until
 from elicitation.participants.models import Participation
-from elicitation.participants.services import link_of, participation_of
+from elicitation.participants.services import link_of, report_problem
 from elicitation.studies.models import Source, Study
-from elicitation.studies.texts import rendered
-from hilmix.errors import Conflict, Invalid, NotFound
+from elicitation.studies.texts import information_rows, rendered
+from hilmix.errors import Conflict, Invalid
 from hilmix.security import STYLE_ATTRIBUTES
 
 MAX_PID = 100
+State = Participation.State
 
 
-class CommentsForm(forms.Form):
-    comments = forms.CharField(
-        required=False, max_length=10_000, label=_("Comments"), widget=forms.Textarea(attrs={"rows": 5})
-    )
-
-
-@login_not_required
-@never_cache
-@require_http_methods(["GET", "POST"])
-def entry(request: HttpRequest, slug: str) -> HttpResponse:
-    """What the study is and what happens with the answers; taking part begins with the boxes ticked."""
-    study = Study.objects.filter(slug=slug, source=Source.PERSON).select_related("image_set").first()
-    if study is None or study.state == Study.State.DRAFT:
-        raise NotFound("There is no study at this address.")
+@participant_page("GET", "POST")
+def entry(request: HttpRequest, visit: Visit) -> HttpResponse:
+    """What the study is and what happens with the answers; taking part begins with the required boxes ticked."""
     pid = request.GET.get("pid", "")[:MAX_PID]
-    if pid and (known := services.known_participation(study, pid)):
+    if pid and (known := services.known_participation(visit.study, pid)):
         return redirect("participation", link=link_of(known))
-    if study.state != Study.State.OPEN:
-        return _closed(request, study, _("This study is not open at the moment. Thank you for coming."))
-    texts = study.protocol.content["texts"]
-    errors: list[str] = []
-    ticked: dict[str, bool] = {name: name in request.POST for name, _text in texts["boxes"]}
+    if visit.study.state != Study.State.OPEN:
+        return _closed(visit, _("This study is not open at the moment. Thank you for coming."))
+    if request.method != "POST":
+        return _consent(visit, ConsentForm(visit.texts.boxes))
+    fresh, form = visit.is_fresh(request, "consent"), ConsentForm(visit.texts.boxes, request.POST)
     if request.POST.get("decision") == "decline":
-        context = {"study": study, "consent_url": request.get_full_path()}
-        return render(request, "elicitation/participant/declined.html", context)
-    if request.method == "POST":
-        try:
-            participation, _new = services.join_study(
-                study=study, source=Source.PERSON, boxes=ticked, pid=pid
-            )
-            return redirect("participation", link=link_of(participation))
-        except Invalid as error:
-            errors = [error.message]
-        except Conflict as error:
-            return _closed(request, study, error.message)
-    needed = _("Please tick this box if you want to take part.") if errors else ""
-    context = {
-        "study": study,
-        "texts": {"consent_html": rendered(texts["consent"]), "information": texts["information"]},
-        "boxes": [
-            {"name": name, "label": text, "checked": ticked[name], "error": "" if ticked[name] else needed}
-            for name, text in texts["boxes"]
-        ],
-        "errors": errors,
-    }
-    return render(request, "elicitation/participant/consent.html", context, status=400 if errors else 200)
+        return show(
+            visit, "declined", {"text": rendered(visit.texts.declined), "again": request.get_full_path()}
+        )
+    if not fresh:
+        return _consent(visit, form, str(EXPIRED))
+    if not form.is_valid():
+        return _consent(visit, form, _("Please tick every box that is needed if you want to take part."))
+    try:
+        joined, _new = services.join_study(
+            study=visit.study, source=Source.PERSON, boxes=form.cleaned_data, pid=pid
+        )
+    except Invalid as error:
+        return _consent(visit, form, error.message)
+    except Conflict as error:
+        return _closed(visit, error.message)
+    return redirect("participation", link=link_of(joined))
 
 
-@login_not_required
-@never_cache
+@participant_page("GET")
 @csp_replace(STYLE_ATTRIBUTES)  # type: ignore[arg-type]  # its type knows views without arguments only
-@require_http_methods(["GET"])
-def participation(request: HttpRequest, link: str) -> HttpResponse:
-    """Where this person is on the way: the trials, the closing page, or thanks."""
-    current = participation_of(link)
-    if current.state == Participation.State.COMPLETED:
-        return _thanks(request, current)
-    if current.state == Participation.State.ANSWERED:
-        return redirect("participation_comments", link=link)
-    if current.state == Participation.State.DECLINED:
+def participation(request: HttpRequest, visit: Visit) -> HttpResponse:
+    """Where this person is on the way: the trials, the closing questions, thanks, or one of the other ends."""
+    current = visit.person
+    if current.state == State.WITHDRAWN:
+        return show(visit, "withdrawn", {"code": current.completion_code, "deletes": _deletes(visit)})
+    if current.state == State.COMPLETED:
+        return _thanks(visit)
+    if current.state == State.ANSWERED:
+        return redirect("participation_survey", link=visit.link)
+    if current.state == State.DECLINED:
         return _closed(
-            request,
-            current.study,
-            _("Thank you for your time. This study cannot go on for you; please close the page."),
+            visit, _("Thank you for your time. This study cannot go on for you; please close the page.")
         )
-    if current.study.state == Study.State.CLOSED:
-        return _closed(request, current.study, _("This study has ended. Thank you for what you answered."))
+    if visit.study.state == Study.State.CLOSED:
+        return _closed(visit, _("This study has ended. Thank you for what you answered."))
     current = services.resume(participation=current)
-    return render(
-        request,
-        "elicitation/participant/trials.html",
-        {"study": current.study, "config": _config(current, link)},
-    )
+    return show(visit, "trials", {"config": page_config(current, visit.link)})
 
 
-@login_not_required
-@never_cache
-@require_http_methods(["GET", "POST"])
-def comments(request: HttpRequest, link: str) -> HttpResponse:
-    """The last page before the code: anything the person wants to tell us."""
-    current = participation_of(link)
-    if current.state not in (Participation.State.ANSWERED, Participation.State.COMPLETED):
-        return redirect("participation", link=link)
-    form = CommentsForm(request.POST or None)
-    if current.state == Participation.State.COMPLETED or (request.method == "POST" and form.is_valid()):
-        services.finish(
-            participation=current, comments=form.cleaned_data["comments"] if form.is_bound else ""
-        )
-        return redirect("participation", link=link)
-    return render(request, "elicitation/participant/comments.html", {"study": current.study, "form": form})
+@participant_page("GET", "POST")
+def survey(request: HttpRequest, visit: Visit) -> HttpResponse:
+    """The closing questions; sending them ends the participation and draws the completion code."""
+    current = visit.person
+    if current.state != State.ANSWERED:
+        return redirect("participation", link=visit.link)
+    if request.method != "POST":
+        return _survey(visit, SurveyForm(visit.texts.survey))
+    form = SurveyForm(visit.texts.survey, request.POST)
+    if not visit.is_fresh(request, "survey"):
+        return _survey(visit, form, str(EXPIRED))
+    if not form.is_valid():
+        return _survey(visit, form, _("Something is missing, or cannot be kept as it is."))
+    services.finish(participation=current, survey=form.answers())
+    return redirect("participation", link=visit.link)
 
 
-def _config(current: Participation, link: str) -> dict[str, Any]:
-    """What the trials page is given as JSON. Nothing in it says λ."""
-    content = current.protocol.content
-    texts = content["texts"]
-    answered, total = services.answered_of(current)
-    return {
-        "study": {"slug": current.study.slug, "title": current.study.title},
-        "participation": current.public_id,
-        "token": token_for(current),
-        "epoch": current.epoch,
-        "api": reverse("participation_plan").removesuffix("plan/"),
-        "next_url": reverse("participation_comments", args=[link]),
-        "interface": content["interface"]["name"],
-        "plugin": interface_named(content["interface"]["name"]).PLUGIN,
-        "texts": {
-            "instructions": [rendered(page) for page in texts["instructions"]],
-            "comprehension": texts["comprehension"],
-            "question": texts["question"],
-            "confidence_question": texts["confidence_question"],
-            "perspective": content["perspective"],
-        },
-        "display": content["display"],
-        "max_comprehension_attempts": content["max_comprehension_rounds"],
-        "answered": answered,
-        "total": total,
-    }
-
-
-def _thanks(request: HttpRequest, current: Participation) -> HttpResponse:
+@participant_page("GET", "POST")
+def withdrawal(request: HttpRequest, visit: Visit) -> HttpResponse:
+    """Until when one may withdraw, what is deleted and what cannot be undone; the button does it."""
+    current = visit.person
+    if current.state == State.WITHDRAWN:
+        return redirect("participation", link=visit.link)
+    expired = ""
+    if request.method == "POST":
+        if visit.is_fresh(request, "withdraw"):
+            withdraw(participation=current)
+            return redirect("participation", link=visit.link)
+        expired = str(EXPIRED)
     context = {
-        "study": current.study,
-        "completion_code": current.completion_code,
-        "thanks": current.protocol.content["texts"]["thanks"],
+        "open": may_withdraw(current),
+        "until": _day(visit),
+        "deletes": _deletes(visit),
+        "text": rendered(visit.texts.withdrawal),
+        "token": visit.token_for("withdraw"),
+        "error": expired,
     }
-    return render(request, "elicitation/participant/thanks.html", context)
+    return show(visit, "withdraw", context, status=400 if expired else 200)
 
 
-def _closed(request: HttpRequest, study: Study, message: Any) -> HttpResponse:
-    return render(request, "elicitation/participant/closed.html", {"study": study, "message": message})
+@participant_page("GET", "POST")
+def problem(request: HttpRequest, visit: Visit) -> HttpResponse:
+    """Say what went wrong, from whichever page one comes."""
+    if request.method != "POST":
+        if "sent" in request.GET:
+            return show(visit, "problem_sent")
+        return _problem(visit, ProblemForm(initial={"page": request.GET.get("page", "")}))
+    form = ProblemForm(request.POST)
+    if not visit.is_fresh(request, "problem"):
+        return _problem(visit, form, str(EXPIRED))
+    if not form.is_valid():
+        return _problem(visit, form, _("Your report was not sent."))
+    report_problem(study=visit.study, participation=visit.participation, **form.cleaned_data)
+    return redirect(f"{visit.problem_url}?sent")
+
+
+def _consent(visit: Visit, form: ConsentForm, error: str = "") -> HttpResponse:
+    context = {
+        "form": form,
+        "text": rendered(visit.texts.consent),
+        "information": [*information_rows(visit.texts), *_promises(visit)],
+        "token": visit.token_for("consent"),
+        "error": error,
+    }
+    return show(visit, "consent", context, status=400 if error else 200)
+
+
+def _promises(visit: Visit) -> list[tuple[str, str]]:
+    """What the settings mean for people, so that it need not be kept in step by hand."""
+    settings = visit.settings
+    rows = []
+    if settings.timing_reason:
+        rows.append((_("Times"), _("How long you look and answer is stored. %s") % settings.timing_reason))
+    if days := settings.flow.withdraw_days:
+        link = ngettext(
+            "Until %(days)d day after you begin, your private link withdraws you: ",
+            "Until %(days)d days after you begin, your private link withdraws you: ",
+            days,
+        ) % {"days": days}
+        rows.append((_("Withdrawing"), link + _kept(visit)))
+    return rows
+
+
+def _kept(visit: Visit) -> str:
+    if _deletes(visit):
+        return _("your answers are then deleted. Answers published before cannot be called back.")
+    return _("all that leads to you is then deleted; your answers stay, without anything that leads to you.")
+
+
+def _deletes(visit: Visit) -> bool:
+    return visit.settings.flow.withdrawal == "delete"
+
+
+def _survey(visit: Visit, form: SurveyForm, error: str = "") -> HttpResponse:
+    context = {"form": form, "token": visit.token_for("survey"), "error": error}
+    return show(visit, "survey", context, status=400 if error else 200)
+
+
+def _problem(visit: Visit, form: ProblemForm, error: str = "") -> HttpResponse:
+    context = {"form": form, "token": visit.token_for("problem"), "error": error}
+    return show(visit, "problem", context, status=400 if error else 200)
+
+
+def _thanks(visit: Visit) -> HttpResponse:
+    context = {
+        "thanks": rendered(visit.texts.thanks),
+        "debrief": rendered(visit.texts.debrief),
+        "code": visit.person.completion_code,
+        "until": _day(visit) if may_withdraw(visit.person) else "",
+    }
+    return show(visit, "thanks", context)
+
+
+def _closed(visit: Visit, message: str) -> HttpResponse:
+    return show(visit, "closed", {"message": message})
+
+
+def _day(visit: Visit) -> str:
+    """The day until which one may withdraw, in words."""
+    return date_format(withdraw_until(visit.person), "DATE_FORMAT")

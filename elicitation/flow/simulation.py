@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from itertools import accumulate
 
 import numpy as np
 
 from elicitation.flow import services
-from elicitation.interfaces import interface_named
+from elicitation.flow.reading import Reading, reading_of
+from elicitation.interfaces.base import Asked
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source, Study
+from elicitation.studies.texts import texts_of
+from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Trial
+from hilmix.core.judgements import ClassMass, Judgement, PerceivedLambda, PerceivedMidpoint
 from hilmix.core.observers import Observer, draw_image_effect
 from hilmix.errors import Conflict
 
@@ -18,7 +23,8 @@ from hilmix.errors import Conflict
 def simulate_participant(*, study: Study, seed: int) -> Participation:
     """One simulated person takes part in `study` from consent to completion code.
 
-    The same study and `seed` give the same person; the plan they get is drawn like anybody's.
+    The same study and `seed` give the same person; the plan they get is drawn like anybody's. They agree to everything,
+    and fail an attention check only where they do not look.
 
     Raises:
         Conflict: the study is not for simulated participants, not open, or full.
@@ -27,31 +33,61 @@ def simulate_participant(*, study: Study, seed: int) -> Participation:
         raise Conflict(
             f"“{study.title}” is for {study.get_source_display()}, not for simulated participants."
         )
-    boxes = {name: True for name, _text in study.protocol.content["texts"]["boxes"]}
+    boxes = {box.name: True for box in texts_of(study.protocol.content).boxes}
     participation, _new = services.join_study(study=study, source=Source.SIMULATED, boxes=boxes)
     rng = np.random.default_rng([study.pk, seed])
     observer = Observer.draw(rng)
-    answers = [_answer(trial, observer, rng) for trial in _plan(participation)]
+    answers = _answers(participation, observer, rng)
     for start in range(0, len(answers), 20):
         services.save_responses(participation=participation, epoch=0, answers=answers[start : start + 20])
     services.complete(participation=participation)
-    return services.finish(participation=participation, comments="")
+    return services.finish(participation=participation, survey={})
 
 
-def _plan(participation: Participation) -> list[Trial]:
-    return list(participation.trials.select_related("unit__mixed_image", "participation__protocol"))
+def _answers(
+    participation: Participation, observer: Observer, rng: np.random.Generator
+) -> list[services.Incoming]:
+    """An answer to every trial of the plan, in its order."""
+    reading = reading_of(participation.protocol)
+    trials = list(participation.trials.select_related("pair").prefetch_related("images__mixed_image"))
+    rt_ms = [int(rng.lognormal(9.0, 0.4)) for _ in trials]
+    return [
+        services.Incoming(
+            id=uuid.UUID(bytes=rng.bytes(16), version=4),
+            position=trial.position,
+            payload=_payload(trial, reading, participation, observer, rng),
+            rt_ms=took,
+            trial_index=index,
+            time_elapsed_ms=elapsed,
+        )
+        for index, (trial, took, elapsed) in enumerate(zip(trials, rt_ms, accumulate(rt_ms), strict=True))
+    ]
 
 
-def _answer(trial: Trial, observer: Observer, rng: np.random.Generator) -> services.Incoming:
-    mixed_image = trial.unit.mixed_image
-    assert mixed_image is not None
-    # The image's own effect is the same for everybody, so it is drawn from the image alone.
-    effect = draw_image_effect(np.random.default_rng(int(mixed_image.sha256[:15], 16)))
-    said = observer.answer(mixed_image.lambda_e4 / 10_000, rng, effect)
-    interface = interface_named(trial.participation.protocol.content["interface"]["name"])
-    return services.Incoming(
-        id=uuid.UUID(bytes=rng.bytes(16), version=4),
-        position=trial.position,
-        payload=interface.payload_for(said, trial.params, rng),
-        rt_ms=int(rng.lognormal(9.0, 0.4)),
-    )
+def _payload(
+    trial: Trial,
+    reading: Reading,
+    participation: Participation,
+    observer: Observer,
+    rng: np.random.Generator,
+) -> dict[str, object]:
+    asked = asked_of(trial, reading.settings, reading.classes, participation.drawn)
+    said = _judged(trial, asked, reading.interface.JUDGEMENT, observer, rng)
+    return reading.interface.payload_for(said, asked, rng)
+
+
+def _judged(
+    trial: Trial, asked: Asked, kind: type[Judgement], observer: Observer, rng: np.random.Generator
+) -> Judgement:
+    """What the observer sees in the images of a trial, as the kind of judgement that the interface takes."""
+    # The effect of a pair or an image is the same for everybody, so it is drawn from that alone.
+    if kind is PerceivedMidpoint:
+        effect = draw_image_effect(np.random.default_rng([trial.pair.first_index, trial.pair.second_index]))
+        return observer.midpoint([value / 10_000 for value in asked.lambdas_e4], rng, effect)
+    shown = trial.images.all()[0].mixed_image
+    share = shown.lambda_e4 / 10_000
+    effect = draw_image_effect(np.random.default_rng(int(shown.sha256[:15], 16)))
+    if kind is PerceivedLambda:
+        return observer.answer(share, rng, effect)
+    names = observer.class_mass if kind is ClassMass else observer.distribution
+    return names(share, asked.first_class, asked.second_class, len(asked.classes), rng, effect)

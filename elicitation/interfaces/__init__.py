@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from elicitation.interfaces import infer
+from elicitation.interfaces import categorical, construct, distribution, infer, select_shuffled
 from elicitation.interfaces.base import Interface
 from hilmix.errors import Invalid
 
-INTERFACES: dict[str, Interface] = {infer.NAME: infer}
+INTERFACES: dict[str, Interface] = {
+    infer.NAME: infer,
+    select_shuffled.NAME: select_shuffled,
+    construct.NAME: construct,
+    categorical.NAME: categorical,
+    distribution.NAME: distribution,
+}
 
 
 def interface_named(name: str) -> Interface:

@@ -2,131 +2,199 @@
 
 The slider's left end is 100% of the class shown on the left. Which of the pair's classes that is, is drawn for each
 trial and balanced, so that side and class can be separated (in H-Mix they could not). Follows the H-Mix interface
-"infer mixing factor" (Collins et al., UAI 2023) with untouched sliders refused.
+"infer mixing factor" (Collins et al., UAI 2023) with untouched sliders refused. Answers of version 1 are read as they
+are: what this version adds is optional.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from django.utils.translation import gettext, gettext_noop
 
-from elicitation.interfaces.base import Column, Params, Payload
+from elicitation.interfaces import common, drawing
+from elicitation.interfaces.base import Asked, Column, Params, Payload
 from hilmix.core.judgements import CannotTell, Judgement, PerceivedLambda
 from hilmix.errors import Invalid
 
 NAME = "infer"
-VERSION = 1
+VERSION = 2
+TITLE = gettext_noop("How much of each of two classes is seen, and how sure the person is")
 UNIT: Literal["mixed_image", "pair"] = "mixed_image"
 PLUGIN = "mixture-sliders"
+JUDGEMENT: type[Judgement] = PerceivedLambda
+CHECKS = True
 COLUMNS: tuple[Column, ...] = (
     Column("cannot_tell", "the person chose 'I cannot tell'; both percents are then empty"),
     Column("mixing_percent", "slider position, 0 = all of the left class, 100 = all of the right class"),
     Column("confidence_percent", "how sure the person is, 0 to 100"),
     Column("touched", "which sliders were moved or set"),
     Column("n_moves", "how often each slider was set"),
-    Column("first_interaction_ms", "milliseconds from showing the image to the first touch"),
-    Column("input_method", "mouse, touch, keyboard or mixed"),
-    Column("viewport", "window width and height in CSS pixels, and device pixel ratio"),
-    Column("image_css_px", "shown width of the image in CSS pixels"),
+    Column("slider_start", "where a slider stands before it is set: nowhere, so always empty"),
+    Column("history", "[milliseconds, slider, position] of the first 200 settings", steps=True),
+    *common.COLUMNS,
 )
+OPTIONS: Mapping[str, Any] = {"randomize_question_order": False}
 SLIDERS = ("mixing", "confidence")
-INPUT_METHODS = ("mouse", "touch", "keyboard", "mixed", "none")
 
 
-def draw_params(rng: random.Random, n: int) -> list[Params]:
-    """Sides for `n` trials: the pair's first class on the left in half of them (one more or less if n is odd)."""
-    sides = ["first", "second"] * (n // 2) + [rng.choice(["first", "second"])] * (n % 2)
-    rng.shuffle(sides)
-    return [{"left": side} for side in sides]
+def check_options(options: Mapping[str, Any], *, n_classes: int, n_lambdas: int) -> dict[str, Any]:
+    filled = drawing.filled_options(NAME, options, OPTIONS)
+    if not isinstance(filled["randomize_question_order"], bool):
+        problem = "randomize_question_order is true or false."
+        raise Invalid(problem, fields={"options": [problem]})
+    return filled
 
 
-def shown(params: Params, first_class: str, second_class: str) -> dict[str, Any]:
-    left, right = (first_class, second_class) if params["left"] == "first" else (second_class, first_class)
-    return {"left_class": left, "right_class": right}
+def texts() -> dict[str, Any]:
+    return {
+        "wording": {
+            "question": gettext("How much of each can be seen?"),
+            "confidence_question": gettext("How sure are you?"),
+        },
+        "instructions": [
+            gettext(
+                "### Two pictures in one\n\nEach picture you will see is a blend of two others: a bit of one, a bit"
+                " of the other. We tell you which two things were blended.\n\nYour task is to say **how much of each"
+                " can be seen**."
+            ),
+            gettext(
+                "### The slider between two names\n\nIts left end means that only what is named on the left can be"
+                " seen; its right end, only what is named on the right. Anywhere between is a mixture of the"
+                " two.\n\nIt has no position until you touch it. You can use the mouse, a finger or the arrow keys."
+            ),
+            gettext(
+                "### The slider of how sure you are\n\nIts left end means a pure guess, its right end that you are"
+                " certain.\n\nIf you really cannot tell, choose *I cannot tell*. That is an answer, too."
+            ),
+        ],
+        "short_instructions": gettext(
+            "Set one slider between the two names to say how much of each can be seen, and the other to say how sure"
+            " you are; or choose *I cannot tell*."
+        ),
+        "comprehension": [
+            {
+                "prompt": gettext(
+                    "You see only what is named on the right. Where do you put the slider between the names?"
+                ),
+                "options": [
+                    gettext("At the left end"),
+                    gettext("In the middle"),
+                    gettext("At the right end"),
+                ],
+                "correct": 2,
+                "explain": gettext(
+                    "Each end of the slider means that only what is named there can be seen: here, the right end."
+                ),
+            },
+            {
+                "prompt": gettext("You have no idea what the picture shows. What do you do?"),
+                "options": [
+                    gettext("Choose “I cannot tell”"),
+                    gettext("Put the slider between the names in the middle"),
+                    gettext("Close the window"),
+                ],
+                "correct": 0,
+                "explain": gettext(
+                    "The middle of the slider means that you see as much of one as of the other. If you cannot tell,"
+                    " choose “I cannot tell”."
+                ),
+            },
+        ],
+    }
 
 
-def clean(payload: Mapping[str, Any]) -> Payload:
-    unknown = set(payload) - {column.name for column in COLUMNS}
-    if unknown:
-        raise Invalid(f"An answer to {NAME!r} has no field {', '.join(sorted(unknown))}.")
-    cannot_tell = payload.get("cannot_tell", False)
-    if not isinstance(cannot_tell, bool):
-        raise Invalid("cannot_tell is true or false.")
+def draw_person(rng: random.Random, *, ordinal: int, classes: Sequence[str]) -> Params:
+    return {}
+
+
+def draw_params(rng: random.Random, asked: Sequence[Asked]) -> list[Params]:
+    """Sides, and the order of the questions where the study asks for it."""
+    if not asked:
+        return []
+    if not asked[0].options.get("randomize_question_order"):
+        sides = drawing.balanced(rng, len(asked), left=drawing.SIDES)
+        return [{**side, "order": list(SLIDERS)} for side in sides]
+    drawn = drawing.balanced(rng, len(asked), left=drawing.SIDES, upper=SLIDERS)
+    return [{"left": one["left"], "order": _from_upper(one["upper"])} for one in drawn]
+
+
+def shown_order(asked: Asked) -> Sequence[int]:
+    return (0,)
+
+
+def shown_to_person(person: Params, classes: Sequence[str]) -> dict[str, Any]:
+    return {}
+
+
+def shown(asked: Asked) -> dict[str, Any]:
+    return {**drawing.named_sides(asked), "order": list(asked.params.get("order", SLIDERS))}
+
+
+def clean(payload: Mapping[str, Any], asked: Asked) -> Payload:
+    common.refuse_unknown(payload, NAME, COLUMNS)
+    cannot_tell = common.boolean("cannot_tell", payload.get("cannot_tell", False))
     answer: Payload = {"cannot_tell": cannot_tell}
     for slider in SLIDERS:
         name = f"{slider}_percent"
-        answer[name] = None if cannot_tell else _percent(payload, name)
+        answer[name] = None if cannot_tell else common.whole(name, payload.get(name), 0, 100)
         if cannot_tell and payload.get(name) is not None:
             raise Invalid(f"'I cannot tell' goes without {name}.")
-    touched = payload.get("touched")
-    if not isinstance(touched, dict) or any(not isinstance(touched.get(slider), bool) for slider in SLIDERS):
-        raise Invalid("touched says of both sliders whether they were set.")
-    answer["touched"] = {slider: touched[slider] for slider in SLIDERS}
+    answer["touched"] = _of_both("touched", payload.get("touched"), common.boolean)
     if not cannot_tell and not all(answer["touched"].values()):
         raise Invalid("Both sliders must be set before the answer counts, or choose 'I cannot tell'.")
-    answer.update(_process(payload))
-    return answer
+    if payload.get("slider_start") is not None:
+        raise Invalid("slider_start is empty: a slider has no position before it is set.")
+    answer["slider_start"] = None
+    if (moves := payload.get("n_moves")) is not None:
+        answer["n_moves"] = _of_both("n_moves", moves, _count)
+    if (history := payload.get("history")) is not None:
+        answer["history"] = common.steps("history", history, width=3, most=common.MAX_HISTORY, check=_setting)
+    return answer | common.clean_common(payload)
 
 
-def judgement(payload: Payload, params: Params) -> Judgement:
+def judgement(payload: Payload, asked: Asked) -> Judgement:
     if payload["cannot_tell"]:
         return CannotTell()
     right_share = payload["mixing_percent"] / 100
-    value = 1 - right_share if params["left"] == "first" else right_share
+    value = 1 - right_share if asked.params["left"] == "first" else right_share
     return PerceivedLambda(value, payload["confidence_percent"] / 100)
 
 
-def payload_for(said: Judgement, params: Params, rng: np.random.Generator) -> Payload:
-    answered = isinstance(said, PerceivedLambda)
+def payload_for(judgement: Judgement, asked: Asked, rng: np.random.Generator) -> Payload:
+    answered = isinstance(judgement, PerceivedLambda)
     payload: Payload = {
         "cannot_tell": not answered,
         "mixing_percent": None,
         "confidence_percent": None,
         "touched": {"mixing": answered, "confidence": answered},
         "n_moves": {slider: int(rng.integers(1, 6)) if answered else 0 for slider in SLIDERS},
-        "first_interaction_ms": int(rng.integers(400, 4000)),
-        "input_method": "none",
+        **common.simulated_common(rng),
     }
-    if isinstance(said, PerceivedLambda):
-        right_share = 1 - said.value if params["left"] == "first" else said.value
+    if isinstance(judgement, PerceivedLambda):
+        right_share = 1 - judgement.value if asked.params["left"] == "first" else judgement.value
         payload["mixing_percent"] = round(100 * right_share)
-        payload["confidence_percent"] = round(100 * (said.confidence or 0.0))
+        payload["confidence_percent"] = round(100 * (judgement.confidence or 0.0))
     return payload
 
 
-def _percent(payload: Mapping[str, Any], name: str) -> int:
-    value = payload.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
-        raise Invalid(f"{name} is a whole number from 0 to 100, not {value!r}.")
-    return value
+def _from_upper(upper: str) -> list[str]:
+    return list(SLIDERS) if upper == SLIDERS[0] else list(reversed(SLIDERS))
 
 
-def _process(payload: Mapping[str, Any]) -> Payload:
-    """How the answer came about: kept when it has the right form, refused when it has not."""
-    kept: Payload = {}
-    if (moves := payload.get("n_moves")) is not None:
-        if not isinstance(moves, dict) or any(not _count(moves.get(slider)) for slider in SLIDERS):
-            raise Invalid("n_moves holds a count for each slider.")
-        kept["n_moves"] = {slider: moves[slider] for slider in SLIDERS}
-    for name in ("first_interaction_ms", "image_css_px"):
-        if (value := payload.get(name)) is not None:
-            if not _count(value):
-                raise Invalid(f"{name} is a whole number of at least 0.")
-            kept[name] = value
-    if (method := payload.get("input_method")) is not None:
-        if method not in INPUT_METHODS:
-            raise Invalid(f"input_method is one of {', '.join(INPUT_METHODS)}.")
-        kept["input_method"] = method
-    if (viewport := payload.get("viewport")) is not None:
-        numbers = isinstance(viewport, list) and len(viewport) == 3
-        if not numbers or any(isinstance(v, bool) or not isinstance(v, int | float) for v in viewport):
-            raise Invalid("viewport holds width, height and device pixel ratio.")
-        kept["viewport"] = viewport
-    return kept
+def _of_both(name: str, value: Any, read: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or set(value) != set(SLIDERS):
+        raise Invalid(f"{name} says something of both sliders, mixing and confidence.")
+    return {slider: read(f"{name} of {slider}", value[slider]) for slider in SLIDERS}
 
 
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+def _count(name: str, value: Any) -> int:
+    return common.whole(name, value, 0, common.MAX_COUNT)
+
+
+def _setting(slider: Any, position: Any) -> None:
+    common.one_of("A slider in history", slider, SLIDERS)
+    common.whole("A position in history", position, 0, 100)

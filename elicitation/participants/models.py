@@ -32,6 +32,7 @@ class Participation(models.Model):
         ANSWERED = "answered", _("all answers held")  # every planned answer is on the server
         COMPLETED = "completed", _("completed")  # passed the closing page; has the code
         DECLINED = "declined", _("screened out")  # did not pass comprehension
+        WITHDRAWN = "withdrawn", _("withdrawn")  # took part, and took it back
 
     public_id = models.CharField(max_length=15, unique=True, default=new_public_id)
     study = models.ForeignKey(Study, models.PROTECT, related_name="participations")
@@ -40,13 +41,18 @@ class Participation(models.Model):
     source = models.CharField(max_length=9, choices=Source.choices)
     state = models.CharField(max_length=9, choices=State.choices, default=State.RUNNING)
     seed = models.BigIntegerField(default=new_seed)
+    drawn = models.JSONField(
+        default=dict, help_text="what the interface drew once for this person, e.g. the order of the classes"
+    )
     epoch = models.PositiveIntegerField(default=0, help_text="how many times the trials page was opened")
     comprehension_passed_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(auto_now=True)
     completed_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
     completion_code = models.CharField(max_length=12, blank=True)
     comments = models.TextField(blank=True)
+    survey = models.JSONField(default=dict, help_text="answers to the closing questions, by name")
 
     class Meta:
         constraints = [
@@ -82,6 +88,8 @@ class Consent(models.Model):
     participation = models.OneToOneField(Participation, models.CASCADE, related_name="consent")
     text_sha256 = models.CharField(max_length=64)
     boxes = models.JSONField()
+    publish = models.BooleanField(default=True, help_text="pseudonymous answers may be part of releases")
+    contact = models.BooleanField(default=False, help_text="may be contacted about this research")
     given_at = models.DateTimeField(auto_now_add=True)
 
 
@@ -94,3 +102,18 @@ class ParticipationEvent(models.Model):
     t_ms = models.PositiveBigIntegerField(default=0, help_text="milliseconds since the page was opened")
     data = models.JSONField(default=dict)
     received_at = models.DateTimeField(auto_now_add=True)
+
+
+class ProblemReport(models.Model):
+    """What somebody reported with "Report a problem", and on which page. Kept apart from answers."""
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="problem_reports")
+    participation = models.ForeignKey(
+        Participation, models.SET_NULL, null=True, related_name="problem_reports"
+    )
+    page = models.CharField(max_length=40)
+    text = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]

@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from datetime import timedelta
 
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core import signing
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from elicitation.participants.models import Identity, Participation
+from elicitation.participants.models import Identity, Participation, ProblemReport
 from elicitation.studies.models import Study
-from hilmix.errors import NotFound
+from hilmix.errors import Conflict, NotFound
 
 LINK_SALT = "participation-link"
+MAX_REPORTS = 20  # of one participation
+MAX_REPORTS_A_DAY = 200  # to one study from people who have not begun, who are not told apart
 
 
 def pid_hmac(study: Study, pid: str) -> str:
@@ -52,11 +57,33 @@ def participation_of(link: str) -> Participation:
     try:
         public_id = signing.loads(link, salt=LINK_SALT)
     except signing.BadSignature:
-        raise NotFound("This link is not complete. Open it again from where you got it.") from None
+        raise NotFound(_("This link is not complete. Open it again from where you got it.")) from None
     found = Participation.objects.filter(public_id=public_id).select_related("study", "protocol").first()
     if found is None:
-        raise NotFound("This link belongs to no study here.")
+        raise NotFound(_("This link belongs to no study here."))
     return found
+
+
+def report_problem(
+    *, study: Study, participation: Participation | None, page: str, text: str
+) -> ProblemReport:
+    """Keep what somebody reported, apart from their answers.
+
+    Raises:
+        Conflict: there are so many already that nobody would read on.
+    """
+    if participation is not None:
+        is_full = participation.problem_reports.count() >= MAX_REPORTS
+    else:
+        a_day = study.problem_reports.filter(
+            participation=None, created_at__gt=timezone.now() - timedelta(days=1)
+        )
+        is_full = a_day.count() >= MAX_REPORTS_A_DAY
+    if is_full:
+        raise Conflict(
+            _("There are many reports already, and yours was not kept. Please write to whoever invited you.")
+        )
+    return ProblemReport.objects.create(study=study, participation=participation, page=page, text=text)
 
 
 def _cipher() -> Fernet:

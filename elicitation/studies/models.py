@@ -84,6 +84,37 @@ class Protocol(models.Model):
         constraints = [models.UniqueConstraint(fields=["study", "version"], name="one_protocol_per_version")]
 
 
+class Condition(models.Model):
+    """How an answer was asked: interface and options, perspective, wording, bonus rule, language, display.
+
+    Every trial refers to one. Answers under different conditions are never pooled unless a label policy names them.
+    """
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="conditions")
+    content = models.JSONField()
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["study", "sha256"], name="one_condition_per_way_of_asking")
+        ]
+
+    @property
+    def key(self) -> str:
+        """How releases name it."""
+        return self.sha256[:12]
+
+
+class CheckImage(models.Model):
+    """An unmixed image (λ of 0 or 1) that everybody recognises, for attention checks. Never a unit, never labelled."""
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="check_images")
+    mixed_image = models.ForeignKey(MixedImage, models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["study", "mixed_image"], name="one_check_per_image")]
+
+
 class Batch(models.Model):
     """The units that one participant answers; several participants answer the same batch."""
 

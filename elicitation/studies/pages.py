@@ -6,80 +6,31 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from elicitation.images.models import ImageSet
-from elicitation.interfaces import INTERFACES
+from elicitation.interfaces import interface_named
 from elicitation.mixes.models import MixedImage
 from elicitation.mixes.services import pixels_of
 from elicitation.studies import services
+from elicitation.studies.forms import StudyForm
 from elicitation.studies.models import Study, Unit
 from elicitation.studies.panels import panels_of
-from elicitation.studies.services import Design, StudyPlan
+from elicitation.studies.protocol import Settings, settings_of
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import Action, allowed, require
 from hilmix.accounts.services import set_membership
 from hilmix.core.errors import DataError
-from hilmix.core.mixing import lambda_e4_from_text, lambda_text, to_png
+from hilmix.core.mixing import lambda_text, to_png
 from hilmix.errors import Conflict, Invalid
 
 MOVES = {"open": services.open_study, "pause": services.pause_study, "close": services.close_study}
 SHOWN_MIXES = 24
-
-
-class StudyForm(forms.Form):
-    """What a researcher chooses for a new study; refusals of the service appear beside the fields."""
-
-    title = forms.CharField(max_length=120, label=_("Title"), help_text=_("Participants see it."))
-    slug = forms.SlugField(
-        max_length=60,
-        label=_("Link"),
-        help_text=_("The study will be at /s/<link>/."),
-        error_messages={"invalid": _("Letters, digits, hyphens and underscores only: it becomes the link.")},
-    )
-    image_set = forms.ModelChoiceField(queryset=ImageSet.objects.all(), label=_("Image set"))
-    interface = forms.ChoiceField(choices=[(name, name) for name in INTERFACES], label=_("Interface"))
-    perspective = forms.ChoiceField(
-        choices=[("you", _("what do you see")), ("100 others", _("what would 100 other people see"))],
-        label=_("Perspective"),
-    )
-    n_mixed_images = forms.IntegerField(initial=60, label=_("Mixed images"))
-    lambdas = forms.CharField(initial="0.1 0.25 0.5 0.75 0.9", label=_("Mixing coefficients λ"))
-    trials_per_person = forms.IntegerField(initial=30, label=_("Trials a person"))
-    repeats = forms.IntegerField(initial=2, label=_("Repeated trials a person"))
-    answers_per_unit = forms.IntegerField(
-        initial=9, label=_("People per mixed image"), help_text=_("9 answers give a reliability of about .8.")
-    )
-    same_class = forms.BooleanField(required=False, label=_("Also mix images of one class"))
-    enlargement = forms.IntegerField(
-        required=False, label=_("Enlargement"), help_text=_("Whole multiple; empty fits the window.")
-    )
-    seed = forms.IntegerField(initial=1, label=_("Seed"), help_text=_("Decides which images are mixed."))
-
-    def clean_lambdas(self) -> tuple[int, ...]:
-        try:
-            return tuple(
-                lambda_e4_from_text(text) for text in self.cleaned_data["lambdas"].replace(",", " ").split()
-            )
-        except DataError as error:
-            raise forms.ValidationError(str(error)) from None
-
-    def plan(self) -> StudyPlan:
-        data = dict(self.cleaned_data)
-        design = Design(
-            lambdas_e4=data.pop("lambdas"),
-            **{
-                name: data.pop(name)
-                for name in ("n_mixed_images", "trials_per_person", "repeats", "answers_per_unit")
-            },
-            **{name: data.pop(name) for name in ("same_class", "seed")},
-        )
-        return StudyPlan(design=design, **data)
 
 
 class MemberForm(forms.Form):
@@ -115,32 +66,31 @@ def new_study(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("The study is a draft. Look at it, then open it."))
             return redirect("study", slug=study.slug)
         except Invalid as error:
-            _show(form, error)
+            form.refuse(error)
     return render(request, "elicitation/new_study.html", {"form": form}, status=400 if form.errors else 200)
 
 
 @require_safe
 def study_detail(request: HttpRequest, slug: str) -> HttpResponse:
     assert isinstance(request.user, User)
-    study = _visible(request, slug)
-    units = Unit.objects.filter(batch__study=study)
+    study = visible_study(request, slug)
+    protocol = study.protocol
     counts = study.participations.aggregate(
         started=Count("pk"),
         running=Count("pk", filter=Q(state="running")),
         finished=Count("pk", filter=Q(state__in=["answered", "completed"])),
+        withdrawn=Count("pk", filter=Q(state="withdrawn")),
     )
     slots = study.batches.aggregate(
         total=Count("slots"), filled=Count("slots", filter=Q(slots__state="filled"))
     )
-    shown = (
-        MixedImage.objects.filter(pk__in=units.values("mixed_image")).select_related("pair").order_by("pk")
-    )
+    shown = mixed_images_of(study).select_related("pair").order_by("pk")
     classes = study.image_set.classes
     context: dict[str, Any] = {
         "study": study,
-        "protocol": study.protocol,
-        "design": study.protocol.content["design"],
-        "lambdas": [lambda_text(value) for value in study.protocol.content["design"].get("lambdas_e4", [])],
+        "protocol": protocol,
+        "protocols": study.protocols.order_by("-version"),
+        "facts": facts_of(settings_of(protocol.content)),
         "link": request.build_absolute_uri(reverse("study_entry", args=[study.slug])),
         "counts": counts,
         "slots": slots,
@@ -162,6 +112,7 @@ def study_detail(request: HttpRequest, slug: str) -> HttpResponse:
         "member_form": MemberForm(),
         "panels": panels_of(study, request.user),
         "may_open": allowed(request.user, Action.OPEN_STUDY, study.pk),
+        "may_edit": allowed(request.user, Action.EDIT_STUDY, study.pk),
     }
     return render(request, "elicitation/study.html", context)
 
@@ -169,9 +120,9 @@ def study_detail(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 def mixed_image(request: HttpRequest, slug: str, mixed_image_id: int) -> HttpResponse:
     """A mixed image of a study that the person may see, at native size."""
-    study = _visible(request, slug)
-    mine = MixedImage.objects.filter(pk__in=Unit.objects.filter(batch__study=study).values("mixed_image"))
-    found = get_object_or_404(mine.select_related("pair__image_set"), pk=mixed_image_id)
+    study = visible_study(request, slug)
+    mine = mixed_images_of(study).select_related("pair__image_set")
+    found = get_object_or_404(mine, pk=mixed_image_id)
     png = to_png(pixels_of(found))
     return HttpResponse(png, content_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
@@ -179,7 +130,7 @@ def mixed_image(request: HttpRequest, slug: str, mixed_image_id: int) -> HttpRes
 @require_POST
 def move_study(request: HttpRequest, slug: str, move: str) -> HttpResponse:
     """Open, pause or close a study."""
-    study = _visible(request, slug)
+    study = visible_study(request, slug)
     if move not in MOVES:
         raise Invalid(f"A study can be opened, paused or closed, not {move!r}.")
     try:
@@ -192,7 +143,7 @@ def move_study(request: HttpRequest, slug: str, move: str) -> HttpResponse:
 @require_POST
 def members(request: HttpRequest, slug: str) -> HttpResponse:
     """Give somebody a part in the study, or end it."""
-    study = _visible(request, slug)
+    study = visible_study(request, slug)
     form = MemberForm(request.POST)
     require(request.user, Action.OPEN_STUDY, study.pk)
     person = User.objects.filter(username=form.data.get("username", "")).first()
@@ -207,13 +158,63 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("study", slug=slug)
 
 
-def _visible(request: HttpRequest, slug: str) -> Study:
+def mixed_images_of(study: Study) -> QuerySet[MixedImage]:
+    """The mixed images that a study's units are about: one each, or those of every λ of a pair."""
+    units = Unit.objects.filter(batch__study=study)
+    lambdas_e4 = settings_of(study.protocol.content).design.lambdas_e4
+    of_pairs = Q(pair__in=units.filter(mixed_image=None).values("pair"), lambda_e4__in=lambdas_e4)
+    return MixedImage.objects.filter(of_pairs | Q(pk__in=units.values("mixed_image")))
+
+
+def facts_of(settings: Settings) -> list[tuple[str, str]]:
+    """What a protocol settles beside its texts, as label and value."""
+    interface, design, flow = interface_named(settings.interface), settings.design, settings.flow
+    per_person = [f"{design.trials_per_person}", f"{design.repeats} {gettext('repeats')}"]
+    if interface.CHECKS:
+        per_person.append(f"{design.checks} {gettext('attention checks')}")
+    return [
+        (
+            gettext("Interface"),
+            f"{settings.interface}@{settings.interface_version}: {gettext(interface.TITLE)}",
+        ),
+        *[(name, str(value)) for name, value in settings.options.items()],
+        (gettext("Perspective"), settings.perspective),
+        (gettext("Language"), settings.language),
+        (gettext("Bonus rule"), settings.bonus or gettext("none")),
+        (gettext("Times"), settings.timing_reason or gettext("not recorded")),
+        ("λ", ", ".join(lambda_text(value) for value in design.lambdas_e4)),
+        (gettext("Trials a person"), " + ".join(per_person)),
+        (gettext("People per mixed image"), str(design.answers_per_unit)),
+        (gettext("Set apart"), _set_apart(settings)),
+        (gettext("Display"), _display(settings)),
+        (gettext("Comprehension check"), gettext("up to %d rounds") % flow.max_comprehension_rounds),
+        (
+            gettext("Breaks"),
+            gettext("every %d trials") % flow.break_every if flow.break_every else gettext("none"),
+        ),
+        (
+            gettext("Withdrawing"),
+            gettext("within %(days)d days: %(how)s") % {"days": flow.withdraw_days, "how": flow.withdrawal},
+        ),
+    ]
+
+
+def _set_apart(settings: Settings) -> str:
+    examples, checks = settings.design.example_images, settings.design.check_images
+    said = [gettext("%d images for instructions and practice") % len(examples)]
+    if settings.design.checks:
+        said.append(gettext("%d for checks") % len(checks) if checks else gettext("checks by agreement"))
+    return ", ".join(said)
+
+
+def _display(settings: Settings) -> str:
+    display = settings.display
+    size = f"{display.enlargement}× ({display.pixels})" if display.enlargement else gettext("fits the window")
+    limit = f"{display.exposure_ms} ms" if display.exposure_ms else gettext("no time limit")
+    return f"{size}, {display.resampling}, {limit}"
+
+
+def visible_study(request: HttpRequest, slug: str) -> Study:
+    """The study at `slug`, if the person may see it; a 404 page otherwise."""
     assert isinstance(request.user, User)
     return get_object_or_404(Study.objects.visible_to(request.user).select_related("image_set"), slug=slug)
-
-
-def _show(form: forms.Form, error: Invalid) -> None:
-    for field, texts in error.fields.items():
-        form.add_error(field if field in form.fields else None, [str(text) for text in texts])
-    if not error.fields:
-        form.add_error(None, error.message)

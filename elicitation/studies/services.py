@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from django.conf import settings as project
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext
 
 from elicitation.images.models import ImageSet
-from elicitation.interfaces import interface_named
-from elicitation.mixes.design import draw_design
+from elicitation.interfaces import INTERFACES, interface_named
+from elicitation.interfaces.base import Interface
+from elicitation.mixes.design import Recipe
 from elicitation.mixes.models import MixedImage
 from elicitation.mixes.services import create_mixed_images
-from elicitation.studies.models import Batch, Protocol, Slot, Source, Study, Unit
-from elicitation.studies.texts import default_texts
+from elicitation.studies.material import (
+    Material,
+    check_images,
+    draw_example_images,
+    draw_material,
+    refuse_overlap,
+)
+from elicitation.studies.models import Batch, CheckImage, Protocol, Slot, Source, Study, Unit
+from elicitation.studies.protocol import (
+    DEFAULT_TIMING_REASON,
+    PERSPECTIVES,
+    Design,
+    Display,
+    Flow,
+    Problems,
+    Settings,
+    content_sha256,
+    settings_of,
+)
+from elicitation.studies.text_checks import check_texts
+from elicitation.studies.texts import default_texts, missing_information, texts_of
 from hilmix.accounts import audit
 from hilmix.accounts.models import Membership
 from hilmix.accounts.roles import Action, Actor, require, user_or_none
@@ -27,57 +47,27 @@ from hilmix.errors import Conflict, Invalid
 
 
 @dataclass(frozen=True)
-class Design:
-    """What is shown to how many: the numbers a researcher chooses.
-
-    `seed` decides which parents are mixed; `answers_per_unit` is how many people answer each mixed image.
-    """
-
-    n_mixed_images: int = 60
-    lambdas_e4: tuple[int, ...] = (1000, 2500, 5000, 7500, 9000)
-    trials_per_person: int = 30
-    repeats: int = 2
-    answers_per_unit: int = 9
-    seed: int = 1
-    same_class: bool = False
-    lease_minutes: int = 60
-
-    def check(self) -> None:
-        """Raise Invalid, naming the field, where the numbers do not fit together."""
-        problems: dict[str, list[str]] = {}
-        if not 1 <= self.n_mixed_images <= 100_000:
-            problems["n_mixed_images"] = ["Between 1 and 100,000."]
-        if not 1 <= self.trials_per_person <= min(self.n_mixed_images, 500):
-            problems["trials_per_person"] = ["At least 1, and at most the number of mixed images or 500."]
-        if not 0 <= self.repeats <= self.trials_per_person // 2:
-            problems["repeats"] = ["Between 0 and half the trials a person answers."]
-        if not 1 <= self.answers_per_unit <= 1000:
-            problems["answers_per_unit"] = ["Between 1 and 1,000."]
-        if not self.lambdas_e4 or not all(0 <= value <= 10_000 for value in self.lambdas_e4):
-            problems["lambdas"] = ["At least one value, each from 0 to 1."]
-        if len(set(self.lambdas_e4)) != len(self.lambdas_e4):
-            problems["lambdas"] = ["A value is there twice."]
-        if not 0 <= self.seed < 2**32:
-            problems["seed"] = ["A whole number from 0 to 4,294,967,295."]
-        if not 5 <= self.lease_minutes <= 24 * 60:
-            problems["lease_minutes"] = ["Between 5 minutes and a day."]
-        if problems:
-            raise Invalid("The design does not fit together.", fields=problems)
-
-
-@dataclass(frozen=True)
 class StudyPlan:
-    """Everything of a new study that its protocol will hold."""
+    """Everything of a new study that its protocol will hold. The fields are those of `Settings`.
+
+    `texts` are the defaults of the interface in `language` where they are None; `information` is what people must be
+    told before they consent (texts.py), and replaces that of `texts`.
+    """
 
     slug: str
     title: str
     image_set: ImageSet
     interface: str = "infer"
+    options: Mapping[str, Any] = field(default_factory=dict)
     design: Design = field(default_factory=Design)
-    perspective: str = "you"  # or "100 others": whose view the question asks for
-    enlargement: int | None = None  # whole multiple of the native size; None lets the window decide
-    max_comprehension_rounds: int = 5
+    perspective: str = "you"
+    language: str = "en-gb"
+    bonus: str = ""
+    timing_reason: str = DEFAULT_TIMING_REASON
+    display: Display = field(default_factory=Display)
+    flow: Flow = field(default_factory=Flow)
     texts: Mapping[str, Any] | None = None
+    information: Mapping[str, str] | None = None
 
 
 def create_study(*, plan: StudyPlan, source: str = Source.PERSON, actor: Actor) -> Study:
@@ -87,16 +77,14 @@ def create_study(*, plan: StudyPlan, source: str = Source.PERSON, actor: Actor) 
         Invalid: with messages per field, where the plan cannot be carried out.
     """
     require(actor, Action.CREATE_STUDY)
-    _check_plan(plan)
+    imported = source == Source.IMPORTED  # what others asked is taken as it was
+    _check_plan(plan, imported)
     interface = interface_named(plan.interface)
+    settings = _settings(plan, interface, imported)
     content = {
-        "interface": {"name": interface.NAME, "version": interface.VERSION},
+        **settings.as_content(),
         "image_set": {"name": plan.image_set.name, "sha256": plan.image_set.sha256},
-        "design": asdict(plan.design),
-        "perspective": plan.perspective,
-        "display": {"enlargement": plan.enlargement},
-        "max_comprehension_rounds": plan.max_comprehension_rounds,
-        "texts": dict(plan.texts or default_texts(plan.title)),
+        "texts": _texts(plan, interface, imported),
     }
     with transaction.atomic():
         study = Study.objects.create(
@@ -106,24 +94,54 @@ def create_study(*, plan: StudyPlan, source: str = Source.PERSON, actor: Actor) 
             source=source,
             created_by=user_or_none(actor),
         )
-        Protocol.objects.create(study=study, content=content, sha256=protocol_sha256(content))
+        Protocol.objects.create(study=study, content=content, sha256=content_sha256(content))
         if creator := user_or_none(actor):
             Membership.objects.create(user=creator, study=study, part=Membership.Part.OWNER)
         audit.record(actor, "study.created", study, slug=study.slug)
     return study
 
 
-def protocol_sha256(content: Mapping[str, Any]) -> str:
-    """The hash of a protocol's content, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+def change_texts(*, study: Study, texts: Mapping[str, Any], actor: Actor) -> Protocol:
+    """Make a version of the protocol with other `texts`; it is in force for whoever joins from then on.
+
+    Texts that are the same as before change nothing. Returns the version in force.
+
+    Raises:
+        Conflict: the study is closed.
+        Invalid: with messages per text, where a participant could not be shown it, or where an open study would no
+            longer say what people must be told.
+    """
+    require(actor, Action.EDIT_STUDY, study.pk)
+    with transaction.atomic():
+        current = Study.objects.select_for_update().get(pk=study.pk)
+        if current.state == Study.State.CLOSED:
+            raise Conflict(f"“{study.title}” is closed; its texts stay as they were.")
+        before = current.protocol
+        content = {**before.content, "texts": dict(texts)}
+        check_texts(texts, interface_named(settings_of(content).interface))
+        opened = current.state != Study.State.DRAFT
+        if opened:
+            _refuse_uninformed(current, content)
+        sha256 = content_sha256(content)
+        if sha256 == before.sha256:
+            return before
+        protocol = Protocol.objects.create(
+            study=current,
+            version=before.version + 1,
+            content=content,
+            sha256=sha256,
+            frozen_at=timezone.now() if opened else None,
+        )
+        audit.record(actor, "study.texts_changed", study, version=protocol.version)
+    return protocol
 
 
 def open_study(*, study: Study, actor: Actor) -> None:
     """Draw the design, make batches and slots, freeze the protocol, and let people in. Opens a paused study again.
 
     Raises:
-        Conflict: the study is open or closed.
-        DataError, Invalid: the image set cannot carry the design.
+        Conflict: the study is open or closed, or its instructions would show pictures of its trials.
+        DataError, Invalid: the image set cannot carry the design, or people would not be told what they must be.
     """
     require(actor, Action.OPEN_STUDY, study.pk)
     if study.state == Study.State.PAUSED:
@@ -133,21 +151,19 @@ def open_study(*, study: Study, actor: Actor) -> None:
         raise Conflict(
             f"“{study.title}” is {study.get_state_display()}; only a draft or paused study can be opened."
         )
-    design = design_of(study.protocol)
+    protocol = study.protocol
+    settings = settings_of(protocol.content)
+    settings.design.check()
+    _refuse_uninformed(study, protocol.content)
     opened = study.image_set.open()
-    recipes = draw_design(
-        labels=opened.labels,
-        indices=opened.splits.get("train", ()),
-        lambdas_e4=design.lambdas_e4,
-        n=design.n_mixed_images,
-        seed=design.seed,
-        same_class=design.same_class,
-    )
+    material = draw_material(opened, settings.design)
+    refuse_overlap(opened, settings.design, material)
     with transaction.atomic():
         _move(study, Study.State.DRAFT, Study.State.OPEN, actor)
-        mixed_images = create_mixed_images(image_set=study.image_set, recipes=recipes)
-        _make_batches(study, mixed_images, design)
-        Protocol.objects.filter(pk=study.protocol.pk).update(frozen_at=timezone.now())
+        _make_batches(study, material, settings)
+        checks = create_mixed_images(image_set=study.image_set, recipes=material.checks)
+        CheckImage.objects.bulk_create(CheckImage(study=study, mixed_image=image) for image in checks)
+        Protocol.objects.filter(pk=protocol.pk).update(frozen_at=timezone.now())
 
 
 def pause_study(*, study: Study, actor: Actor) -> None:
@@ -166,12 +182,11 @@ def close_study(*, study: Study, actor: Actor) -> None:
 
 def design_of(protocol: Protocol) -> Design:
     """The design as its dataclass."""
-    stored = dict(protocol.content["design"])
-    return replace(Design(), **{**stored, "lambdas_e4": tuple(stored["lambdas_e4"])})
+    return settings_of(protocol.content).design
 
 
-def _check_plan(plan: StudyPlan) -> None:
-    problems: dict[str, list[str]] = {}
+def _check_plan(plan: StudyPlan, imported: bool) -> None:
+    problems: Problems = {}
     try:
         validate_slug(plan.slug)
     except ValidationError:
@@ -180,30 +195,131 @@ def _check_plan(plan: StudyPlan) -> None:
         problems["slug"] = [f"There is a study at /s/{plan.slug}/ already."]
     if not plan.title.strip():
         problems["title"] = ["A title is needed: participants see it."]
-    if plan.perspective not in ("you", "100 others"):
+    if plan.perspective not in PERSPECTIVES:
         problems["perspective"] = ["Either 'you' or '100 others'."]
-    if plan.enlargement is not None and not 1 <= plan.enlargement <= 64:
-        problems["enlargement"] = ["A whole number from 1 to 64, or empty."]
-    try:
-        plan.design.check()
-    except Invalid as error:
-        problems.update(error.fields)
+    if plan.language not in dict(project.LANGUAGES):
+        problems["language"] = [f"One of {', '.join(dict(project.LANGUAGES))}."]
+    for name in ("bonus", "timing_reason"):
+        if len(getattr(plan, name)) > 2000:
+            problems[name] = ["At most 2,000 characters."]
+    problems |= plan.design.problems() or ({} if imported else plan.design.order_problems())
+    problems |= plan.display.problems() | plan.flow.problems()
+    if plan.interface in INTERFACES:
+        problems |= _interface_problems(plan, INTERFACES[plan.interface])
+    else:
+        problems["interface"] = [f"One of {', '.join(sorted(INTERFACES))}."]
     if problems:
         raise Invalid("The study was not created.", fields=problems)
-    interface_named(plan.interface)
 
 
-def _make_batches(study: Study, mixed_images: Sequence[MixedImage], design: Design) -> None:
-    """Deal the mixed images into batches of `trials_per_person`; the last batch wraps round to be full as well."""
-    n, size = len(mixed_images), design.trials_per_person
-    for ordinal in range(-(-n // size)):
-        batch = Batch.objects.create(study=study, ordinal=ordinal)
-        members = [mixed_images[(ordinal * size + place) % n] for place in range(size)]
-        Unit.objects.bulk_create(
-            Unit(batch=batch, ordinal=place, pair=member.pair, mixed_image=member)
-            for place, member in enumerate(members)
+def _interface_problems(plan: StudyPlan, interface: Interface) -> Problems:
+    """What this way of asking cannot do."""
+    problems: Problems = {}
+    if plan.design.checks and not interface.CHECKS:
+        problems["checks"] = [f"'{interface.NAME}' has no attention checks: it asks about no single image."]
+    if plan.display.exposure_ms is not None and interface.UNIT == "pair":
+        problems["exposure_ms"] = [
+            f"'{interface.NAME}' shows several images to choose among, without a limit."
+        ]
+    try:
+        _options(plan, interface)
+    except Invalid as error:
+        problems |= error.fields or {"options": [error.message]}
+    return problems
+
+
+def _options(plan: StudyPlan, interface: Interface) -> dict[str, Any]:
+    return interface.check_options(
+        plan.options, n_classes=len(plan.image_set.classes), n_lambdas=len(plan.design.lambdas_e4)
+    )
+
+
+def _settings(plan: StudyPlan, interface: Interface, imported: bool) -> Settings:
+    """The plan as the protocol will say it, with the images reserved for the instructions."""
+    design = plan.design
+    if not imported:
+        opened = plan.image_set.open()
+        design = replace(design, example_images=draw_example_images(opened, design))
+        check_images(opened, design)
+    return Settings(
+        interface=interface.NAME,
+        interface_version=interface.VERSION,
+        options=_options(plan, interface),
+        language=plan.language,
+        perspective=plan.perspective,
+        bonus=plan.bonus.strip(),
+        timing_reason=_timing_reason(plan),
+        display=plan.display,
+        flow=plan.flow,
+        design=design,
+    )
+
+
+def _timing_reason(plan: StudyPlan) -> str:
+    """The reason as given; ours in the language of the study, because its consent page says it."""
+    reason = plan.timing_reason.strip()
+    if reason != DEFAULT_TIMING_REASON:
+        return reason
+    with translation.override(plan.language):
+        return gettext(DEFAULT_TIMING_REASON)
+
+
+def _texts(plan: StudyPlan, interface: Interface, imported: bool) -> dict[str, Any]:
+    if plan.texts is None:
+        texts = default_texts(
+            title=plan.title,
+            interface=interface,
+            perspective=plan.perspective,
+            language=plan.language,
+            information=plan.information,
         )
-        Slot.objects.bulk_create(Slot(batch=batch, ordinal=place) for place in range(design.answers_per_unit))
+    else:
+        texts = dict(plan.texts)
+        if plan.information is not None:
+            texts["information"] = dict(plan.information)
+    if not imported:
+        check_texts(texts, interface)
+    return texts
+
+
+def _refuse_uninformed(study: Study, content: Mapping[str, Any]) -> None:
+    """People are told who asks, what for, and what becomes of their answers, or they are not asked."""
+    missing = missing_information(texts_of(content)) if study.source == Source.PERSON else []
+    if missing:
+        raise Invalid(
+            "Before people can take part, the consent page must say: "
+            + ", ".join(missing).replace("_", " ")
+            + ".",
+            fields={name: ["People must be told this before they consent."] for name in missing},
+        )
+
+
+def _make_batches(study: Study, material: Material, settings: Settings) -> None:
+    """Write the recipes as units, batch by batch, with a slot for each answer wanted."""
+    lambdas_e4 = settings.design.lambdas_e4
+    by_pair = interface_named(settings.interface).UNIT == "pair"
+    made = _mixed_images(study.image_set, material, lambdas_e4 if by_pair else ())
+    for ordinal, recipes in enumerate(material.batches):
+        batch = Batch.objects.create(study=study, ordinal=ordinal)
+        Unit.objects.bulk_create(
+            Unit(
+                batch=batch,
+                ordinal=place,
+                pair=made[recipe].pair,
+                mixed_image=None if by_pair else made[recipe],
+            )
+            for place, recipe in enumerate(recipes)
+        )
+        Slot.objects.bulk_create(
+            Slot(batch=batch, ordinal=place) for place in range(settings.design.answers_per_unit)
+        )
+
+
+def _mixed_images(image_set: ImageSet, material: Material, every: Sequence[int]) -> dict[Recipe, MixedImage]:
+    """The mixed images of the trials by recipe; for pairs, those of `every` λ of each pair are made."""
+    drawn = dict.fromkeys(recipe for batch in material.batches for recipe in batch)
+    recipes = [replace(r, lambda_e4=value) for r in drawn for value in every] if every else list(drawn)
+    return dict(zip(recipes, create_mixed_images(image_set=image_set, recipes=recipes), strict=True))
 
 
 def _move(study: Study, before: str, after: str, actor: Actor) -> None:

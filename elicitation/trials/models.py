@@ -5,22 +5,27 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from elicitation.mixes.models import MixedImage
+from elicitation.mixes.models import MixedImage, Pair
 from elicitation.participants.models import Participation
-from elicitation.studies.models import Unit
+from elicitation.studies.models import Condition, Unit
 
 
 class Trial(models.Model):
-    """One question of a participant's plan: a unit, shown with the drawn `params` at `position`."""
+    """One question of a participant's plan: a pair at one or more λ, shown with the drawn `params` at `position`."""
 
     class Kind(models.TextChoices):
         MAIN = "main", _("main")
         REPEAT = "repeat", _("repeat")
+        CHECK = "check", _("attention check")
 
     participation = models.ForeignKey(Participation, models.CASCADE, related_name="trials")
     position = models.PositiveIntegerField()
     kind = models.CharField(max_length=6, choices=Kind.choices)
-    unit = models.ForeignKey(Unit, models.PROTECT, related_name="trials")
+    pair = models.ForeignKey(Pair, models.PROTECT, related_name="+")
+    unit = models.ForeignKey(
+        Unit, models.PROTECT, null=True, related_name="trials", help_text="none for an attention check"
+    )
+    condition = models.ForeignKey(Condition, models.PROTECT, related_name="trials")
     params = models.JSONField(
         default=dict, help_text="what the interface drew for this trial, e.g. the left class"
     )
@@ -28,7 +33,12 @@ class Trial(models.Model):
     class Meta:
         ordering = ["participation_id", "position"]
         constraints = [
-            models.UniqueConstraint(fields=["participation", "position"], name="one_trial_per_position")
+            models.UniqueConstraint(fields=["participation", "position"], name="one_trial_per_position"),
+            models.CheckConstraint(
+                condition=models.Q(kind="check", unit__isnull=True)
+                | (~models.Q(kind="check") & models.Q(unit__isnull=False)),
+                name="only_checks_have_no_unit",
+            ),
         ]
 
 
@@ -51,7 +61,15 @@ class Response(models.Model):
     trial = models.OneToOneField(Trial, models.PROTECT, related_name="response")
     payload = models.JSONField()
     payload_sha256 = models.CharField(max_length=64)
-    rt_ms = models.PositiveIntegerField(help_text="milliseconds on the page")
+    rt_ms = models.PositiveIntegerField(
+        null=True, help_text="milliseconds on the page; kept where the study states why it needs times"
+    )
+    trial_index = models.PositiveIntegerField(
+        null=True, help_text="the how-manieth answer of the participation, over all windows"
+    )
+    time_elapsed_ms = models.PositiveBigIntegerField(
+        null=True, help_text="milliseconds in the study until the answer, over all windows"
+    )
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     received_at = models.DateTimeField(auto_now_add=True)

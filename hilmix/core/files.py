@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,8 @@ def write_json(path: Path, value: Any) -> None:
     )
 
 
-def read_manifest(directory: Path, format_name: str, what: str) -> dict[str, Any]:
-    """Read `manifest.json` of a directory that should be `what` ("an image set", "a release").
+def read_manifest(directory: Path, formats: Sequence[str], what: str) -> dict[str, Any]:
+    """Read `manifest.json` of a directory that should be `what` ("an image set", "a release"), in one of `formats`.
 
     Raises DataError when the folder or its manifest is absent, is no JSON, or is of another format.
     """
@@ -72,9 +72,10 @@ def read_manifest(directory: Path, format_name: str, what: str) -> dict[str, Any
             f"{path} is not readable as JSON ({error}); the folder cannot be opened as {what}."
         ) from None
     found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != format_name:
+    if found not in formats:
+        known = " or ".join(map(repr, formats))
         raise DataError(
-            f"{path} says format {found!r}; this version of hilmix opens {what} of format {format_name!r}."
+            f"{path} says format {found!r}; this version of hilmix opens {what} of format {known}."
         )
     return dict(manifest)
 

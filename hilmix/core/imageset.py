@@ -233,7 +233,7 @@ def add_human_labels(directory: Path | str, array: npt.ArrayLike, meaning: str =
     np.save(buffer, labels)
     path = image_set.directory / HUMAN_LABELS
     replace_file(path, buffer.getvalue())
-    manifest = read_manifest(image_set.directory, FORMAT, "an image set")
+    manifest = read_manifest(image_set.directory, (FORMAT,), "an image set")
     manifest["human_labels"] = {**describe_file(path), "meaning": meaning}
     text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     replace_file(image_set.directory / MANIFEST, text.encode())
@@ -246,7 +246,7 @@ def open_image_set(directory: Path | str, *, verify: bool = False) -> ImageSet:
     Raises DataError naming the file that is missing, added or changed (without `verify`: of another size).
     """
     directory = Path(directory)
-    manifest = read_manifest(directory, FORMAT, "an image set")
+    manifest = read_manifest(directory, (FORMAT,), "an image set")
     try:
         files, classes = manifest["files"], manifest["classes"]
         human = manifest.get("human_labels")

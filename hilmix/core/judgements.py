@@ -1,4 +1,4 @@
-"""What one answer says about one mixed image: the words between interfaces and label policies.
+"""What one answer says about a mixed image or a pair: the words between interfaces and label policies.
 
 An interface turns a valid answer into one of these judgements; a label policy takes the judgements of a unit.
 Neither knows the other. Raw answers and their validation belong to the interfaces.
@@ -76,11 +76,15 @@ Judgement = PerceivedLambda | CannotTell | PerceivedMidpoint | ClassMass | Distr
 
 @dataclass(frozen=True)
 class Answer:
-    """One person's judgement of one unit; `repeat` marks a trial asked again to measure consistency."""
+    """One person's judgement of one unit; `repeat` marks a trial asked again to measure consistency.
+
+    `condition` names the way of asking (interface, perspective, wording, bonus, display); "" where there is one only.
+    """
 
     participant: str
     judgement: Judgement
     repeat: bool = False
+    condition: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,3 +121,19 @@ def counted_answers(unit: Unit) -> list[PerceivedLambda]:
         if not answer.repeat:
             first.setdefault(answer.participant, answer.judgement)
     return [judgement for judgement in first.values() if isinstance(judgement, PerceivedLambda)]
+
+
+def share_of(judgement: Judgement, class_index: int, first_class: int, second_class: int) -> float | None:
+    """The share (0–1) that `judgement` gives to a class, in a mix of `first_class` and `second_class`.
+
+    None where it says no share: `CannotTell`, and a midpoint, which is about λ and not about an image.
+    """
+    match judgement:
+        case PerceivedLambda(value):
+            return value * (class_index == first_class) + (1 - value) * (class_index == second_class)
+        case ClassMass(mass):
+            return dict(mass).get(class_index, 0.0)
+        case Distribution(p):
+            return p[class_index]
+        case _:
+            return None

@@ -37,8 +37,13 @@ _LAMBDA_TEXT = re.compile(r"(?:0|1)?\.\d{1,4}|0|1")
 
 
 def _mix_rounded(first: Pixels, second: Pixels, lambda_e4: int) -> Pixels:
-    n = np.int32(lambda_e4)
-    mixed = (n * first.astype(np.int32) + (UNIT_E4 - n) * second.astype(np.int32) + UNIT_E4 // 2) // UNIT_E4
+    mixed = first.astype(np.int32)
+    mixed *= lambda_e4
+    other = second.astype(np.int32)
+    other *= UNIT_E4 - lambda_e4
+    mixed += other
+    mixed += UNIT_E4 // 2
+    mixed //= UNIT_E4
     return mixed.astype(np.uint8)
 
 

@@ -1,18 +1,20 @@
-"""Simulated participants: what a person might answer to a mixed image, for demonstrations and tests.
+"""Simulated participants: what a person might answer about a mixed image or a pair, for demonstrations and tests.
 
 The perception is S-shaped, after the published H-Mix infer answers: their median at each λ, with person bias,
 an effect of the image, noise, lapses, and a confidence that follows how extreme the answer is (r about .6),
-not how right it is. An observer sees nothing but λ, a seeded generator and the effect passed in: never a
-label, never a pixel.
+not how right it is. All kinds of judgement come from this one perception. An observer sees nothing but λ, a
+seeded generator and the effect passed in, and the indices of the two classes where it is to name classes:
+never a label somebody gave, never a pixel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hilmix.core.judgements import CannotTell, PerceivedLambda
+from hilmix.core.judgements import CannotTell, ClassMass, Distribution, PerceivedLambda, PerceivedMidpoint
 
 # Median perceived λ at λ = .1, .25, .5, .75, .9 in the H-Mix answers (.08, .14, .50, .83, .92), made
 # symmetric because which image is first is drawn at random here.
@@ -29,6 +31,13 @@ NOISE_SD = 0.9
 # the ends.
 CONFIDENCE_SLOPE = 0.38
 CONFIDENCE_NOISE_SD = 0.11
+
+# An image that is not mixed looks like what it is: it fails to only where the person does not look (a lapse).
+UNMIXED_AT_LEAST = 0.95
+
+# How much of the whole the two classes get where others may be named as well; the rest is shared by a few others.
+NAMED_AT_LEAST, NAMED_AT_MOST = 0.85, 1.0
+OTHERS = 3
 
 
 def draw_image_effect(rng: np.random.Generator) -> float:
@@ -75,18 +84,108 @@ class Observer:
 
         Returns a perceived λ and a confidence in whole percents / 100, or `CannotTell`.
         """
-        noise, anywhere, lapse, undecided, confidence_noise = (
-            rng.normal(), rng.uniform(), rng.uniform(), rng.uniform(), rng.normal()
-        )  # fmt: skip
-        seen = float(np.interp(lambda_true, _SHOWN, _SEEN))
-        evidence = np.log(seen / (1 - seen)) + self.bias + image_effect + self.noise * noise
-        value = anywhere if lapse < self.lapse else 1 / (1 + np.exp(-evidence))
+        value, undecided, confidence_noise = self._look(lambda_true, rng, image_effect)
         if abs(value - 0.5) < 0.1 and undecided < self.cannot_tell:
             return CannotTell()
         confidence = (
             self.confidence + CONFIDENCE_SLOPE * 2 * abs(value - 0.5) + CONFIDENCE_NOISE_SD * confidence_noise
         )
         return PerceivedLambda(_whole_percent(value), _whole_percent(confidence))
+
+    def midpoint(
+        self, lambdas: Sequence[float], rng: np.random.Generator, image_effect: float = 0.0
+    ) -> PerceivedMidpoint:
+        """Say at which of `lambdas` (0–1) the person sees as much of one image of a pair as of the other.
+
+        All images of the pair share one look, so that a person leans the same way in all of them. Arguments
+        otherwise as `answer`; the value is one of `lambdas`.
+        """
+        noise, anywhere, lapse = rng.normal(), rng.uniform(), rng.uniform()
+        if lapse < self.lapse:
+            return PerceivedMidpoint(lambdas[int(anywhere * len(lambdas))])
+        leaning = self.bias + image_effect + self.noise * noise
+        return PerceivedMidpoint(min(lambdas, key=lambda share: abs(_evidence(share) + leaning)))
+
+    def class_mass(
+        self,
+        lambda_true: float,
+        first_class: int,
+        second_class: int,
+        n_classes: int,
+        rng: np.random.Generator,
+        image_effect: float = 0.0,
+    ) -> ClassMass:
+        """Name the most probable class, a second one if it gets 5 percent or more, and classes it is not.
+
+        Arguments otherwise as `answer`; the classes are indices below `n_classes`.
+        """
+        value, _undecided, _noise = self._look(lambda_true, rng, image_effect)
+        named = rng.uniform(NAMED_AT_LEAST, NAMED_AT_MOST)
+        others = _others(rng, n_classes, {first_class, second_class})
+        shares = _shares(first_class, second_class, value)
+        (top, share), *rest = sorted(shares.items(), key=lambda item: -item[1])
+        mass = [(top, _whole_percent(share * named))]
+        # Rounded down, so that the two never come to more than the whole.
+        mass += [(index, int(100 * part * named) / 100) for index, part in rest if part * named >= 0.05]
+        return ClassMass(tuple(mass), frozenset(others))
+
+    def distribution(
+        self,
+        lambda_true: float,
+        first_class: int,
+        second_class: int,
+        n_classes: int,
+        rng: np.random.Generator,
+        image_effect: float = 0.0,
+    ) -> Distribution:
+        """Share the whole out over the classes: most to the two that were mixed, the rest to a few others.
+
+        Arguments as `class_mass`. The probabilities sum to 1.
+        """
+        value, _undecided, _noise = self._look(lambda_true, rng, image_effect)
+        named = rng.uniform(NAMED_AT_LEAST, NAMED_AT_MOST)
+        others = _others(rng, n_classes, {first_class, second_class})
+        p = np.zeros(n_classes)
+        for index, share in _shares(first_class, second_class, value).items():
+            p[index] = share * (named if others else 1.0)
+        p[others] = (1 - named) / max(len(others), 1)
+        return Distribution(tuple(float(share) for share in p / p.sum()))
+
+    def _look(
+        self, lambda_true: float, rng: np.random.Generator, image_effect: float
+    ) -> tuple[float, float, float]:
+        """One look: the share of the first image that is seen (0–1), and two values of chance for what is said."""
+        noise, anywhere, lapse, undecided, confidence_noise = (
+            rng.normal(), rng.uniform(), rng.uniform(), rng.uniform(), rng.normal()
+        )  # fmt: skip
+        if lapse < self.lapse:
+            return anywhere, undecided, confidence_noise
+        evidence = _evidence(lambda_true) + self.bias + image_effect + self.noise * noise
+        value = float(1 / (1 + np.exp(-evidence)))
+        if lambda_true == 1:
+            value = max(value, UNMIXED_AT_LEAST)
+        elif lambda_true == 0:
+            value = min(value, 1 - UNMIXED_AT_LEAST)
+        return value, undecided, confidence_noise
+
+
+def _evidence(lambda_true: float) -> float:
+    """The logit of the share that the average person sees in the average image."""
+    seen = float(np.interp(lambda_true, _SHOWN, _SEEN))
+    return float(np.log(seen / (1 - seen)))
+
+
+def _shares(first_class: int, second_class: int, value: float) -> dict[int, float]:
+    """Class index → share seen; one class alone where both images are of it."""
+    return (
+        {first_class: 1.0} if first_class == second_class else {first_class: value, second_class: 1 - value}
+    )
+
+
+def _others(rng: np.random.Generator, n_classes: int, named: set[int]) -> list[int]:
+    """Up to `OTHERS` classes that were not named, drawn at random."""
+    others = [index for index in range(n_classes) if index not in named]
+    return sorted(int(index) for index in rng.permutation(others)[:OTHERS])
 
 
 def _whole_percent(value: float) -> float:

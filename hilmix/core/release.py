@@ -1,13 +1,14 @@
 """Releases: frozen, hashed directories of answers, labels and mixed images, opened without a database.
 
-`write_release` makes one completely or not at all; `open_release` refuses anything that changed since.
-Gathering a study's rows is the hub's work. Columns are in `release_tables`.
+`write_release` makes one completely or not at all; `open_release` refuses anything that changed since, and opens
+releases of every format so far. Gathering a study's rows is the hub's work. Columns are in `release_tables`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,16 +31,25 @@ from hilmix.core.files import (
     write_json,
 )
 from hilmix.core.release_card import dataset_card
-from hilmix.core.release_tables import COLUMNS, Row, dictionary, read_table, write_table
+from hilmix.core.release_tables import (
+    COLUMNS,
+    VERSION,
+    Row,
+    dictionary,
+    read_table,
+    tables_of,
+    write_table,
+)
 
-FORMAT = "hilmix-release/1"
+FORMATS = tuple(f"hilmix-release/{version}" for version in range(1, VERSION + 1))
 SOURCES = ("person", "simulated", "imported")
 
 # What a caller gives; the writer adds format, counts, files and the two hashes.
 REQUIRED = (
     "name", "version", "study", "source", "protocol_sha256", "image_set", "created_at", "code_version",
-    "label_policies",
+    "label_sets",
 )  # fmt: skip
+_OF_A_LABEL_SET = {"policy", "condition", "version", "params", "meaning"}
 
 # Facts about the making, not the content: two releases that differ in these alone hold the same data.
 _NOT_CONTENT = {"name", "version", "created_at", "code_version", "sha256", "manifest_sha256"}
@@ -84,9 +94,28 @@ class Release:
         return tuple(self.manifest["image_set"]["classes"])
 
     @property
+    def format(self) -> int:
+        """Version of the release's format: 1 for releases of hilmix 0.1."""
+        return FORMATS.index(self.manifest["format"]) + 1
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Names of the ways in which was asked; none in format 1."""
+        return tuple(self.table("conditions")["condition"].to_pylist()) if self.format > 1 else ()
+
+    @property
+    def label_sets(self) -> list[dict[str, Any]]:
+        """What labels there are: `policy`, its `version` and `meaning`, the `params` it estimated, and the
+        `condition` whose answers it used (None: no answer was used, or format 1)."""
+        if self.format > 1:
+            return list(self.manifest["label_sets"])
+        policies = self.manifest["label_policies"]
+        return [{"policy": name, "condition": None, **entry} for name, entry in sorted(policies.items())]
+
+    @property
     def policies(self) -> tuple[str, ...]:
         """Names of the label policies, sorted."""
-        return tuple(sorted(self.manifest["label_policies"]))
+        return tuple(sorted({entry["policy"] for entry in self.label_sets}))
 
     @property
     def n(self) -> int:
@@ -94,10 +123,11 @@ class Release:
         return int(self.manifest["counts"]["mixed_images"])
 
     def table(self, name: str) -> pa.Table:
-        """Return a table of `COLUMNS`."""
-        if name not in COLUMNS:
-            raise DataError(f"A release has no table {name!r}, only {', '.join(COLUMNS)}.")
-        return read_table(self.directory / "data" / f"{name}.parquet", name, len(self.classes))
+        """Return a table of `COLUMNS`, as it is in the release's format."""
+        if name not in (known := tables_of(self.format)):
+            raise DataError(f"The release {self.name} has no table {name!r}, only {', '.join(known)}.")
+        path = self.directory / "data" / f"{name}.parquet"
+        return read_table(path, name, len(self.classes), self.format)
 
     def _column(self, name: str) -> list[Any]:
         return list(self.table("mixed_images").column(name).to_pylist())
@@ -111,14 +141,48 @@ class Release:
             raise DataError(f"{self.directory}: the mixed images differ in size, so they make no array.")
         return np.stack([pictures[sha256] for sha256 in hashes])
 
-    def labels(self, policy: str) -> npt.NDArray[np.float64]:
-        """Return the soft labels of one policy, float64 [n, K], rows summing to 1."""
-        if policy not in self.policies:
+    def label_set(self, policy: str, condition: str | None = None) -> dict[str, Any]:
+        """Return the one entry of `label_sets` for a policy, and for the answers of one condition.
+
+        The condition may be left out where there is only one. Raises DataError naming those there are.
+        """
+        if condition is not None and condition not in self.conditions:
+            known = ", ".join(self.conditions) or "none"
+            raise DataError(
+                f"The release {self.name} has no condition {condition!r}; its conditions: {known}."
+            )
+        found = [entry for entry in self.label_sets if entry["policy"] == policy]
+        if not found:
             raise DataError(
                 f"The release {self.name} has no labels {policy!r}, only {', '.join(self.policies)}."
             )
+        fitting = [entry for entry in found if condition in (None, entry["condition"])] or [
+            entry for entry in found if entry["condition"] is None
+        ]
+        conditions = ", ".join(entry["condition"] for entry in found if entry["condition"])
+        if not fitting:
+            raise DataError(
+                f"The release {self.name} has no labels {policy!r} under the condition {condition!r}, only under "
+                f"{conditions}."
+            )
+        if len(fitting) > 1:
+            raise DataError(
+                f"The release {self.name} has labels {policy!r} under {len(fitting)} conditions, {conditions}: people "
+                "were not all asked in the same way (table `conditions`). Name one."
+            )
+        return fitting[0]
+
+    def labels(self, policy: str, condition: str | None = None) -> npt.NDArray[np.float64]:
+        """Return the soft labels of one policy, float64 [n, K], rows summing to 1.
+
+        `condition` is needed where a study asked in several ways. Raises DataError as `label_set`.
+        """
+        entry = self.label_set(policy, condition)
         table = self.table("labels")
-        rows = table.filter(pc.equal(table["policy"], policy))
+        wanted = pc.equal(table["policy"], policy)
+        if entry["condition"] is not None:
+            wanted = pc.and_(wanted, pc.equal(table["condition"], entry["condition"]))
+        rows = table.filter(wanted)
         place = {key: position for position, key in enumerate(rows["key"].to_pylist())}
         values = rows["soft_label"].combine_chunks().flatten().to_numpy().reshape(-1, len(self.classes))
         order = [place[key] for key in self._column("key")]
@@ -154,7 +218,8 @@ def write_release(
         tables: rows of every table of `COLUMNS`; consumed once, in the order of `COLUMNS`.
         images: (pixel sha256, PNG bytes) of every mixed image, each once.
         manifest: the keys of `REQUIRED`; `study` is {slug, title}, `image_set` {name, sha256, classes},
-            `label_policies` name → {version, params, meaning}.
+            `label_sets` a list of {policy, condition, version, params, meaning}, condition None for a policy
+            that uses no answer.
 
     The same input gives the same bytes and the same hash; the hash does not cover name, version,
     `created_at`, `code_version` and the card that shows them. Raises DataError for anything that does not fit
@@ -169,13 +234,13 @@ def write_release(
     with new_directory(directory) as temporary:
         for folder in ("data", "csv", "images"):
             (temporary / folder).mkdir()
-        counts, hashes = _write_tables(temporary, tables, manifest)
+        counts, hashes, conditions = _write_tables(temporary, tables, manifest)
         _write_images(temporary / "images", images, hashes)
         (temporary / "DICTIONARY.md").write_text(dictionary(), "utf-8")
         content = {name: describe_file(temporary / name) for name in list_files(temporary)}
-        complete = {**manifest, "format": FORMAT, "counts": counts}
+        complete = {**manifest, "format": FORMATS[-1], "counts": counts}
         complete["sha256"] = _content_sha256(complete, content)
-        (temporary / _CARD).write_text(dataset_card(complete), "utf-8")
+        (temporary / _CARD).write_text(dataset_card(complete, conditions), "utf-8")
         complete["files"] = {**content, _CARD: describe_file(temporary / _CARD)}
         complete["manifest_sha256"] = sha256_json(complete)
         write_json(temporary / MANIFEST, complete)
@@ -184,7 +249,7 @@ def write_release(
 
 def _check_manifest(manifest: Mapping[str, Any]) -> None:
     for key in REQUIRED:
-        if manifest.get(key) in (None, "") or (key == "label_policies" and not manifest[key]):
+        if manifest.get(key) in (None, "") or (key == "label_sets" and not manifest[key]):
             raise DataError(f"The manifest of a release needs {key!r}.")
     if unknown := manifest.keys() - set(REQUIRED):
         raise DataError(f"The manifest of a release has no entry {sorted(unknown)[0]!r}.")
@@ -192,6 +257,11 @@ def _check_manifest(manifest: Mapping[str, Any]) -> None:
         raise DataError(f"A release comes from one source, {', '.join(SOURCES)}; not {manifest['source']!r}.")
     if not re.fullmatch(r"\d+\.\d+\.\d+", manifest["version"]):
         raise DataError(f"{manifest['version']!r} is no version; write three numbers such as 1.0.0.")
+    for entry in manifest["label_sets"]:
+        if entry.keys() != _OF_A_LABEL_SET:
+            raise DataError(
+                f"A label set is described by {', '.join(sorted(_OF_A_LABEL_SET))}, not {entry!r}."
+            )
 
 
 def _content_sha256(manifest: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> str:
@@ -201,48 +271,103 @@ def _content_sha256(manifest: Mapping[str, Any], files: Mapping[str, Mapping[str
 
 def _write_tables(
     directory: Path, tables: Mapping[str, Iterable[Row]], manifest: Mapping[str, Any]
-) -> tuple[dict[str, int], set[str]]:
-    """Write all tables; return how many participants, responses and mixed images, and the pictures'
-    hashes."""
+) -> tuple[dict[str, int], set[str], list[Row]]:
+    """Write all tables; return how many participants, responses and mixed images, the pictures' hashes, and the
+    conditions."""
     n_classes = len(manifest["image_set"]["classes"])
 
     def rows(table: str) -> Iterator[Row]:
         paths = directory / "data" / f"{table}.parquet", directory / "csv" / f"{table}.csv"
         return write_table(table, tables[table], n_classes, *paths)
 
-    mixed = [(row["key"], row["sha256"]) for row in rows("mixed_images")]
-    keys = _unique("mixed_images", [key for key, _ in mixed])
-    answered: dict[str, int] = {}
-    for row in rows("responses"):
-        _check_known("responses", row["key"], keys)
-        answered[row["participant"]] = answered.get(row["participant"], 0) + 1
+    mixed = [(row["key"], pair_key(row), row["sha256"]) for row in rows("mixed_images")]
+    units = {
+        "mixed_image": _unique("mixed_images", [key for key, _, _ in mixed]),
+        "pair": {pair for _, pair, _ in mixed},
+    }
+    conditions = list(rows("conditions"))
+    named = _unique("conditions", [row["condition"] for row in conditions])
+    answered = _check_responses(rows("responses"), units, named)
+    checked = Counter((row["participant"], row["passed"]) for row in rows("checks"))
+    people = _check_people(rows("participants"), manifest["source"], answered, checked)
+    _check_labels(rows("labels"), manifest["label_sets"], units["mixed_image"], named)
+    counts = {"participants": len(people), "responses": answered.total(), "mixed_images": len(mixed)}
+    return counts, {sha256 for _, _, sha256 in mixed}, conditions
+
+
+def pair_key(row: Row) -> str:
+    """How a release names the pair of a row of the table `mixed_images`."""
+    return f"{row['first_index']}-{row['second_index']}"
+
+
+def _check_responses(
+    rows: Iterable[Row], units: Mapping[str, set[str]], conditions: set[str]
+) -> Counter[str]:
+    """How many answers each participant gave."""
+    answered: Counter[str] = Counter()
+    for row in rows:
+        if row["unit"] not in units:
+            raise DataError(f"Table responses: a unit is one of {', '.join(units)}, not {row['unit']!r}.")
+        _check_known("responses", row["key"], units[row["unit"]], "mixed_images")
+        _check_known("responses", row["condition"], conditions, "conditions")
+        answered[row["participant"]] += 1
+    return answered
+
+
+def _check_people(
+    rows: Iterable[Row], source: str, answered: Counter[str], checked: Counter[tuple[str, bool]]
+) -> set[str]:
     people = []
-    for row in rows("participants"):
-        people.append(row["participant"])
-        if row["source"] != manifest["source"]:
-            raise DataError(f"The participant {row['participant']} is {row['source']}, unlike the release.")
-        if row["n_responses"] != answered.get(row["participant"], 0):
-            raise DataError(
-                f"The participant {row['participant']} has not n_responses = {row['n_responses']}."
-            )
-    for person in answered.keys() - _unique("participants", people):
-        raise DataError(f"Table responses: the participant {person!r} is not in the table participants.")
-    labelled: dict[str, set[str]] = {policy: set() for policy in manifest["label_policies"]}
-    for row in rows("labels"):
-        _check_known("labels", row["key"], keys)
-        done = labelled.get(row["policy"])
+    for row in rows:
+        person, failed = row["participant"], checked[row["participant"], False]
+        if row["source"] != source:
+            raise DataError(f"The participant {person} is {row['source']}, unlike the release.")
+        counts = {
+            "n_responses": answered[person],
+            "checks_shown": failed + checked[person, True],
+            "checks_failed": failed,
+        }
+        for name, n in counts.items():
+            if row[name] != n:
+                raise DataError(f"The participant {person} has not {name} = {row[name]}.")
+        people.append(person)
+    known = _unique("participants", people)
+    for table, named in (("responses", answered.keys()), ("checks", {person for person, _ in checked})):
+        for person in sorted(named):
+            _check_known(table, person, known, "participants")
+    return known
+
+
+def _check_labels(
+    rows: Iterable[Row], label_sets: Sequence[Mapping[str, Any]], keys: set[str], conditions: set[str]
+) -> None:
+    """Every label set of the manifest labels every mixed image, once."""
+    labelled: dict[tuple[str, str | None], set[str]] = {}
+    for entry in label_sets:
+        name = entry["policy"], entry["condition"]
+        if entry["condition"] is not None:
+            _check_known("label_sets", entry["condition"], conditions, "conditions")
+        if name in labelled:
+            raise DataError(f"The manifest of a release names the label set {_say(*name)} twice.")
+        labelled[name] = set()
+    for row in rows:
+        _check_known("labels", row["key"], keys, "mixed_images")
+        name = row["policy"], row.get("condition")
+        done = labelled.get(name)
         if done is None or row["key"] in done:
             raise DataError(
-                f"Table labels: {row['policy']!r} labels {row['key']!r} twice, or is not in the manifest."
+                f"Table labels: {_say(*name)} labels {row['key']!r} twice, or is not in the manifest."
             )
         done.add(row["key"])
-    for policy, done in labelled.items():
+    for name, done in labelled.items():
         if done != keys:
             raise DataError(
-                f"Table labels: the policy {policy!r} labels {len(done)} of {len(keys)} mixed images."
+                f"Table labels: the policy {_say(*name)} labels {len(done)} of {len(keys)} mixed images."
             )
-    counts = {"participants": len(people), "responses": sum(answered.values()), "mixed_images": len(mixed)}
-    return counts, {sha256 for _, sha256 in mixed}
+
+
+def _say(policy: str, condition: str | None) -> str:
+    return f"{policy!r}" if condition is None else f"{policy!r} under {condition!r}"
 
 
 def _unique(table: str, keys: list[str]) -> set[str]:
@@ -253,9 +378,9 @@ def _unique(table: str, keys: list[str]) -> set[str]:
     return unique
 
 
-def _check_known(table: str, key: str, keys: set[str]) -> None:
+def _check_known(table: str, key: str, keys: Collection[str], known_from: str) -> None:
     if key not in keys:
-        raise DataError(f"Table {table}: {key!r} is not in the table mixed_images.")
+        raise DataError(f"Table {table}: {key!r} is not in the table {known_from}.")
 
 
 def _write_images(directory: Path, images: Iterable[tuple[str, bytes]], hashes: set[str]) -> None:
@@ -277,7 +402,7 @@ def open_release(directory: Path | str) -> Release:
     Raises DataError naming the file that was changed, is missing or does not belong there.
     """
     directory = Path(directory)
-    manifest = read_manifest(directory, FORMAT, "a release")
+    manifest = read_manifest(directory, FORMATS, "a release")
     stated = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
     if manifest.get("manifest_sha256") != sha256_json(stated):
         raise DataError(

@@ -1,15 +1,16 @@
 """The README of a release: a dataset card that says what the data is, who answered, and how to open it.
 
-Written from the manifest alone; the head is the YAML that the Hugging Face Hub reads.
+Written from the manifest and the conditions; the head is the YAML that the Hugging Face Hub reads.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hilmix.core.release_tables import COLUMNS
+from hilmix.core.release_tables import COLUMNS, Row
+from hilmix.core.softlabels import DEFAULT_POLICY
 
 _SOURCES = {
     "person": "The answers were given by people.",
@@ -21,15 +22,21 @@ _SOURCES = {
 _POLICY_PARAMS_SHOWN = 400  # characters; the manifest has them in full
 
 
-def dataset_card(manifest: Mapping[str, Any]) -> str:
-    """Return README.md for a release with this manifest."""
+def dataset_card(manifest: Mapping[str, Any], conditions: Iterable[Row]) -> str:
+    """Return README.md for a release with this manifest and table `conditions`."""
     counts, image_set = manifest["counts"], manifest["image_set"]
     simulated = manifest["source"] == "simulated"
     title = f"{manifest['name']} {manifest['version']}"
     configs = [f"- config_name: {table}\n  data_files: data/{table}.parquet" for table in COLUMNS]
     policies = [
-        f"| `{name}` | {entry['version']} | {entry['meaning']} | {_params(entry['params'])} |"
-        for name, entry in sorted(manifest["label_policies"].items())
+        f"| `{entry['policy']}` | {entry['condition'] or ''} | {entry['version']} | {entry['meaning']} | "
+        f"{_params(entry['params'])} |"
+        for entry in manifest["label_sets"]
+    ]
+    asked = [
+        f"| {row['condition']} | {row['interface']} | {row['perspective']} | {row['language']} | "
+        f"{'yes' if row['bonus'] else 'no'} |"
+        for row in conditions
     ]
     parts = [
         "---",
@@ -44,7 +51,7 @@ def dataset_card(manifest: Mapping[str, Any]) -> str:
         _SOURCES[manifest["source"]],
         "",
         "People looked at mixtures of two images, λ·first + (1 − λ)·second, and said what they saw.",
-        "This release holds the mixed images, every answer, and the soft labels made from the answers.",
+        "This release holds the mixed images, every answer that may be published, and the soft labels made of them.",
         "",
         "| | |",
         "| --- | --- |",
@@ -58,10 +65,18 @@ def dataset_card(manifest: Mapping[str, Any]) -> str:
         f"| made | {manifest['created_at']} by hilmix {manifest['code_version']} |",
         f"| content | sha256 `{manifest['sha256']}` |",
         "",
+        "## Conditions",
+        "",
+        "How was asked; answers of different conditions are never pooled. Words and display are in `conditions`.",
+        "",
+        "| condition | interface | perspective | language | bonus |",
+        "| --- | --- | --- | --- | --- |",
+        *asked,
+        "",
         "## Labels",
         "",
-        "| policy | version | meaning | parameters |",
-        "| --- | --- | --- | --- |",
+        "| policy | condition | version | meaning | parameters |",
+        "| --- | --- | --- | --- | --- |",
         *policies,
         "",
         "## Opening it",
@@ -71,7 +86,7 @@ def dataset_card(manifest: Mapping[str, Any]) -> str:
         "",
         'release = open_release("this folder")      # checks the sha256 of every file',
         "release.images()                           # uint8 [n, H, W, C]",
-        'release.labels("human_lambda_shrunk")      # float64 [n, K]',
+        f"release.{labels_call(manifest['label_sets'])}      # float64 [n, K]",
         "```",
         "",
         "Columns are described in `DICTIONARY.md`; `manifest.json` lists every file with its sha256.",
@@ -79,6 +94,13 @@ def dataset_card(manifest: Mapping[str, Any]) -> str:
         "Participants appear under pseudonyms only.",
     ]
     return "\n".join(parts) + "\n"
+
+
+def labels_call(label_sets: Sequence[Mapping[str, Any]]) -> str:
+    """Return how the labels most people want are had from an open release: `labels("human_lambda_shrunk")`."""
+    usual = max(label_sets, key=lambda entry: (entry["policy"] == DEFAULT_POLICY, bool(entry["condition"])))
+    several = sum(entry["policy"] == usual["policy"] for entry in label_sets) > 1
+    return f'labels("{usual["policy"]}"' + (f', "{usual["condition"]}")' if several else ")")
 
 
 def _params(params: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """The tables of a release: one list of columns makes Parquet schema, csv header and data dictionary.
 
-Rows are streamed in batches, so a table never has to fit into memory. What a release consists of, and its
-hashes, are in `release`.
+Rows are streamed in batches, so a table never has to fit into memory. Tables are written in the newest version of the
+format; `since` keeps the older ones readable. What a release consists of, and its hashes, are in `release`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from hilmix.core.errors import DataError
 
+VERSION = 2  # of the format of releases, written today
 BATCH_ROWS = 20_000
 
 Row = Mapping[str, Any]
@@ -27,12 +28,14 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """One column: name, type (of `TYPES`, or probabilities), meaning with unit and range, may it be empty."""
+    """One column: name, type (of `TYPES`, or probabilities), meaning with unit and range, may it be empty, and the
+    version of the format that brought it."""
 
     name: str
     type: str
     description: str
     nullable: bool = False
+    since: int = 1
 
 
 TYPES: dict[str, pa.DataType] = {
@@ -55,28 +58,67 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("method", "text", "mixing method, which decides the last bit of the pixels"),
         Column("sha256", "text", "sha256 of the decoded pixels; the picture is `images/<sha256>.png`"),
     ),
+    "conditions": (
+        Column("condition", "text", "name of this way of asking in this release", since=2),
+        Column("interface", "text", "what was asked: infer, select_shuffled, construct, categorical, …", since=2),
+        Column("interface_version", "integer", "version of the interface's questions and answers", since=2),
+        Column("options", "json", "what the study chose for this interface", since=2),
+        Column("language", "text", "language of the pages", since=2),
+        Column("perspective", "text", "“you”: what do you see; “100 others”: what would 100 other people say", since=2),
+        Column("wording", "json", "the words of each trial, by name", since=2),
+        Column("bonus", "text", "the bonus rule as people read it; empty for none", since=2),
+        Column("display", "json", "enlargement, the pixels it counts, resampling, exposure in milliseconds", since=2),
+    ),
     "responses": (
-        Column("key", "text", "mixed image that was shown"),
+        Column("key", "text", "what the answer is about: a mixed image, or FIRST-SECOND, the parents of a pair"),
+        Column("unit", "text", "mixed_image, or pair where the pair was shown at every λ of the study", since=2),
+        Column("condition", "text", "how it was asked, a row of `conditions`", since=2),
         Column("participant", "text", "pseudonym of the participant"),
         Column("position", "integer", "position of the trial in this participant's plan, from 0"),
+        Column("trial_index", "integer", "the how-manieth answer of the participant, over all windows, from 0",
+               nullable=True, since=2),
         Column("repeat", "boolean", "a trial asked again to measure consistency"),
-        Column("counted", "boolean", "labels use it: a number and the person's first answer to the image"),
+        Column("counted", "boolean", "labels use it: the person's first answer to this, and not “I cannot tell”"),
         Column("cannot_tell", "boolean", "the answer is “I cannot tell”"),
         Column("perceived_lambda", "number", "perceived share of the first image, 0–1", nullable=True),
         Column("confidence", "number", "confidence in the answer, 0–1", nullable=True),
-        Column("left", "text", "whose class stood on the left of the slider: first or second", nullable=True),
+        Column("perceived_midpoint", "number", "λ at which as much is seen of one image as of the other, 0–1",
+               nullable=True, since=2),
+        Column("mass", "json", "class → the share of 0–1 given to it, for the classes that were named",
+               nullable=True, since=2),
+        Column("excluded", "json", "classes said not to be in the picture", nullable=True, since=2),
+        Column("probabilities", "probabilities", "a whole soft label, said by one person; sums to 1",
+               nullable=True, since=2),
+        Column("left", "text", "whose class was named or stood on the left: first or second", nullable=True),
+        Column("drawn", "json", "all that was drawn for this trial: sides, order, start", since=2),
         Column("rt_ms", "number", "time on the trial, milliseconds", nullable=True),
+        Column("time_elapsed_ms", "integer", "time in the study until then, milliseconds", nullable=True, since=2),
+        Column("attempt", "integer", "which showing of the trial was answered, from 1", since=2),
         Column("payload", "json", "the answer as it was given, verbatim"),
         Column("source_row", "json", "for an imported answer, the row it came from, verbatim", nullable=True),
+    ),
+    "checks": (
+        Column("participant", "text", "pseudonym of the participant", since=2),
+        Column("position", "integer", "position of the attention check in this participant's plan, from 0", since=2),
+        Column("class_index", "integer", "class of the unmixed image, a position in the manifest's classes", since=2),
+        Column("share", "number", "share that the answer gave to this class, 0–1", nullable=True, since=2),
+        Column("passed", "boolean", "more than 0.75 went to this class; a failure only flags", since=2),
     ),
     "participants": (
         Column("participant", "text", "pseudonym, valid in this study only"),
         Column("source", "text", "person, simulated or imported"),
+        Column("protocol_sha256", "text", "the version of the study's protocol that this person met", since=2),
         Column("n_responses", "integer", "answers of this participant, repeats included"),
+        Column("checks_shown", "integer", "attention checks that this participant answered", since=2),
+        Column("checks_failed", "integer", "those of them that were not passed", since=2),
+        Column("drawn", "json", "what was drawn once for this person: order of classes, direction", since=2),
+        Column("survey", "json", "answers on the closing scales; free text is never released", since=2),
     ),
     "labels": (
         Column("key", "text", "mixed image"),
         Column("policy", "text", "label policy; its meaning and parameters are in the manifest"),
+        Column("condition", "text", "the condition whose answers it uses; empty where it uses none",
+               nullable=True, since=2),
         Column("n", "integer", "answers that the label uses"),
         Column("lambda", "number", "share that the label gives to the first class, 0–1", nullable=True),
         Column("spread", "number", "population standard deviation of those answers, 0–1", nullable=True),
@@ -88,7 +130,12 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 # fmt: on
 
 
-def schema(table: str, n_classes: int) -> pa.Schema:
+def tables_of(version: int) -> list[str]:
+    """Return the tables that a release of this version of the format has."""
+    return [table for table, columns in COLUMNS.items() if any(column.since <= version for column in columns)]
+
+
+def schema(table: str, n_classes: int, version: int = VERSION) -> pa.Schema:
     """Return the Parquet schema of a table for K classes (a soft label is fixed_size_list<double>[K])."""
     soft = pa.list_(pa.float64(), n_classes)
     return pa.schema(
@@ -100,6 +147,7 @@ def schema(table: str, n_classes: int) -> pa.Schema:
                 {"description": column.description},
             )
             for column in COLUMNS[table]
+            if column.since <= version
         ]
     )
 
@@ -120,59 +168,72 @@ def write_table(
         text.writerow(table_schema.names)
         start = 0
         while batch := list(islice(iterator, BATCH_ROWS)):
-            for offset, row in enumerate(batch):
-                _check_row(table, row, start + offset, n_classes)
-            writer.write_batch(_record_batch(table, batch, start, table_schema))
-            text.writerows([_cell(row.get(column.name)) for column in COLUMNS[table]] for row in batch)
+            columns = _columns(table, batch, start, n_classes)
+            writer.write_batch(_record_batch(table, columns, start, table_schema))
+            cells = [_cells(column, columns[column.name]) for column in COLUMNS[table]]
+            text.writerows(zip(*cells, strict=True))
             yield from batch
             start += len(batch)
 
 
-def _check_row(table: str, row: Row, number: int, n_classes: int) -> None:
+def _columns(table: str, batch: list[Row], start: int, n_classes: int) -> dict[str, list[Any]]:
+    """The rows as lists of values by column, complete and with no value that belongs to no column."""
     names = {column.name for column in COLUMNS[table]}
-    for name in row.keys() - names:
-        raise DataError(f"Table {table}, row {number}: there is no column {name!r}.")
+    for number, row in enumerate(batch, start):
+        if not row.keys() <= names:
+            unknown = min(row.keys() - names)
+            raise DataError(f"Table {table}, row {number}: there is no column {unknown!r}.")
+    columns = {}
     for column in COLUMNS[table]:
-        value = row.get(column.name)
-        if value is None and not column.nullable:
+        values = columns[column.name] = [row.get(column.name) for row in batch]
+        if not column.nullable and None in values:
+            number = start + values.index(None)
             raise DataError(f"Table {table}, row {number}: the column {column.name!r} is empty.")
-        if column.type == "probabilities" and value is not None and len(value) != n_classes:
-            raise DataError(
-                f"Table {table}, row {number}: {column.name} has {len(value)} values for {n_classes} classes."
-            )
+        if column.type == "probabilities":
+            for number, value in enumerate(values, start):
+                if value is not None and len(value) != n_classes:
+                    raise DataError(
+                        f"Table {table}, row {number}: {column.name} has {len(value)} values for {n_classes} classes."
+                    )
+    return columns
 
 
-def _record_batch(table: str, batch: list[Row], start: int, table_schema: pa.Schema) -> pa.RecordBatch:
+def _record_batch(
+    table: str, columns: Mapping[str, list[Any]], start: int, table_schema: pa.Schema
+) -> pa.RecordBatch:
     arrays = []
-    for field in table_schema:
+    for name, values in columns.items():
         try:
-            arrays.append(pa.array([row.get(field.name) for row in batch], field.type))
+            arrays.append(pa.array(values, table_schema.field(name).type))
         except (pa.ArrowException, TypeError) as error:
-            where = f"Table {table}, rows {start} to {start + len(batch) - 1}, column {field.name}"
+            where = f"Table {table}, rows {start} to {start + len(values) - 1}, column {name}"
             raise DataError(f"{where}: {error}.") from None
     return pa.RecordBatch.from_arrays(arrays, schema=table_schema)
 
 
-def _cell(value: Any) -> str:
-    """One csv cell: empty for None, true/false, JSON for lists, and text safe in a spreadsheet."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-    if isinstance(value, int | float):
-        return repr(value)
-    return json.dumps([float(item) for item in value])
+def _cells(column: Column, values: list[Any]) -> list[Any]:
+    """The csv cells of a column: true/false, JSON for lists, text safe in a spreadsheet; the rest, and an empty cell
+    for None, is as the csv module writes it."""
+    match column.type:
+        case "boolean":
+            return [None if value is None else "true" if value else "false" for value in values]
+        case "text" | "json":
+            return [f"'{value}" if value and value[0] in _FORMULA else value for value in values]
+        case "probabilities":
+            return [None if value is None else json.dumps([float(p) for p in value]) for value in values]
+    return values
 
 
-def read_table(path: Path, table: str, n_classes: int) -> pa.Table:
-    """Read one Parquet table; DataError when it is not readable or has other columns than `COLUMNS`."""
+_FORMULA = "=+-@\t\r"  # what a spreadsheet takes for the beginning of one
+
+
+def read_table(path: Path, table: str, n_classes: int, version: int = VERSION) -> pa.Table:
+    """Read one Parquet table; DataError when it is not readable or has other columns than its version says."""
     try:
         result = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} is not a readable Parquet table ({error}).") from None
-    if not result.schema.equals(schema(table, n_classes)):
+    if not result.schema.equals(schema(table, n_classes, version)):
         raise DataError(f"{path} has other columns than the table {table} of this release format.")
     return result
 

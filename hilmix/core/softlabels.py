@@ -1,14 +1,15 @@
 """Label policies: pure functions from the judgements of each mixed image to a probability vector.
 
 A policy has a name, a version and a meaning, and declares the judgements it takes; what it estimates from the
-data is returned with the labels, so that a release can store it. Recipes and evidence: Collins et al.,
-Human-in-the-Loop Mixup, UAI 2023, and a recomputation of its published answers.
+data is returned with the labels, so that a release can store it. Answers that were asked for in different ways
+are not pooled unless the caller names them. Recipes and evidence: Collins et al., Human-in-the-Loop Mixup, UAI
+2023, and a recomputation of its published answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from hilmix.core.judgements import Answer, CannotTell, Judgement, PerceivedLambd
 
 __all__ = [
     "DEFAULT_POLICY", "POLICIES", "Answer", "LabelPolicy", "LabelRow", "LabelSet", "Shrinkage", "Unit",
-    "build_label_set", "fit_shrinkage",
+    "asked_under", "build_label_set", "conditions_of", "fit_shrinkage",
 ]  # fmt: skip
 
 DEFAULT_POLICY = "human_lambda_shrunk"
@@ -58,12 +59,14 @@ class LabelPolicy:
 
 @dataclass(frozen=True, eq=False)
 class LabelSet:
-    """Labels with what made them: policy, its version, and the parameters it estimated (JSON values)."""
+    """Labels with what made them: policy, its version, the parameters it estimated (JSON values), and the conditions
+    whose answers it used (none for a policy that uses no answer)."""
 
     policy: str
     version: int
     params: dict[str, Any]
     rows: list[LabelRow]
+    conditions: tuple[str, ...] = ()
 
     @property
     def probabilities(self) -> npt.NDArray[np.float64]:
@@ -71,10 +74,32 @@ class LabelSet:
         return np.stack([row.probabilities for row in self.rows])
 
 
+def conditions_of(units: Iterable[Unit]) -> tuple[str, ...]:
+    """Return the conditions under which the units were answered, sorted."""
+    return tuple(sorted({answer.condition for unit in units for answer in unit.answers}))
+
+
+def asked_under(condition: str, units: Iterable[Unit]) -> list[Unit]:
+    """Return every unit, in order, with the answers given under `condition` only."""
+    return [
+        replace(unit, answers=tuple(answer for answer in unit.answers if answer.condition == condition))
+        for unit in units
+    ]
+
+
 def build_label_set(
-    policy: LabelPolicy | str, units: Sequence[Unit], n_classes: int, **params: Any
+    policy: LabelPolicy | str,
+    units: Sequence[Unit],
+    n_classes: int,
+    *,
+    pool: Collection[str] = (),
+    **params: Any,
 ) -> LabelSet:
-    """Make the labels of all units of a study at once: some policies estimate parameters from all of them."""
+    """Make the labels of all units of a study at once: some policies estimate parameters from all of them.
+
+    Answers of several conditions (perspective, wording, bonus …) are used together only if `pool` names each of
+    them. Raises DataError otherwise, and for a judgement that the policy does not take.
+    """
     if isinstance(policy, str):
         if policy not in POLICIES:
             raise DataError(f"There is no label policy {policy!r}. Choose one of: {', '.join(POLICIES)}.")
@@ -85,8 +110,10 @@ def build_label_set(
         )
     for unit in units:
         _check_unit(policy, unit, n_classes)
+    conditions = conditions_of(units) if policy.accepts else ()
+    _check_pooling(conditions, pool)
     rows, fitted = policy.compute(units, n_classes)
-    return LabelSet(policy.name, policy.version, fitted, rows)
+    return LabelSet(policy.name, policy.version, fitted, rows, conditions)
 
 
 def _check_unit(policy: LabelPolicy, unit: Unit, n_classes: int) -> None:
@@ -100,6 +127,14 @@ def _check_unit(policy: LabelPolicy, unit: Unit, n_classes: int) -> None:
             raise DataError(
                 f"The label policy {policy.name} takes {taken}; the unit {unit.key} has a {given}."
             )
+
+
+def _check_pooling(conditions: Sequence[str], pool: Collection[str]) -> None:
+    if len(conditions) > 1 and not set(conditions) <= set(pool):
+        raise DataError(
+            f"The answers were given under {len(conditions)} conditions, {', '.join(map(repr, conditions))}: people "
+            "were not all asked in the same way. Make one label set for each, or name all of them in `pool`."
+        )
 
 
 def _two_hot(unit: Unit, share: float, n_classes: int) -> npt.NDArray[np.float64]:

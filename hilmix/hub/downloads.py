@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from django.http import FileResponse
 
 from hilmix.errors import NotFound
@@ -16,8 +14,7 @@ def file_of(release: Release, path: str) -> FileResponse:
     Raises:
         NotFound: the manifest lists no such file.
     """
-    manifest = json.loads((release.directory / "manifest.json").read_text(encoding="utf-8"))
-    if path != "manifest.json" and path not in manifest["files"]:
+    if path != "manifest.json" and path not in release.opened.manifest["files"]:
         raise NotFound(f"Release {release.name} has no file called {path!r}; its manifest.json lists all.")
     name = f"{release.study.slug}-{release.version}-{path.replace('/', '-')}"
     return FileResponse(

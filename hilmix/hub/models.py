@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
+from django.utils.functional import cached_property
 
 from elicitation.studies.models import Source, Study
 from elicitation.trials.models import Response
 from hilmix.accounts.models import User
+from hilmix.core import release as core_release
 from hilmix.errors import NotFound
 
 
@@ -86,3 +89,9 @@ class Release(models.Model):
     @property
     def directory(self) -> Path:
         return Path(settings.VAR) / "releases" / self.sha256
+
+    @cached_property
+    def opened(self) -> core_release.Release:
+        """The directory's content for pages to show, its files not checked again."""
+        manifest = json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
+        return core_release.Release(self.directory, manifest)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from elicitation.studies.models import Study
 from hilmix.accounts.models import User
+from hilmix.accounts.roles import Action, allowed
+from hilmix.core.release_card import labels_call
 from hilmix.hub.downloads import file_of
 from hilmix.hub.models import Release
-from hilmix.hub.releases import queue_freeze
+from hilmix.hub.releases import n_withdrawn, queue_freeze
 
 
 @require_safe
@@ -24,14 +24,22 @@ def release_list(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def release_detail(request: HttpRequest, release_id: int) -> HttpResponse:
-    """What the release holds: counts, label policies with their parameters, files with their hashes."""
+    """What the release holds: counts, how was asked, label sets, files with their hashes; and whether somebody
+    in it has withdrawn since."""
     release = _visible(request, release_id)
-    manifest = json.loads((release.directory / "manifest.json").read_text(encoding="utf-8"))
+    opened = release.opened
+    manifest = opened.manifest
     files = [{"path": p, **facts} for p, facts in manifest["files"].items() if not p.startswith("images/")]
+    study = release.study
     context = {
         "release": release,
-        "study": release.study,
+        "study": study,
         "manifest": manifest,
+        "label_sets": opened.label_sets,
+        "conditions": opened.table("conditions").to_pylist() if opened.conditions else [],
+        "labels_call": labels_call(opened.label_sets),
+        "n_withdrawn": n_withdrawn(release),
+        "may_freeze": allowed(request.user, Action.FREEZE_RELEASE, study.pk),
         "files": files,
         "n_images": len(manifest["files"]) - len(files),
     }

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -16,16 +14,19 @@ from django.utils import timezone
 
 from elicitation.mixes.models import MixedImage
 from elicitation.mixes.services import pixels_of
+from elicitation.participants.models import Participation
 from elicitation.studies.models import Study
+from elicitation.trials.models import Response
 from hilmix.accounts import audit
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, Actor, require, user_or_none
 from hilmix.core.files import new_directory
 from hilmix.core.mixing import to_png
 from hilmix.core.release import write_release
-from hilmix.core.softlabels import POLICIES, LabelSet
 from hilmix.errors import Conflict
-from hilmix.hub.labels import answer_columns, answers_of, label_sets_of, mixed_images_of, pseudonym, units_of
+from hilmix.hub import rows
+from hilmix.hub.answers import Answers, pseudonym, releasable_answers
+from hilmix.hub.labels import label_sets_of, units_of
 from hilmix.hub.models import Release
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
@@ -87,6 +88,20 @@ def freeze_release(*, study: Study, actor: Actor, progress: Progress) -> Release
     return release
 
 
+def n_withdrawn(release: Release) -> int:
+    """How many participants of the release have taken their answers back since. The release itself never changes; a new
+    one is without them."""
+    gone = release.study.participations.filter(
+        state=Participation.State.WITHDRAWN, started_at__lt=release.created_at
+    ).exclude(trials__response__isnull=False)
+    names = {pseudonym(release.study, public_id) for public_id in gone.values_list("public_id", flat=True)}
+    return (
+        len(names.intersection(release.opened.table("participants")["participant"].to_pylist()))
+        if names
+        else 0
+    )
+
+
 def copy_release(release: Release, directory: Path) -> None:
     """Put a copy of the release's directory at `directory`, complete or not at all.
 
@@ -98,24 +113,27 @@ def copy_release(release: Release, directory: Path) -> None:
 
 
 def _write(directory: Path, study: Study, version: str, progress: Progress) -> str:
-    mixed_images = mixed_images_of(study)
-    progress.update(0, len(mixed_images), "labels")
-    label_sets = label_sets_of(study, units_of(study, mixed_images))
+    answers = Answers(study)
+    progress.update(0, len(answers.mixed_images), "labels")
+    label_sets = label_sets_of(study, units_of(answers))
+    checks = list(rows.of_checks(answers))
     return write_release(
         directory,
         tables={
-            "mixed_images": _mixed_image_rows(mixed_images),
-            "responses": _response_rows(study),
-            "participants": _participant_rows(study),
-            "labels": _label_rows(mixed_images, label_sets),
+            "mixed_images": rows.of_mixed_images(answers),
+            "conditions": rows.of_conditions(answers),
+            "responses": rows.of_responses(answers),
+            "checks": checks,
+            "participants": rows.of_participants(answers, checks),
+            "labels": rows.of_labels(answers, label_sets),
         },
-        images=_pngs(study, mixed_images, progress),
+        images=_pngs(study, answers.mixed_images, progress),
         manifest={
             "name": study.slug,
             "version": version,
             "study": {"slug": study.slug, "title": study.title},
             "source": study.source,
-            "protocol_sha256": study.protocol.sha256,
+            "protocol_sha256": answers.newest_protocol.sha256,
             "image_set": {
                 "name": study.image_set.name,
                 "sha256": study.image_set.sha256,
@@ -123,75 +141,9 @@ def _write(directory: Path, study: Study, version: str, progress: Progress) -> s
             },
             "created_at": timezone.now().isoformat(timespec="seconds"),
             "code_version": code_version(),
-            "label_policies": {
-                labels.policy: {
-                    "version": labels.version,
-                    "params": labels.params,
-                    "meaning": POLICIES[labels.policy].meaning,
-                }
-                for labels in label_sets
-            },
+            "label_sets": [rows.of_label_set(labels) for labels in label_sets],
         },
     )
-
-
-def _mixed_image_rows(mixed_images: list[MixedImage]) -> Iterator[dict[str, Any]]:
-    for mixed_image in mixed_images:
-        pair = mixed_image.pair
-        yield {
-            "key": mixed_image.key,
-            "first_index": pair.first_index,
-            "second_index": pair.second_index,
-            "first_class": pair.first_class,
-            "second_class": pair.second_class,
-            "lambda_e4": mixed_image.lambda_e4,
-            "method": mixed_image.method,
-            "sha256": mixed_image.sha256,
-        }
-
-
-def _response_rows(study: Study) -> Iterator[dict[str, Any]]:
-    for said in answers_of(study):
-        response = said.response
-        source_row = getattr(response, "source_row", None)
-        yield {
-            "key": said.mixed_image.key,
-            "participant": said.participant,
-            "position": response.trial.position,
-            "repeat": said.repeat,
-            "counted": said.counted,
-            **answer_columns(said),
-            "left": response.trial.params.get("left"),
-            "rt_ms": float(response.rt_ms),
-            "payload": json.dumps(response.payload, sort_keys=True),
-            "source_row": json.dumps(source_row.values, sort_keys=True) if source_row else None,
-        }
-
-
-def _participant_rows(study: Study) -> Iterator[dict[str, Any]]:
-    answered = Counter(
-        study.participations.filter(trials__response__isnull=False)
-        .values_list("public_id", flat=True)
-        .order_by("pk")
-    )
-    for public_id, n in answered.items():
-        yield {"participant": pseudonym(study, public_id), "source": study.source, "n_responses": n}
-
-
-def _label_rows(mixed_images: list[MixedImage], label_sets: list[LabelSet]) -> Iterator[dict[str, Any]]:
-    for labels in label_sets:
-        for mixed_image, row in zip(mixed_images, labels.rows, strict=True):
-            low, high = row.interval or (None, None)
-            yield {
-                "key": mixed_image.key,
-                "policy": labels.policy,
-                "n": row.n,
-                "lambda": row.lambda_,
-                "spread": row.spread,
-                "low": low,
-                "high": high,
-                "soft_label": row.probabilities.tolist(),
-            }
 
 
 def _pngs(study: Study, mixed_images: list[MixedImage], progress: Progress) -> Iterator[tuple[str, bytes]]:
@@ -206,8 +158,11 @@ def _pngs(study: Study, mixed_images: list[MixedImage], progress: Progress) -> I
 
 
 def _require_answers(study: Study) -> None:
-    if not study.participations.filter(trials__response__isnull=False).exists():
-        raise Conflict(f"Nobody has answered “{study.title}” yet, so there is nothing to release.")
+    if releasable_answers(study).exists():
+        return
+    if Response.objects.filter(trial__participation__study=study).exists():
+        raise Conflict(f"Nobody who answered “{study.title}” agreed that their answers are published.")
+    raise Conflict(f"Nobody has answered “{study.title}” yet, so there is nothing to release.")
 
 
 def _publish(release: Release, directory: Path) -> None:

@@ -71,16 +71,15 @@ export class Api {
    *
    * @param {number} epoch which opening of the page these come from
    * @param {object[]} responses 1–20 of them
-   * @param {{keepalive?: boolean}} [options] keepalive lets the call outlive the page
    * @returns {Promise<{results: object[], stale_epoch: boolean, answered: number, total: number}>}
    */
-  saveResponses(epoch, responses, options) {
-    return this.#post('responses/', { epoch, responses }, options);
+  saveResponses(epoch, responses) {
+    return this.#post('responses/', { epoch, responses });
   }
 
   /** Save what happened around the answers: 1–20 events. */
-  saveEvents(events, options) {
-    return this.#post('events/', { events }, options);
+  saveEvents(events) {
+    return this.#post('events/', { events });
   }
 
   /**
@@ -93,10 +92,11 @@ export class Api {
     return this.#post('complete/', { count });
   }
 
-  #post(path, body, { keepalive = false } = {}) {
+  #post(path, body) {
     return this.#json(path, {
       method: 'POST',
-      keepalive,
+      // The call outlives the page: an answer given just before the window closes still arrives.
+      keepalive: true,
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(body),
     });

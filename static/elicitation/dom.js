@@ -1,5 +1,6 @@
 /**
- * Elements made from data, so that no text is ever read as HTML, and the few pieces that several screens share.
+ * Elements made from data, so that no text is ever read as HTML, and the few pieces that several screens
+ * share.
  */
 
 /**
@@ -33,18 +34,13 @@ export function button(label, act, attributes = {}) {
   );
 }
 
-/** A picture on the surround that is the same everywhere. */
-export function pictureBox(image) {
-  return element('div', { class: 'ms-picture' }, image);
-}
-
 /** What the ends of a slider stand for. Hidden from screen readers, to which the slider says it itself. */
 export function endsOf(left, right) {
   return element(
     'div',
-    { class: 'ms-ends', 'aria-hidden': 'true' },
-    element('span', {}, left),
-    element('span', {}, right),
+    { class: 'ends', 'aria-hidden': 'true' },
+    element('span', { dir: 'auto' }, left),
+    element('span', { dir: 'auto' }, right),
   );
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { Api } from './api.js';
-import { messages } from './messages.js';
+import { say, useMessages } from './messages.js';
 import { Outbox, pause } from './outbox.js';
 import { loadPicture, Preloader } from './preload.js';
 import { endScreen, finishScreen, missingScreen, reloadCover } from './screens.js';
@@ -15,24 +15,30 @@ import { buildTimeline } from './timeline.js';
 import { observe, oneWindow } from './watch.js';
 
 const LEFTOVERS_MS = 5_000;
+/** How often the server may miss answers before a file is offered instead of asking for them once more. */
+const ROUNDS = 3;
+const MISSED = 'rounds-missed';
 const config = JSON.parse(document.getElementById('config').textContent);
 const stage = document.getElementById('stage');
 const key = `hm:${config.study.slug}:${config.participation}`;
 const api = new Api({ base: new URL(config.api, window.location.href).href, token: config.token });
 
+useMessages(config.messages, config.direction);
 start().catch(refused);
 
 /** A call that the page cannot do without failed for good. Opening the page again is always safe. */
 function refused(error) {
-  if (error.unauthorised) reloadCover(messages.expiredTitle, messages.expired);
-  else if ([404, 409, 410].includes(error.status)) reloadCover(messages.closedTitle, messages.closed);
-  else reloadCover(messages.brokenTitle, messages.broken(error.message), messages.tryAgain);
+  // For whoever looks into it: its words are not the study's language.
+  console.error(error);
+  if (error.unauthorised) reloadCover(say('expired_title'), say('expired'));
+  else if ([404, 409, 410].includes(error.status)) reloadCover(say('closed_title'), say('closed'));
+  else reloadCover(say('broken_title'), say('broken'), say('try_again'));
 }
 
 async function start() {
-  const storage = await openStorage(globalThis.idbKeyval, `${key}:`);
+  const storage = await openStorage({ idb: globalThis.idbKeyval }, `${key}:`);
   const outbox = new Outbox({ storage, send: sender(config.epoch) });
-  const visit = new Visit({ outbox, storage });
+  const visit = new Visit({ outbox, storage, timing: config.timing });
   guard(outbox, visit);
   await outbox.open();
   await sendLeftovers(outbox);
@@ -47,15 +53,18 @@ async function start() {
   );
   await visit.resume(plan);
 
-  if (!plan.comprehension_passed && plan.comprehension_rounds >= config.max_comprehension_attempts)
+  if (!plan.comprehension_passed && plan.comprehension_rounds >= config.flow.max_comprehension_rounds)
     return failed();
   const pictures = new Preloader({
-    urls: plan.trials.map(({ image }) => image),
+    urls: plan.trials.flatMap(({ images }) => images),
     load: (url) => loadPicture(api, url),
   });
-  const examples = await loadExamples(plan.examples);
+  const [{ default: plugin }, examples] = await Promise.all([
+    import(config.plugin),
+    loadExamples(plan.examples),
+  ]);
   pictures.run();
-  await run({ plan, pictures, examples, outbox, visit, storage, saved });
+  await run({ plan, plugin, pictures, examples, outbox, visit, storage, saved });
 }
 
 /** The plan should know what an earlier page left unsent. What cannot be sent soon goes on waiting meanwhile. */
@@ -66,50 +75,42 @@ async function sendLeftovers(outbox) {
 
 function sender(epoch) {
   const calls = {
-    responses: (...sent) => api.saveResponses(epoch, ...sent),
-    events: (...sent) => api.saveEvents(...sent),
+    responses: (bodies) => api.saveResponses(epoch, bodies),
+    events: (bodies) => api.saveEvents(bodies),
   };
-  return (kind, bodies, options) => calls[kind](bodies, options);
+  return (kind, bodies) => calls[kind](bodies);
 }
 
 /** The few pictures of the instructions. They are needed at once, so they are not left to the preload screen. */
 async function loadExamples(wanted) {
   const pictures = new Preloader({
-    urls: wanted.map(({ url }) => url),
+    urls: wanted.flatMap(({ images }) => images),
     load: (url) => loadPicture(api, url),
   });
-  if (!(await pictures.run())) throw new Error(messages.preloadFailed(pictures.failed.length));
-  return wanted.map(({ url, ...names }) => ({ ...names, picture: pictures.picture(url) }));
+  if (!(await pictures.run())) throw new Error('The pictures of the instructions could not be loaded.');
+  return wanted.map(({ images, params }) => ({
+    params,
+    pictures: images.map((url) => pictures.picture(url)),
+  }));
 }
 
-async function run({ plan, pictures, examples, outbox, visit, storage, saved }) {
+async function run(parts) {
   const jsPsych = globalThis.initJsPsych({
     display_element: stage,
     // jsPsych makes its container a tab stop; ours holds controls that are tab stops themselves.
     on_trial_start: () => (stage.tabIndex = -1),
   });
-  const finish = () =>
-    finishing({ display: jsPsych.getDisplayElement(), outbox, storage, saved }).catch(refused);
-  const timeline = buildTimeline({
-    jsPsych,
-    config,
-    plan,
-    pictures,
-    examples,
-    outbox,
-    visit,
-    failed,
-    finish,
-  });
+  const finish = () => finishing({ ...parts, display: jsPsych.getDisplayElement() }).catch(refused);
+  const timeline = buildTimeline({ ...parts, jsPsych, config, failed, finish });
   stage.replaceChildren();
   stage.removeAttribute('aria-busy');
   await jsPsych.run(timeline);
 }
 
 /** Wait for the last answers, then ask the server whether it has all of them. Ends by leaving the page. */
-async function finishing({ display, outbox, storage, saved }) {
-  const say = finishScreen(display, outbox);
-  const follow = () => say(outbox.failing);
+async function finishing({ display, outbox, visit, storage, saved }) {
+  const tell = finishScreen(display, outbox);
+  const follow = () => tell(outbox.failing);
   outbox.addEventListener('change', follow);
   follow();
   if (!(await outbox.drained())) return new Promise(() => {});
@@ -121,21 +122,30 @@ async function finishing({ display, outbox, storage, saved }) {
       return new Promise(() => {});
     } catch (error) {
       if (error.body?.missing_positions) {
-        missingScreen(display, error.body.missing_positions.length, outbox.setAside);
+        await missed({ display, outbox, visit, storage, positions: error.body.missing_positions });
         return new Promise(() => {});
       }
       if (!error.retryable) throw error;
-      say(true);
+      tell(true);
       await new Promise((resolve) => setTimeout(resolve, pause(failures)));
     }
   }
+}
+
+/** The server lacks answers that this browser believed to be saved. */
+async function missed({ display, outbox, visit, storage, positions }) {
+  const rounds = ((await storage.all()).get(MISSED)?.rounds ?? 0) + 1;
+  await storage.put(MISSED, { rounds }).catch(() => {});
+  const stuck = rounds >= ROUNDS;
+  if (stuck) visit.event('data_problem', { positions: positions.slice(0, 50), rounds });
+  missingScreen(display, { count: positions.length, refused: outbox.setAside, stuck });
 }
 
 /** The comprehension check was not passed: the server knows it from the last event. */
 function failed() {
   document.getElementById('saved').closest('.saving').hidden = true;
   stage.removeAttribute('aria-busy');
-  endScreen(stage, messages.checkFailedTitle, messages.checkFailed);
+  endScreen(stage, say('check_failed_title'), say('check_failed'));
 }
 
 /** React to what ends or interrupts the page: other windows, the server's refusals, errors, hiding. */
@@ -147,10 +157,10 @@ function guard(outbox, visit) {
     show();
   };
   const elsewhere = () =>
-    once(() => reloadCover(messages.elsewhereTitle, messages.elsewhere, messages.goOnHere));
+    once(() => reloadCover(say('elsewhere_title'), say('elsewhere'), say('go_on_here')));
   const stopped = {
-    closed: () => once(() => reloadCover(messages.closedTitle, messages.closed)),
-    unauthorised: () => once(() => reloadCover(messages.expiredTitle, messages.expired)),
+    closed: () => once(() => reloadCover(say('closed_title'), say('closed'))),
+    unauthorised: () => once(() => reloadCover(say('expired_title'), say('expired'))),
   };
   outbox.addEventListener('stopped', ({ detail }) => stopped[detail]());
   outbox.addEventListener('result', ({ detail }) => detail.stale_epoch && elsewhere());

@@ -7,7 +7,13 @@
  * (`reference/participants.md`, section 3.4).
  */
 
+import { within } from './storage.js';
+
 const BATCH = 20;
+/** Characters of one call: browsers carry out at most 64 KB of calls that outlive their page. */
+const BATCH_CHARACTERS = 40_000;
+/** A store that does not answer must not keep an answer from being sent. */
+const STORE_PATIENCE_MS = 2_000;
 const HOLD_UNSENT = 5;
 const HOLD_OFFLINE_MS = 20_000;
 const FIRST_PAUSE_MS = 1_000;
@@ -51,13 +57,13 @@ export class Outbox extends EventTarget {
    * was answered, `refused` (`detail` = `{item, result}`) for an answer set aside, and `stopped`.
    *
    * @param {object} options
-   * @param {import('./storage.js').Storage} options.storage
-   * @param {(kind: 'responses'|'events', bodies: object[], options: {keepalive: boolean}) => Promise<object>} options.send
+   * @param {import('./storage.js').Store} options.storage
+   * @param {(kind: 'responses'|'events', bodies: object[]) => Promise<object>} options.send
    *   resolves to `{results: [{id, status, message?}], …}`, rejects with an `ApiError`
    * @param {() => number} [options.random]
-   * @param {() => number} [options.now] milliseconds
+   * @param {() => number} [options.now] milliseconds of a clock that nobody can set
    */
-  constructor({ storage, send, random = Math.random, now = () => Date.now() }) {
+  constructor({ storage, send, random = Math.random, now = () => performance.now() }) {
     super();
     this.#storage = storage;
     this.#send = send;
@@ -69,6 +75,7 @@ export class Outbox extends EventTarget {
   async open() {
     const stored = [...(await this.#storage.all()).values()].filter((item) => item.body?.id);
     for (const item of stored.sort((a, b) => a.sequence - b.sequence)) {
+      item.settled = true;
       (item.refused ? this.#setAside : this.#waiting).set(item.body.id, item);
       this.#sequence = Math.max(this.#sequence, item.sequence);
     }
@@ -85,17 +92,22 @@ export class Outbox extends EventTarget {
     if (this.#waiting.has(body.id)) return;
     this.#sequence += 1;
     const item = { kind, body, sequence: this.#sequence };
-    // A full disk must not stop the answer from being sent: memory holds it meanwhile.
-    item.stored = this.#keep(item).catch(() => {});
+    // A full or silent disk must not stop the answer from being sent: memory holds it meanwhile.
+    item.stored = within(STORE_PATIENCE_MS, this.#keep(item))
+      .catch(() => (item.inMemory = true))
+      .finally(() => {
+        item.settled = true;
+        this.#changed();
+      });
     this.#waiting.set(body.id, item);
     this.#changed();
     this.wake();
   }
 
   /** Send now, without waiting for the pause to pass: new item, back online, page shown again. */
-  wake({ keepalive = false } = {}) {
+  wake() {
     this.#woken = true;
-    this.#running ??= this.#run(keepalive).finally(() => {
+    this.#running ??= this.#run().finally(() => {
       this.#running = null;
       // Woken while the last call was under way: an item may have come too late for it, or the way is clear again.
       if (this.#woken && this.#waiting.size && !this.#stopped) this.wake();
@@ -106,6 +118,11 @@ export class Outbox extends EventTarget {
   /** What the server has not acknowledged, oldest first, as it was put. */
   unsent(kind = 'responses') {
     return [...this.#waiting.values()].filter((item) => item.kind === kind).map((item) => item.body);
+  }
+
+  /** How many answers wait whose writing is done: closing the page now does not lose them if the store is durable. */
+  get kept() {
+    return [...this.#waiting.values()].filter(({ kind, settled }) => kind === 'responses' && settled).length;
   }
 
   /** True while calls fail. */
@@ -124,9 +141,9 @@ export class Outbox extends EventTarget {
     return this.#stopped;
   }
 
-  /** True when items survive the page. */
+  /** True when every item that waits survives the page. */
   get durable() {
-    return this.#storage.durable;
+    return this.#storage.durable && ![...this.#waiting.values()].some(({ inMemory }) => inMemory);
   }
 
   /** Answers the server refused for good, as they were sent. */
@@ -142,29 +159,32 @@ export class Outbox extends EventTarget {
     return this.#waiting.size === 0;
   }
 
-  async #run(keepalive) {
+  async #run() {
     clearTimeout(this.#timer);
     for (let batch = this.#next(); batch.length && !this.#stopped; batch = this.#next()) {
       this.#woken = false;
       try {
         await Promise.all(batch.map((item) => item.stored));
-        const reply = await this.#send(
-          batch[0].kind,
-          batch.map((item) => item.body),
-          { keepalive },
-        );
-        await this.#settle(batch, reply);
+        const bodies = batch.map((item) => item.body);
+        await this.#settle(batch, await this.#send(batch[0].kind, bodies));
       } catch (error) {
         if (!(await this.#failed(batch, error))) return;
       }
     }
   }
 
-  /** The oldest items of one kind, answers before events. */
+  /** The oldest items of one kind, answers before events: at least one, and not more than one call should carry. */
   #next() {
     const items = [...this.#waiting.values()];
     const kind = items.some((item) => item.kind === 'responses') ? 'responses' : 'events';
-    return items.filter((item) => item.kind === kind).slice(0, this.#batchLimit);
+    let room = BATCH_CHARACTERS;
+    return items
+      .filter((item) => item.kind === kind)
+      .slice(0, this.#batchLimit)
+      .filter((item, index) => {
+        room -= JSON.stringify(item.body).length;
+        return index === 0 || room >= 0;
+      });
   }
 
   async #settle(batch, reply) {

@@ -11,6 +11,7 @@
  * @property {string} src object URL of the decoded picture
  * @property {number} width native, in pixels
  * @property {number} height native, in pixels
+ * @property {HTMLImageElement} image decoded, ready to be drawn
  */
 
 export class Preloader extends EventTarget {
@@ -122,5 +123,6 @@ export async function loadPicture(api, url) {
   const image = new Image();
   image.src = URL.createObjectURL(blob);
   await image.decode();
-  return { src: image.src, width: image.naturalWidth, height: image.naturalHeight, bytes: blob.size };
+  const { src, naturalWidth: width, naturalHeight: height } = image;
+  return { src, width, height, image, bytes: blob.size };
 }

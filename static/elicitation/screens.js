@@ -1,10 +1,13 @@
 /**
- * The participant's screens that are no jsPsych trial: loading, waiting for the connection, finishing, and
- * the covers that end the page. They show state that others keep and decide nothing.
+ * The participant's screens that are no jsPsych trial: reading, loading, waiting for the connection,
+ * finishing, and the covers that end the page. They show state that others keep and decide nothing.
  */
 
 import { button, element, focusOn } from './dom.js';
-import { messages } from './messages.js';
+import { say } from './messages.js';
+
+/** Trials whose pictures failed that are named one by one; more only make the sentence long. */
+const MOST_NAMED = 12;
 
 /**
  * Cover the page with a dialog that cannot be dismissed.
@@ -28,7 +31,7 @@ export function cover({ title, text, actions = [] }) {
     },
     heading,
     element('p', { id: 'cover-text' }, text),
-    buttons.length ? element('div', { class: 'actions' }, ...buttons) : null,
+    element('div', { class: 'actions' }, ...buttons, problemLink()),
   );
   // Browsers close a dialog at the second Escape whatever `cancel` says.
   const stay = () => dialog.showModal();
@@ -41,39 +44,61 @@ export function cover({ title, text, actions = [] }) {
   };
 }
 
+/** "Report a problem" again, where the one at the foot of the page cannot be reached. */
+function problemLink() {
+  const link = document.querySelector('.foot a[target]');
+  return link && element('a', { href: link.href, target: '_blank', rel: 'noopener' }, link.textContent);
+}
+
 /** Cover with one button that opens the page again. */
-export function reloadCover(title, text, label = messages.openAgain) {
+export function reloadCover(title, text, label = say('open_again')) {
   return cover({ title, text, actions: [[label, () => window.location.reload()]] });
 }
 
 /**
- * Show loading until every picture is there; failures are named by number, with a button to try again.
+ * A page to read, with one button; resolves when that is pressed.
+ *
+ * @param {HTMLElement} display
+ * @param {HTMLElement[]} content starting with its heading
+ * @param {string} label
+ */
+export async function readScreen(display, content, label) {
+  const go = button(label, () => {}, { id: 'read-on' });
+  display.replaceChildren(
+    element('section', { class: 'screen reading' }, ...content),
+    element('div', { class: 'actions' }, go),
+  );
+  focusOn(content[0]);
+  await new Promise((resolve) => go.addEventListener('click', resolve, { once: true }));
+}
+
+/**
+ * Show loading until every picture is there; failures are named by the numbers of their trials, with a button to try
+ * again.
  *
  * @param {HTMLElement} display
  * @param {import('./preload.js').Preloader} pictures
- * @param {() => void} onFailure called each time some pictures were given up
+ * @param {object} parts
+ * @param {(urls: string[]) => number[]} parts.numbersOf numbers of the trials that show any of the pictures
+ * @param {() => void} parts.onFailure called each time some pictures were given up
  */
-export async function preloadScreen(display, pictures, onFailure) {
+export async function preloadScreen(display, pictures, { numbersOf, onFailure }) {
   if (pictures.loaded === pictures.total) return;
-  const bar = element('progress', { max: pictures.total, value: 0, 'aria-label': messages.preloadTitle });
+  const bar = element('progress', { max: pictures.total, value: 0, 'aria-label': say('preload_title') });
   const text = element('p', { role: 'status' });
-  const again = element(
-    'button',
-    { type: 'button', class: 'button button-primary', hidden: true },
-    messages.tryAgain,
-  );
-  const heading = element('h1', {}, messages.preloadTitle);
+  const again = button(say('try_again'), () => {}, { hidden: true });
+  const heading = element('h1', {}, say('preload_title'));
   display.replaceChildren(element('section', { class: 'screen' }, heading, bar, text, again));
   focusOn(heading);
   const show = () => {
     bar.value = pictures.loaded;
-    text.textContent = messages.preloadProgress(pictures.loaded, pictures.total);
+    text.textContent = say('preload_progress', { loaded: pictures.loaded, total: pictures.total });
   };
   pictures.addEventListener('progress', show);
   show();
   while (!(await pictures.run())) {
     onFailure();
-    text.textContent = messages.preloadFailed(pictures.failed.length);
+    text.textContent = say('preload_failed', { numbers: listed(numbersOf(urlsOf(pictures.failed))) });
     again.hidden = false;
     again.focus();
     await new Promise((resolve) => again.addEventListener('click', resolve, { once: true }));
@@ -83,6 +108,13 @@ export async function preloadScreen(display, pictures, onFailure) {
   pictures.removeEventListener('progress', show);
 }
 
+const urlsOf = (failed) => failed.map(({ url }) => url);
+
+function listed(numbers) {
+  const named = numbers.slice(0, MOST_NAMED).join(', ');
+  return numbers.length > MOST_NAMED ? `${named} …` : named;
+}
+
 /**
  * Keep the next trial back until answers get through again. Shown between trials only.
  *
@@ -90,9 +122,9 @@ export async function preloadScreen(display, pictures, onFailure) {
  */
 export async function holdScreen(outbox) {
   const uncover = cover({
-    title: messages.holdTitle,
-    text: outbox.durable ? messages.holdDurable : messages.holdMemory,
-    actions: [[messages.tryNow, () => outbox.wake()]],
+    title: say('hold_title'),
+    text: say(outbox.durable ? 'hold_durable' : 'hold_memory'),
+    actions: [[say('try_now'), () => outbox.wake()]],
   });
   while (outbox.holding) {
     await new Promise((resolve) => outbox.addEventListener('change', resolve, { once: true }));
@@ -108,37 +140,45 @@ export async function holdScreen(outbox) {
  * @returns {(failing: boolean) => void} says whether the connection fails
  */
 export function finishScreen(display, outbox) {
-  const heading = element('h1', {}, messages.finishing);
+  const heading = element('h1', {}, say('finishing'));
   const text = element('p', { role: 'status' });
-  const again = button(messages.tryNow, () => outbox.wake(), { hidden: true });
+  const again = button(say('try_now'), () => outbox.wake(), { hidden: true });
   display.replaceChildren(element('section', { class: 'screen' }, heading, text, again));
   focusOn(heading);
   return (failing) => {
     again.hidden = !failing;
-    const words = outbox.durable ? messages.holdDurable : messages.holdMemory;
-    text.textContent = failing ? words : '';
+    text.textContent = failing ? say(outbox.durable ? 'hold_durable' : 'hold_memory') : '';
   };
 }
 
 /**
- * Some positions have no answer on the server although everything was sent: offer them again.
+ * Some positions have no answer on the server although everything was sent: offer them again; after several rounds of
+ * that, offer a file instead of asking on and on.
  *
  * @param {HTMLElement} display
- * @param {number} count
- * @param {object[]} refused answers the server would not take, offered as a file
+ * @param {object} state
+ * @param {number} state.count answers that are missing
+ * @param {object[]} state.refused answers that the server would not take, as they were sent
+ * @param {boolean} state.stuck whether asking again has been tried often enough
  */
-export function missingScreen(display, count, refused) {
-  const heading = element('h1', {}, messages.missingTitle);
-  const again = button(messages.giveAgain, () => window.location.reload());
-  const file = refused.length ? downloadLink(refused) : null;
+export function missingScreen(display, { count, refused, stuck }) {
+  const heading = element('h1', {}, say(stuck ? 'problem_title' : 'missing_title'));
+  const file = stuck || refused.length ? downloadLink(refused) : null;
+  const hint = !stuck && file ? element('p', {}, say('missing_stuck')) : null;
   display.replaceChildren(
     element(
       'section',
       { class: 'screen' },
       heading,
-      element('p', {}, messages.missingText(count)),
-      file && element('p', {}, messages.missingStuck),
-      element('div', { class: 'actions' }, again, file),
+      element('p', {}, say(stuck ? 'problem_text' : 'missing_text', { count })),
+      hint,
+      element(
+        'div',
+        { class: 'actions' },
+        button(say('give_again'), () => window.location.reload()),
+        file,
+        problemLink(),
+      ),
     ),
   );
   focusOn(heading);
@@ -149,7 +189,7 @@ function downloadLink(answers) {
   return element(
     'a',
     { class: 'button', href: URL.createObjectURL(blob), download: 'answers.json' },
-    messages.download,
+    say('download'),
   );
 }
 

@@ -1,8 +1,8 @@
 /**
- * The line "12 of 32 saved" in the page's head. "Saved" counts what the server holds, nothing else.
+ * The line "Saved 12/32" in the page's head. "Saved" counts what the server holds, nothing else.
  */
 
-import { messages } from './messages.js';
+import { say } from './messages.js';
 
 /**
  * @param {object} parts
@@ -16,8 +16,8 @@ export function showStatus({ text, bar, outbox }, { answered, total }) {
   let saved = answered;
   const show = () => {
     const unsent = outbox.unsent().length;
-    const words = outbox.failing && unsent ? messages.unsentHere : unsent ? messages.saving : messages.saved;
-    const sentence = words(saved, total, unsent);
+    const name = outbox.failing && outbox.kept ? 'unsent_here' : unsent ? 'saving' : 'saved';
+    const sentence = say(name, { saved, total, unsent: outbox.kept });
     if (text.textContent !== sentence) text.textContent = sentence;
     bar.max = total;
     bar.value = saved;

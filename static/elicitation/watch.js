@@ -10,7 +10,7 @@ const MOST_ERRORS = 20;
  */
 export function observe({ outbox, visit }) {
   window.addEventListener('online', () => outbox.wake());
-  window.addEventListener('pagehide', () => outbox.wake({ keepalive: true }));
+  window.addEventListener('pagehide', () => outbox.wake());
   watchVisibility(outbox, visit);
   watchConnection(outbox, visit);
   watchErrors(visit);
@@ -21,10 +21,11 @@ function watchVisibility(outbox, visit) {
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'hidden') {
       since = performance.now();
-      outbox.wake({ keepalive: true });
+      outbox.wake();
     } else if (since !== null) {
-      visit.event('hidden', { ms: Math.round(performance.now() - since), position: visit.position });
+      const ms = Math.round(performance.now() - since);
       since = null;
+      if (visit.timing) visit.event('hidden', { ms, position: visit.position });
     }
   });
 }

@@ -7,7 +7,9 @@ import pytest
 
 from elicitation.images.services import import_images
 from elicitation.studies.models import Study
-from elicitation.studies.services import Design, StudyPlan, create_study
+from elicitation.studies.protocol import Design
+from elicitation.studies.services import StudyPlan, create_study
+from elicitation.studies.texts import demonstration_information
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import add_person
@@ -45,7 +47,13 @@ def make_study(owner, settings, tmp_path):
     )
 
     def make(slug: str) -> Study:
-        plan = StudyPlan(slug=slug, title=slug, image_set=image_set, design=SMALL)
+        plan = StudyPlan(
+            slug=slug,
+            title=slug,
+            image_set=image_set,
+            design=SMALL,
+            information=demonstration_information(),
+        )
         return create_study(plan=plan, actor=owner)
 
     return make

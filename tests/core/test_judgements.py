@@ -12,6 +12,7 @@ from hilmix.core.judgements import (
     PerceivedMidpoint,
     Unit,
     counted_answers,
+    share_of,
 )
 
 
@@ -44,3 +45,23 @@ def test_a_person_counts_once_and_only_with_a_number():
         Answer("dan", PerceivedLambda(0.5)),
     ))  # fmt: skip
     assert [judgement.value for judgement in counted_answers(unit)] == [0.4, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("judgement", "of_first", "of_second", "of_another"),
+    [
+        (PerceivedLambda(0.75, 0.5), 0.75, 0.25, 0.0),
+        (ClassMass(((2, 0.6), (1, 0.3)), frozenset({0})), 0.3, 0.6, 0.0),
+        (Distribution((0.1, 0.5, 0.4)), 0.5, 0.4, 0.1),
+        (CannotTell(), None, None, None),
+        (PerceivedMidpoint(0.5), None, None, None),
+    ],
+)
+def test_a_judgement_gives_each_class_a_share_or_says_none(judgement, of_first, of_second, of_another):
+    assert share_of(judgement, 1, 1, 2) == of_first
+    assert share_of(judgement, 2, 1, 2) == of_second
+    assert share_of(judgement, 0, 1, 2) == of_another
+
+
+def test_a_mix_of_one_class_is_all_of_that_class():
+    assert share_of(PerceivedLambda(0.25), 1, 1, 1) == 1.0

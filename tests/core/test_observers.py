@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hilmix.core.agreement import deviation_curve
-from hilmix.core.judgements import Answer, CannotTell, PerceivedLambda, Unit, counted_answers
+from hilmix.core.judgements import Answer, CannotTell, PerceivedLambda, Unit, counted_answers, share_of
 from hilmix.core.observers import Observer, draw_image_effect
 from hilmix.core.softlabels import fit_shrinkage
 
@@ -31,19 +32,23 @@ def test_the_same_seed_gives_the_same_person_and_the_same_answers():
     def answers(seed: int) -> list[object]:
         rng = np.random.default_rng(seed)
         person = Observer.draw(rng)
-        return [person.answer(0.25, rng) for _ in range(20)]
+        said = [person.answer(0.25, rng) for _ in range(20)]
+        shared = person.class_mass(0.25, 0, 1, 10, rng), person.distribution(0.25, 0, 1, 10, rng)
+        return [*said, *shared, person.midpoint((0.25, 0.5, 0.75), rng)]
 
     assert answers(1) == answers(1)
     assert answers(1) != answers(2)
 
 
-def test_an_observer_sees_nothing_but_lambda_chance_and_the_images_effect():
-    assert list(inspect.signature(Observer.answer).parameters) == [
-        "self",
-        "lambda_true",
-        "rng",
-        "image_effect",
-    ]
+def test_an_observer_sees_nothing_but_lambda_chance_the_images_effect_and_which_classes_there_are():
+    sees = {
+        "answer": ["lambda_true", "rng", "image_effect"],
+        "midpoint": ["lambdas", "rng", "image_effect"],
+        "class_mass": ["lambda_true", "first_class", "second_class", "n_classes", "rng", "image_effect"],
+        "distribution": ["lambda_true", "first_class", "second_class", "n_classes", "rng", "image_effect"],
+    }
+    for name, expected in sees.items():
+        assert list(inspect.signature(getattr(Observer, name)).parameters) == ["self", *expected]
 
 
 def test_perception_is_s_shaped_like_the_published_answers(simulated):
@@ -79,3 +84,92 @@ def test_answers_are_whole_percents(simulated):
             if isinstance(answer.judgement, PerceivedLambda):
                 assert round(answer.judgement.value * 100) / 100 == answer.judgement.value
                 assert 0 <= answer.judgement.confidence <= 1
+
+
+# --- the other kinds of judgement -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def people() -> list[Observer]:
+    rng = np.random.default_rng(21)
+    return [Observer.draw(rng) for _ in range(200)]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(22)
+
+
+def test_a_midpoint_is_one_of_the_lambdas_shown_and_on_average_the_middle(people, rng):
+    grid = tuple(k / 10 for k in range(11))
+    said = [person.midpoint(grid, rng).value for person in people for _ in range(5)]
+    assert set(said) <= set(grid)
+    assert np.mean(said) == pytest.approx(0.5, abs=0.02)
+    assert 0.05 < np.std(said) < 0.3
+
+
+def test_an_image_that_shows_more_of_its_first_class_has_its_midpoint_lower(people, rng):
+    grid = tuple(k / 10 for k in range(11))
+    plain, strong = (
+        np.mean([person.midpoint(grid, rng, image_effect=effect).value for person in people])
+        for effect in (0.0, 1.5)
+    )
+    assert strong < plain - 0.1
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10, 1000])
+def test_class_mass_fits_together_and_names_the_two_classes(people, rng, n_classes):
+    for person in people:
+        said = person.class_mass(0.25, 0, 1, n_classes, rng)
+        named = [index for index, _mass in said.mass]
+        assert set(named) <= {0, 1}
+        assert sum(mass for _index, mass in said.mass) <= 1
+        assert not said.excluded & set(named)
+        assert said.excluded <= set(range(n_classes))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10, 1000])
+def test_a_distribution_gives_most_to_the_two_classes_that_were_mixed(people, rng, n_classes):
+    for person in people:
+        said = person.distribution(0.25, 0, 1, n_classes, rng)
+        assert len(said.p) == n_classes
+        assert said.p[0] + said.p[1] >= 0.85 - 1e-9
+
+
+def test_all_kinds_of_judgement_see_the_same_share(people):
+    """Person for person, from the same chance: the perceived λ, the mass of the first class, its probability."""
+    for number, person in enumerate(people):
+        seen = person.answer(0.75, np.random.default_rng(number))
+        if isinstance(seen, CannotTell):
+            continue
+        for other in (
+            person.class_mass(0.75, 0, 1, 10, np.random.default_rng(number)),
+            person.distribution(0.75, 0, 1, 10, np.random.default_rng(number)),
+        ):
+            first, second = share_of(other, 0, 0, 1), share_of(other, 1, 0, 1)
+            if first and second:
+                assert first / (first + second) == pytest.approx(seen.value, abs=0.02)
+
+
+def test_an_unmixed_image_is_mistaken_only_by_a_lapse(people, rng):
+    for person in people:
+        awake = replace(person, lapse=0.0)
+        for lambda_true, shown, against in ((1.0, 0, -3.0), (0.0, 1, 3.0)):
+            for said in (
+                awake.answer(lambda_true, rng, against),
+                awake.class_mass(lambda_true, 0, 1, 10, rng, against),
+                awake.distribution(lambda_true, 0, 1, 10, rng, against),
+            ):
+                assert share_of(said, shown, 0, 1) > 0.75
+
+
+def test_somebody_who_does_not_look_fails_unmixed_images(people, rng):
+    asleep = [replace(person, lapse=1.0) for person in people]
+    passed = [share_of(person.distribution(1.0, 0, 1, 10, rng), 0, 0, 1) > 0.75 for person in asleep]
+    assert np.mean(passed) < 0.4
+
+
+def test_two_images_of_one_class_are_one_class(people, rng):
+    said = people[0].class_mass(0.3, 4, 4, 10, rng)
+    assert [index for index, _mass in said.mass] == [4]
+    assert people[0].distribution(0.3, 4, 4, 10, rng).p[4] >= 0.85 - 1e-9

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from hilmix.core.release import open_release, write_release
 from hilmix.core.release_tables import COLUMNS, dictionary
 
 LAMBDAS = (2500, 5000, 9000)
+YOU, OTHERS = "0a1b2c3d4e5f", "f5e4d3c2b1a0"  # two conditions
+V1 = Path(__file__).parents[1] / "upgrade" / "v0.1" / "release.tar.gz"  # what hilmix 0.1 wrote
 
 
 def pictures() -> list[np.ndarray]:
@@ -23,8 +27,20 @@ def pictures() -> list[np.ndarray]:
     return [mix(first, second, lambda_e4) for lambda_e4 in LAMBDAS]
 
 
+def condition(name: str, perspective: str) -> dict:
+    return {"condition": name, "interface": "infer", "interface_version": 2, "options": "{}", "language": "en-gb",
+            "perspective": perspective, "wording": "{}", "bonus": "", "display": "{}"}  # fmt: skip
+
+
+def response(key: str, person: str, position: int, **said: object) -> dict:
+    return {"key": key, "unit": "mixed_image", "condition": YOU, "participant": person, "position": position,
+            "repeat": False, "counted": True, "cannot_tell": False, "drawn": "{}", "attempt": 1, "rt_ms": 1500.0,
+            "payload": '{"mixing_percent": 75}', **said}  # fmt: skip
+
+
 def release_input() -> dict:
-    """Three mixed images, two people (one with a repeat), two policies whose rows come in another order."""
+    """Three mixed images, two people (one with a repeat and two checks), two policies whose rows come in another
+    order."""
     hashes = [pixel_sha256(picture) for picture in pictures()]
     mixed = [
         {"key": f"m{i}", "first_index": i, "second_index": i + 10, "first_class": 0, "second_class": 2,
@@ -32,30 +48,55 @@ def release_input() -> dict:
         for i, lambda_e4 in enumerate(LAMBDAS)
     ]  # fmt: skip
     responses = [
-        {"key": key, "participant": person, "position": position, "repeat": repeat, "counted": not repeat,
-         "cannot_tell": False, "perceived_lambda": 0.25, "confidence": None, "left": "first", "rt_ms": 1500.0,
-         "payload": '{"mixing_percent": 75}', "source_row": None}
-        for position, (key, person, repeat) in enumerate(
-            [("m0", "P1", False), ("m1", "P1", False), ("m0", "P1", True), ("m2", "P2", False)])
+        response("m0", "P1", 0, perceived_lambda=0.25, left="first"),
+        response("m1", "P1", 1, perceived_lambda=0.25, confidence=0.5, left="second", trial_index=1),
+        response("m0", "P1", 2, perceived_lambda=0.25, left="first", repeat=True, counted=False),
+        response("m2", "P2", 0, perceived_lambda=0.25, left="first", rt_ms=None, time_elapsed_ms=900),
+    ]
+    checks = [
+        {"participant": "P1", "position": 3, "class_index": 2, "share": 1.0, "passed": True},
+        {"participant": "P1", "position": 4, "class_index": 0, "share": None, "passed": False},
+    ]
+    people = [
+        {"participant": person, "source": "person", "protocol_sha256": "ab" * 32, "n_responses": n,
+         "checks_shown": shown, "checks_failed": failed, "drawn": "{}", "survey": "{}"}
+        for person, n, shown, failed in (("P1", 3, 2, 1), ("P2", 1, 0, 0))
     ]  # fmt: skip
-    people = [{"participant": p, "source": "person", "n_responses": n} for p, n in (("P1", 3), ("P2", 1))]
     labels = [
-        {"key": f"m{i}", "policy": policy, "n": 1, "lambda": share, "spread": None, "low": 0.1, "high": 0.9,
-         "soft_label": [share, 0.0, 1 - share]}
-        for policy, offset in (("mixup", 0.0), ("human_lambda", 0.05))
+        {"key": f"m{i}", "policy": policy, "condition": asked, "n": 1, "lambda": share, "spread": None, "low": 0.1,
+         "high": 0.9, "soft_label": [share, 0.0, 1 - share]}
+        for policy, asked, offset in (("mixup", None, 0.0), ("human_lambda", YOU, 0.05))
         for i, share in [(2, 0.9 + offset), (0, 0.25 + offset), (1, 0.5 + offset)]
     ]  # fmt: skip
-    policy = {"version": 1, "params": {}, "meaning": "What it says."}
     manifest = {
         "name": "pets", "version": "1.0.0", "study": {"slug": "pets", "title": "Pets"}, "source": "person",
         "protocol_sha256": "ab" * 32,
         "image_set": {"name": "pets", "sha256": "cd" * 32, "classes": ["cat", "dog", "fox"]},
         "created_at": "2026-01-01T00:00:00Z", "code_version": "0.1.0",
-        "label_policies": {"mixup": policy, "human_lambda": policy},
+        "label_sets": [label_set("mixup", None), label_set("human_lambda", YOU)],
     }  # fmt: skip
-    tables = {"mixed_images": mixed, "responses": responses, "participants": people, "labels": labels}
+    tables = {"mixed_images": mixed, "conditions": [condition(YOU, "you")], "responses": responses, "checks": checks,
+              "participants": people, "labels": labels}  # fmt: skip
     images = [(sha256, to_png(picture)) for sha256, picture in zip(hashes, pictures(), strict=True)]
     return {"tables": tables, "images": images, "manifest": manifest}
+
+
+def label_set(policy: str, asked: str | None) -> dict:
+    return {"policy": policy, "condition": asked, "version": 1, "params": {}, "meaning": "What it says."}
+
+
+def asked_in_two_ways() -> dict:
+    """The same with a second condition, under which P2 answered; its labels are 0.02 higher."""
+    given = release_input()
+    tables = given["tables"]
+    tables["conditions"].append(condition(OTHERS, "100 others"))
+    tables["responses"][3]["condition"] = OTHERS
+    given["manifest"]["label_sets"].append(label_set("human_lambda", OTHERS))
+    for row in [row for row in tables["labels"] if row["policy"] == "human_lambda"]:
+        share = row["lambda"] + 0.02
+        soft = [share, 0.0, 1 - share]
+        tables["labels"].append({**row, "condition": OTHERS, "lambda": share, "soft_label": soft})
+    return given
 
 
 @pytest.fixture
@@ -85,6 +126,76 @@ def test_what_is_not_in_a_release_is_refused_in_words(directory):
         release.labels("median")
     with pytest.raises(DataError, match="no table 'people', only mixed_images"):
         release.table("people")
+
+
+def test_labels_asked_for_in_two_ways_are_had_by_naming_one(tmp_path):
+    write_release(tmp_path / "pets", **asked_in_two_ways())
+    release = open_release(tmp_path / "pets")
+    assert release.conditions == (YOU, OTHERS)
+    with pytest.raises(DataError, match=f"under 2 conditions, {YOU}, {OTHERS}.*Name one"):
+        release.labels("human_lambda")
+    assert release.labels("human_lambda", YOU)[:, 0] == pytest.approx([0.3, 0.55, 0.95])
+    assert release.labels("human_lambda", OTHERS)[:, 0] == pytest.approx([0.32, 0.57, 0.97])
+    assert release.label_set("human_lambda", OTHERS)["condition"] == OTHERS
+    assert f'release.labels("human_lambda", "{YOU}")' in (tmp_path / "pets" / "README.md").read_text("utf-8")
+    # Where no answer is used, there is nothing to tell apart.
+    assert np.array_equal(release.labels("mixup"), release.labels("mixup", OTHERS))
+    with pytest.raises(DataError, match=f"no condition 'ffff'; its conditions: {YOU}, {OTHERS}"):
+        release.labels("human_lambda", "ffff")
+
+
+def test_labels_of_the_other_condition_are_not_given_instead(tmp_path):
+    given = asked_in_two_ways()
+    given["manifest"]["label_sets"].pop()
+    given["tables"]["labels"] = [row for row in given["tables"]["labels"] if row["condition"] != OTHERS]
+    write_release(tmp_path / "pets", **given)
+    release = open_release(tmp_path / "pets")
+    with pytest.raises(DataError, match=f"'human_lambda' under the condition '{OTHERS}', only under {YOU}"):
+        release.labels("human_lambda", OTHERS)
+    assert release.labels("human_lambda")[:, 0] == pytest.approx([0.3, 0.55, 0.95])
+
+
+def test_every_kind_of_answer_has_its_columns(tmp_path):
+    given = release_input()
+    given["tables"]["responses"][1:] = [
+        response("1-11", "P1", 1, unit="pair", perceived_midpoint=0.6, left="second"),
+        response("m2", "P1", 2, mass='{"0": 0.7, "2": 0.2}', excluded="[1]"),
+        response("m2", "P2", 0, probabilities=[0.5, 0.25, 0.25]),
+    ]
+    write_release(tmp_path / "pets", **given)
+    rows = open_release(tmp_path / "pets").table("responses").to_pylist()
+    assert [row["unit"] for row in rows] == ["mixed_image", "pair", "mixed_image", "mixed_image"]
+    assert [row["perceived_midpoint"] for row in rows] == [None, 0.6, None, None]
+    assert json.loads(rows[2]["mass"]) == {"0": 0.7, "2": 0.2}
+    assert [row["probabilities"] for row in rows] == [None, None, None, [0.5, 0.25, 0.25]]
+
+
+def test_a_release_of_hilmix_0_1_is_opened_as_it_was_written(tmp_path):
+    with tarfile.open(V1) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (directory,) = tmp_path.iterdir()
+    release = open_release(directory)
+    assert (release.format, release.n, release.source) == (1, 60, "simulated")
+    assert release.policies == ("human_lambda", "human_lambda_shrunk", "mixup")
+    assert release.label_set("human_lambda_shrunk")["params"]["n_answers"] == 716
+    assert release.labels("human_lambda_shrunk").sum(axis=1) == pytest.approx(np.ones(60))
+    responses = release.table("responses")
+    assert responses.num_rows == 768
+    assert responses.column_names == [column.name for column in COLUMNS["responses"] if column.since == 1]
+    assert release.conditions == ()
+    with pytest.raises(
+        DataError, match="has no table 'conditions', only mixed_images, responses, participants"
+    ):
+        release.table("conditions")
+    with pytest.raises(DataError, match="has no condition 'x'; its conditions: none"):
+        release.labels("human_lambda", "x")
+
+
+def test_a_release_of_a_later_version_is_refused(directory):
+    path = directory / "manifest.json"
+    path.write_text(path.read_text("utf-8").replace("hilmix-release/2", "hilmix-release/3"), "utf-8")
+    with pytest.raises(DataError, match=r"says format 'hilmix-release/3'.*'hilmix-release/1' or 'hilmix-rel"):
+        open_release(directory)
 
 
 def test_the_same_input_gives_the_same_bytes(directory, tmp_path):
@@ -117,7 +228,7 @@ def change_a_byte(path: Path) -> None:
 
 def test_every_file_that_changed_is_named(directory, tmp_path):
     names = [path.relative_to(directory) for path in sorted(directory.rglob("*")) if path.is_file()]
-    assert len(names) == 4 * 2 + 3 + 3
+    assert len(names) == len(COLUMNS) * 2 + 3 + 3
     for number, name in enumerate(names):
         copy = Path(shutil.copytree(directory, tmp_path / f"changed{number}"))
         if name.name == "manifest.json":
@@ -183,6 +294,13 @@ def without(key: str, **change: object) -> dict:
         (broken("responses", 1, position="third"), "Table responses, rows 0 to 3, column position"),
         (broken("responses", 1, key="m9"), "Table responses: 'm9' is not in the table mixed_images"),
         (broken("responses", 1, participant="P9"), "has not n_responses = 3"),
+        (broken("responses", 1, key="0-10"), "Table responses: '0-10' is not in the table mixed_images"),
+        (broken("responses", 1, unit="pair"), "Table responses: 'm1' is not in the table mixed_images"),
+        (broken("responses", 1, unit="video"), "a unit is one of mixed_image, pair, not 'video'"),
+        (broken("responses", 1, condition=OTHERS), f"'{OTHERS}' is not in the table conditions"),
+        (broken("responses", 1, probabilities=[1.0]), "Table responses, row 1: probabilities has 1 values for 3"),
+        (broken("checks", 0, participant="P9"), "has not checks_shown = 2"),
+        (broken("checks", 0, passed=False), "has not checks_failed = 1"),
         (broken("participants", 0, source="simulated"), "The participant P1 is simulated"),
         (broken("participants", 1, participant="P1"), "has not n_responses"),
         (broken("mixed_images", 1, key="m0"), "Table mixed_images: 'm0' is there twice"),
@@ -194,7 +312,10 @@ def without(key: str, **change: object) -> dict:
         ({**release_input(), "images": [(release_input()["images"][0][0], release_input()["images"][1][1])]},
          "does not show the pixels"),
         (without("study"), "needs 'study'"),
-        (without("", label_policies={}), "needs 'label_policies'"),
+        (without("", label_sets=[]), "needs 'label_sets'"),
+        (without("", label_sets=[{"policy": "mixup"}]), "A label set is described by condition, meaning"),
+        (without("", label_sets=[label_set("mixup", None)] * 2), "names the label set 'mixup' twice"),
+        (without("", label_sets=[label_set("mixup", OTHERS)]), f"'{OTHERS}' is not in the table conditions"),
         (without("", source="bots"), "one source, person, simulated, imported; not 'bots'"),
         (without("", version="1.0"), "'1.0' is no version"),
         (without("", mood="good"), "no entry 'mood'"),
@@ -209,10 +330,10 @@ def test_what_does_not_fit_together_is_refused_and_nothing_is_left(tmp_path, giv
 def test_a_missing_table_and_missing_labels_are_refused(tmp_path):
     given = release_input()
     given["tables"]["labels"] = given["tables"]["labels"][:-1]
-    with pytest.raises(DataError, match="'human_lambda' labels 2 of 3 mixed images"):
+    with pytest.raises(DataError, match=f"'human_lambda' under '{YOU}' labels 2 of 3 mixed images"):
         write_release(tmp_path / "pets", **given)
     del given["tables"]["labels"]
-    with pytest.raises(DataError, match="needs the tables mixed_images, responses, participants, labels"):
+    with pytest.raises(DataError, match="needs the tables mixed_images, conditions, responses, checks"):
         write_release(tmp_path / "pets", **given)
 
 
@@ -257,8 +378,10 @@ def test_no_cell_of_a_csv_is_a_formula(tmp_path):
     given = release_input()
     given["tables"]["participants"][1]["participant"] = "=cmd()"
     given["tables"]["responses"][3]["participant"] = "=cmd()"
+    given["tables"]["conditions"][0]["bonus"] = "=cmd()"
     write_release(tmp_path / "pets", **given)
-    assert "\n'=cmd()," in (tmp_path / "pets" / "csv" / "participants.csv").read_text("utf-8")
+    for table in ("participants", "conditions", "responses"):
+        assert re.search("[\n,]'=cmd[(][)],", (tmp_path / "pets" / "csv" / f"{table}.csv").read_text("utf-8"))
     assert open_release(tmp_path / "pets").table("participants")["participant"].to_pylist()[1] == "=cmd()"
 
 

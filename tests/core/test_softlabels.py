@@ -4,7 +4,14 @@ import pytest
 
 from hilmix.core.errors import DataError
 from hilmix.core.judgements import Answer, CannotTell, PerceivedLambda, PerceivedMidpoint, Unit
-from hilmix.core.softlabels import DEFAULT_POLICY, POLICIES, build_label_set, fit_shrinkage
+from hilmix.core.softlabels import (
+    DEFAULT_POLICY,
+    POLICIES,
+    asked_under,
+    build_label_set,
+    conditions_of,
+    fit_shrinkage,
+)
 
 
 def unit(key: str, lambda_e4: int, *values: float | None, first: int = 1, second: int = 3) -> Unit:
@@ -134,3 +141,37 @@ def test_every_policy_says_what_its_number_means_and_stores_json():
         assert (labels.policy, labels.version) == (policy.name, 1)
         assert labels.probabilities.shape == (2, 4)
         assert json.loads(json.dumps(labels.params, allow_nan=False)) == labels.params
+
+
+def asked_in_two_ways() -> list[Unit]:
+    """One image: 0.2 and 0.4 said under "you", 0.9 under "others"."""
+    said = [("you", 0.2), ("you", 0.4), ("others", 0.9)]
+    answers = [
+        Answer(f"p{i}", PerceivedLambda(value, 0.5), condition=asked) for i, (asked, value) in enumerate(said)
+    ]
+    return [Unit("a", 5000, 0, 1, tuple(answers))]
+
+
+@pytest.mark.parametrize("policy", [name for name in POLICIES if name != "mixup"])
+def test_answers_to_two_ways_of_asking_are_not_pooled_unless_named(policy):
+    units = asked_in_two_ways()
+    with pytest.raises(
+        DataError, match=r"under 2 conditions, 'others', 'you'.*not all asked in the same way"
+    ):
+        build_label_set(policy, units, 2)
+    with pytest.raises(DataError, match="under 2 conditions"):
+        build_label_set(policy, units, 2, pool=["you"])
+    assert build_label_set(policy, units, 2, pool=["you", "others"]).rows[0].n == 3
+
+
+def test_the_labels_of_one_condition_use_its_answers_only():
+    units = asked_in_two_ways()
+    assert conditions_of(units) == ("others", "you")
+    labels = build_label_set("human_lambda", asked_under("you", units), 2)
+    assert (labels.rows[0].lambda_, labels.rows[0].n) == (pytest.approx(0.3), 2)
+    assert labels.conditions == ("you",)
+
+
+def test_mixup_uses_no_answer_so_it_pools_nothing():
+    labels = build_label_set("mixup", asked_in_two_ways(), 2)
+    assert (labels.rows[0].lambda_, labels.conditions) == (0.5, ())

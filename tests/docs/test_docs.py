@@ -245,7 +245,9 @@ def a_release(directory: Path) -> None:
                 }
                 for unit in units
             ],
+            "conditions": [],
             "responses": [],
+            "checks": [],
             "participants": [],
             "labels": [
                 {
@@ -269,9 +271,15 @@ def a_release(directory: Path) -> None:
             "image_set": {"name": "noise", "sha256": "0" * 64, "classes": ["a", "b", "c"]},
             "created_at": "2026-11-22T00:00:00+00:00",
             "code_version": VERSION,
-            "label_policies": {
-                name: {"version": policy.version, "params": {}, "meaning": policy.meaning}
+            "label_sets": [
+                {
+                    "policy": name,
+                    "condition": None,
+                    "version": policy.version,
+                    "params": {},
+                    "meaning": policy.meaning,
+                }
                 for name, policy in POLICIES.items()
-            },
+            ],
         },
     )

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from elicitation.images.services import import_images
 from elicitation.studies.models import Source
-from elicitation.studies.services import Design, StudyPlan, create_study, open_study
+from elicitation.studies.protocol import Design
+from elicitation.studies.services import StudyPlan, create_study, open_study
+from elicitation.studies.texts import demonstration_information
 from hilmix.accounts.roles import OPERATOR
 
 SMALL = Design(
     n_mixed_images=12,
     lambdas_e4=(2500, 5000, 7500),
     trials_per_person=6,
-    repeats=1,
+    repeats=0,
     answers_per_unit=2,
     seed=5,
 )
@@ -40,13 +42,19 @@ def image_set(db, settings, tmp_path):
 
 @pytest.fixture
 def make_study(image_set):
-    """`make_study(slug="s", source=…, open=True, **design)`"""
+    """`make_study(slug="s", source=…, opened=True, **fields of StudyPlan or Design)`; the rest is as in SMALL."""
 
-    def make(slug="small", *, source=Source.PERSON, opened=True, **design):
-        plan = StudyPlan(
-            slug=slug, title=f"Study {slug}", image_set=image_set, design=replace(SMALL, **design)
+    def make(slug="small", *, source=Source.PERSON, opened=True, **said):
+        design = {field.name: said.pop(field.name) for field in fields(Design) if field.name in said}
+        plan = {
+            "title": f"Study {slug}",
+            "image_set": image_set,
+            "information": demonstration_information(),
+            **said,
+        }
+        study = create_study(
+            plan=StudyPlan(slug=slug, design=replace(SMALL, **design), **plan), source=source, actor=OPERATOR
         )
-        study = create_study(plan=plan, source=source, actor=OPERATOR)
         if opened:
             open_study(study=study, actor=OPERATOR)
         return study

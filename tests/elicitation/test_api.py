@@ -5,29 +5,39 @@ from __future__ import annotations
 import io
 import json
 import uuid
+from datetime import timedelta
 
 import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from PIL import Image
 
 from elicitation.flow import services
 from elicitation.flow.access import token_for
+from elicitation.flow.config import page_config
+from elicitation.flow.withdrawal import withdraw
+from elicitation.interfaces import INTERFACES
 from elicitation.mixes.services import pixels_of
+from elicitation.participants.models import Participation
 from elicitation.participants.services import link_of
-from elicitation.studies.models import Source
-from elicitation.studies.services import close_study, pause_study
-from elicitation.trials.models import TrialImage
-from hilmix.accounts.roles import OPERATOR
+from elicitation.studies.protocol import Display
+from elicitation.studies.texts import texts_of
+from elicitation.trials.models import Response, Trial, TrialImage
 
-BOXES = {"adult": True, "read": True, "agree": True}
+BOXES = {"adult": True, "agree": True, "publish": True}
 ANSWER = {
     "cannot_tell": False,
     "mixing_percent": 30,
     "confidence_percent": 70,
     "touched": {"mixing": True, "confidence": True},
 }
+N_TRIALS = 6  # of the study of conftest
+TELLING = (
+    *("λ", "lambda", "0.25", "0.75", "2500", "7500", "first_", "second_", "sha256"),
+    *("repeat", "check", "main"),
+)
 
 
 class Browser:
@@ -46,65 +56,188 @@ class Browser:
             reverse(name), json.dumps(body), content_type="application/json", headers=self.headers
         )
 
+    def plan(self):
+        return self.get("participation_plan").json()
+
+    def pixels(self, address):
+        reply = self.client.get(address, headers=self.headers)
+        assert (reply.status_code, reply["Content-Type"]) == (200, "image/png")
+        return np.asarray(Image.open(io.BytesIO(reply.content)))
+
     def save(self, *answers):
         body = {"epoch": self.participation.epoch, "responses": list(answers)}
         return self.post("participation_responses", body)
 
+    def tell(self, kind, **data):
+        sent = {"id": str(uuid.uuid4()), "kind": kind, "t_ms": 10, "data": data}
+        return self.post("participation_events", {"events": [sent]})
 
-def answer(position, **change):
-    return {"id": str(uuid.uuid4()), "position": position, "payload": {**ANSWER, **change}, "rt_ms": 900}
+    def config(self):
+        return page_config(self.participation, link_of(self.participation))
+
+
+def answer(position, *, ended_at=None, **change):
+    return {
+        "id": str(uuid.uuid4()),
+        "position": position,
+        "payload": {**ANSWER, **change},
+        "rt_ms": 900,
+        "trial_index": position,
+        "time_elapsed_ms": 5000 * (position + 1),
+        "ended_at": ended_at,
+    }
+
+
+def sit_down(study):
+    participation, _new = services.join_study(study=study, source=study.source, boxes=BOXES)
+    return Browser(participation)
 
 
 @pytest.fixture
 def browser(study):
-    participation, _new = services.join_study(study=study, source=Source.PERSON, boxes=BOXES)
-    return Browser(participation)
+    return sit_down(study)
 
 
-def test_the_plan_lists_unanswered_trials_in_order_with_class_names_and_no_lambda(browser, study):
+# --- The plan ---------------------------------------------------------------------------------------------------
+
+
+def test_the_plan_lists_unanswered_trials_in_order_with_class_names(browser):
     browser.save(answer(0))
-    plan = browser.get("participation_plan").json()
-    assert (plan["answered"], plan["total"]) == (1, 7)
-    assert [trial["position"] for trial in plan["trials"]] == [1, 2, 3, 4, 5, 6]
-    assert {len(trial["params"]) for trial in plan["trials"]} == {2}
-    text = json.dumps(plan).lower()
-    for telling in ("lambda", "λ", "2500", "0.25", "7500", "first", "index", study.image_set.sha256):
-        assert telling not in text
+    plan = browser.plan()
+    assert (plan["answered"], plan["total"]) == (1, N_TRIALS)
+    assert [trial["position"] for trial in plan["trials"]] == [1, 2, 3, 4, 5]
+    assert all(set(trial) == {"position", "images", "params", "attempt"} for trial in plan["trials"])
+    names = {trial["params"]["left_class"] for trial in plan["trials"]}
+    assert names <= {"ant", "bee", "cat", "dog"}
+
+
+@pytest.mark.parametrize("interface", sorted(INTERFACES))
+def test_nothing_that_a_browser_is_given_tells_the_share_or_the_kind_of_a_trial(make_study, interface):
+    checked = INTERFACES[interface].CHECKS
+    labels = {"checks": 2, "check_images": (0, 1, 2, 3), "trials_per_person": 12} if checked else {}
+    browser = sit_down(make_study(interface, interface=interface, **labels))
+    assert Trial.objects.filter(kind="check").count() == (2 if checked else 0)
+    plan = browser.plan()
+    plan["examples"] = [example["params"] for example in plan["examples"]]
+    for trial in plan["trials"]:
+        assert all(address.startswith("/api/v1/participation/images/") for address in trial.pop("images"))
+    config = browser.config()
+    for other in ("token", "next_url", "problem_url", "withdraw_url", "participation", "messages", "texts"):
+        config.pop(other)  # signed or random, or words that are scanned elsewhere
+    text = json.dumps([plan, config]).lower()
+    assert not [telling for telling in TELLING if telling in text]
+
+
+def test_the_plan_says_where_trial_index_and_elapsed_time_go_on(browser):
+    assert (browser.plan()["next_index"], browser.plan()["elapsed_ms"]) == (0, 0)
+    browser.save(answer(0), answer(4))
+    assert (browser.plan()["next_index"], browser.plan()["elapsed_ms"]) == (5, 25_000)
+
+
+def test_without_times_the_order_goes_on_all_the_same(make_study):
+    browser = sit_down(make_study(timing_reason=""))
+    browser.save(answer(2))
+    assert (browser.plan()["next_index"], browser.plan()["elapsed_ms"]) == (3, 0)
+
+
+def test_a_trial_that_was_left_open_is_shown_as_another_attempt(browser):
+    assert {trial["attempt"] for trial in browser.plan()["trials"]} == {1}
+    browser.tell("resume", position=2)
+    browser.tell("resume", position={"of": "another kind"})
+    attempts = {trial["position"]: trial["attempt"] for trial in browser.plan()["trials"]}
+    assert attempts == {0: 1, 1: 1, 2: 2, 3: 1, 4: 1, 5: 1}
+
+
+@pytest.mark.parametrize(("minutes", "long"), [(29, False), (31, True)])
+def test_somebody_away_for_long_is_told_from_somebody_who_was_not(browser, minutes, long):
+    browser.save(answer(0))
+    Response.objects.update(received_at=timezone.now() - timedelta(minutes=minutes))
+    assert browser.plan()["long_gap"] is long
+
+
+def test_an_answer_that_waited_in_a_closed_browser_was_given_before_it_came(browser):
+    browser.save(answer(0, ended_at=(timezone.now() - timedelta(hours=9)).isoformat()))
+    assert browser.plan()["long_gap"] is True
+
+
+def test_somebody_who_passed_the_check_and_came_back_for_the_first_trial_was_away_too(browser):
+    assert browser.plan()["long_gap"] is False  # the lessons are still to come
+    Participation.objects.update(comprehension_passed_at=timezone.now() - timedelta(hours=2))
+    assert browser.plan()["long_gap"] is True
+
+
+def test_the_check_is_passed_on_the_server_and_a_reload_knows_it(browser, study):
+    right = [question.correct for question in texts_of(study.protocol.content).comprehension]
+    browser.tell("comprehension", answers=[], passed=True)
+    plan = browser.plan()
+    assert (plan["comprehension_passed"], plan["comprehension_rounds"]) == (False, 1)
+    browser.tell("comprehension", answers=right)
+    plan = browser.plan()
+    assert (plan["comprehension_passed"], plan["comprehension_rounds"]) == (True, 2)
+
+
+def test_whoever_has_withdrawn_is_given_no_plan(browser):
+    withdraw(participation=browser.participation)
+    assert browser.get("participation_plan").status_code == 409
+    assert browser.save(answer(0)).json()["results"][0]["status"] == "closed"
+    assert browser.tell("hidden").json()["results"][0]["status"] == "closed"
+    assert browser.post("participation_complete", {"count": 0}).status_code == 409
+
+
+# --- Images -----------------------------------------------------------------------------------------------------
 
 
 def test_images_are_native_size_pngs_of_the_right_pixels(browser):
-    shown = browser.get("participation_plan").json()["trials"][0]
-    reply = browser.client.get(shown["image"], headers=browser.headers)
-    assert reply["Content-Type"] == "image/png"
-    pixels = np.asarray(Image.open(io.BytesIO(reply.content)))
+    (address,) = browser.plan()["trials"][0]["images"]
     stored = TrialImage.objects.get(trial__participation=browser.participation, trial__position=0)
-    assert np.array_equal(pixels, pixels_of(stored.mixed_image)[..., 0])
+    assert np.array_equal(browser.pixels(address), pixels_of(stored.mixed_image)[..., 0])
+
+
+def test_a_trial_about_a_pair_shows_it_at_every_share_in_the_stored_order(make_study):
+    browser = sit_down(make_study("pairs", interface="construct"))
+    for trial in browser.plan()["trials"]:
+        rows = TrialImage.objects.filter(
+            trial__participation=browser.participation, trial__position=trial["position"]
+        )
+        stored = [row.mixed_image for row in rows.order_by("order").select_related("mixed_image__pair")]
+        shares = [image.lambda_e4 for image in stored]
+        assert sorted(shares) == [2500, 5000, 7500]
+        names = ["ant", "bee", "cat", "dog"]
+        left_is_first = trial["params"]["left_class"] == names[stored[0].pair.first_class]
+        assert shares == sorted(shares, reverse=left_is_first)
+        for address, image in zip(trial["images"], stored, strict=True):
+            assert np.array_equal(browser.pixels(address), pixels_of(image)[..., 0])
 
 
 def test_somebody_elses_image_is_not_there(browser, study):
-    other, _new = services.join_study(study=study, source=Source.PERSON, boxes=BOXES)
-    theirs = TrialImage.objects.filter(trial__participation=other).first()
+    theirs = TrialImage.objects.filter(trial__participation=sit_down(study).participation).first()
     assert browser.get("participation_image", theirs.pk).status_code == 404
 
 
-def test_examples_show_no_parent_of_a_trial(browser, study):
-    from elicitation.flow.examples import _recipes
-    from elicitation.studies.models import Unit
+@pytest.mark.parametrize(("interface", "n"), [("infer", 1), ("construct", 3)])
+def test_examples_have_their_pictures_and_no_more(make_study, interface, n):
+    browser = sit_down(make_study("examples", interface=interface))
+    examples = browser.plan()["examples"]
+    assert [len(example["images"]) for example in examples] == [n, n]
+    assert all(browser.pixels(address).shape == (4, 4) for e in examples for address in e["images"])
+    assert browser.get("participation_example", 0, n).status_code == 404
+    assert browser.get("participation_example", 2, 0).status_code == 404
 
-    units = Unit.objects.filter(batch__study=study).values_list("pair__first_index", "pair__second_index")
-    shown = {index for pair in units for index in pair}
-    used = {index for recipe in _recipes(study) for index in (recipe.first_index, recipe.second_index)}
-    assert not used & shown
-    example = browser.get("participation_plan").json()["examples"][0]
-    assert browser.client.get(example["url"], headers=browser.headers).status_code == 200
-    assert browser.get("participation_example", 99).status_code == 404
+
+# --- Saving -----------------------------------------------------------------------------------------------------
 
 
 def test_a_reply_lost_after_commit_is_not_saved_twice(browser):
     one = answer(0)
     first, retry = browser.save(one).json(), browser.save(one).json()
     assert [r["status"] for r in first["results"] + retry["results"]] == ["created", "exists"]
-    assert (retry["answered"], retry["total"]) == (1, 7)
+    assert (retry["answered"], retry["total"]) == (1, N_TRIALS)
+
+
+def test_an_answer_costs_four_statements(browser, django_assert_num_queries):
+    browser.save(answer(0))  # reads the protocol, once a process
+    with django_assert_num_queries(4 + 2):  # and those that begin and end the transaction
+        assert browser.save(answer(1)).json()["results"][0]["status"] == "created"
 
 
 def test_an_older_window_is_told_and_its_answer_is_kept(browser):
@@ -115,17 +248,21 @@ def test_an_older_window_is_told_and_its_answer_is_kept(browser):
     assert reply["results"][0]["status"] == "created"
 
 
+def test_an_answer_need_not_say_how_long_it_took(browser):
+    sent = {"id": str(uuid.uuid4()), "position": 0, "payload": ANSWER, "rt_ms": None}
+    assert browser.save(sent).json()["results"][0]["status"] == "created"
+    assert Response.objects.get().rt_ms is None
+
+
 def test_completion_gives_no_code_and_says_what_is_missing(browser):
     browser.save(answer(0))
     refused = browser.post("participation_complete", {"count": 1})
     assert refused.status_code == 409
-    assert refused.json()["missing_positions"] == [1, 2, 3, 4, 5, 6]
-    browser.save(*[answer(position) for position in range(1, 7)])
-    done = browser.post("participation_complete", {"count": 7})
-    assert done.json() == {
-        "next_url": reverse("participation_comments", args=[link_of(browser.participation)])
-    }
-    assert browser.post("participation_complete", {"count": 7}).status_code == 200
+    assert refused.json()["missing_positions"] == [1, 2, 3, 4, 5]
+    browser.save(*[answer(position) for position in range(1, N_TRIALS)])
+    done = browser.post("participation_complete", {"count": N_TRIALS})
+    assert done.json() == {"next_url": reverse("participation_survey", args=[link_of(browser.participation)])}
+    assert browser.post("participation_complete", {"count": N_TRIALS}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -135,6 +272,9 @@ def test_completion_gives_no_code_and_says_what_is_missing(browser):
         {"epoch": 1, "responses": []},
         {"epoch": 1, "responses": [{}]},
         {"epoch": 1, "responses": [{"id": "x", "position": 0, "payload": {}, "rt_ms": 1}]},
+        {"epoch": 1, "responses": [answer(0) | {"trial_index": -1}]},
+        {"epoch": 1, "responses": [answer(0) | {"time_elapsed_ms": "long"}]},
+        {"epoch": 1, "responses": [answer(0) | {"rt_ms": 2**31}]},
         {"epoch": -1, "responses": [answer(0)]},
         {"epoch": 1, "responses": [answer(p) for p in range(21)]},
         [],
@@ -144,7 +284,7 @@ def test_a_call_of_another_form_is_refused_as_problem_json(browser, body):
     reply = browser.post("participation_responses", body)
     assert reply.status_code == 400
     assert reply["Content-Type"] == "application/problem+json"
-    assert services.missing_positions(browser.participation) == list(range(7))
+    assert services.missing_positions(browser.participation) == list(range(N_TRIALS))
 
 
 def test_a_huge_call_is_refused(browser):
@@ -158,66 +298,52 @@ def test_without_a_good_token_nothing_is_said(browser, token):
     assert Client().get(reverse("participation_plan"), headers=headers).status_code == 401
 
 
-# --- pages ------------------------------------------------------------------------------------------------------
+def test_the_token_of_a_participation_that_is_no_more_is_no_good(browser):
+    Participation.objects.update(public_id="another")
+    assert browser.get("participation_plan").status_code == 401
 
 
-def test_consent_leads_to_the_trials_page_and_a_missing_box_back_to_the_form(study):
-    client = Client()
-    url = reverse("study_entry", args=[study.slug])
-    refused = client.post(url, {"decision": "consent", "adult": "on", "read": "on"})
-    assert refused.status_code == 400
-    assert "Please tick" in refused.text
-    accepted = client.post(url, {"decision": "consent", "adult": "on", "read": "on", "agree": "on"})
-    assert accepted.status_code == 302
-    assert accepted["Location"].startswith("/p/")
-    page = client.get(accepted["Location"])
-    assert page.status_code == 200
-    assert "completion" not in page.context["config"]
+# --- The page's configuration -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("end", [pause_study, close_study])
-def test_somebody_the_recruiter_sends_again_comes_to_their_own_page_whatever_the_study_does(study, end):
-    mine, _new = services.join_study(study=study, source=Source.PERSON, boxes=BOXES, pid="5f1e")
-    end(study=study, actor=OPERATOR)
-    entry = reverse("study_entry", args=[study.slug])
-    assert Client().get(f"{entry}?pid=5f1e")["Location"] == reverse("participation", args=[link_of(mine)])
-    assert "not open" in Client().get(f"{entry}?pid=other").text
+def test_the_page_is_told_how_to_ask_as_the_protocol_says(make_study):
+    study = make_study(
+        bonus="A **bonus** for everybody.",
+        timing_reason="",
+        display=Display(enlargement=4, pixels="device", resampling="bicubic", exposure_ms=500),
+    )
+    config = sit_down(study).config()
+    assert config["display"] == {
+        "enlargement": 4,
+        "pixels": "device",
+        "resampling": "bicubic",
+        "exposure_ms": 500,
+    }
+    assert config["timing"] is False
+    assert (config["language"], config["direction"]) == ("en-gb", "ltr")
+    assert config["plugin"] == "/static/elicitation/plugins/mixture-sliders.js"
+    assert config["flow"] == {"max_comprehension_rounds": 5, "break_every": 20, "resume_gap_minutes": 30}
+    assert config["texts"]["bonus"] == "<p>A <strong>bonus</strong> for everybody.</p>\n"
+    assert config["texts"]["wording"]["perspective"]
+    assert (config["answered"], config["total"], config["epoch"]) == (0, N_TRIALS, 1)
+    assert json.loads(json.dumps(config)) == config
 
 
-def test_declining_keeps_nothing(study):
-    page = Client().post(reverse("study_entry", args=[study.slug]), {"decision": "decline"})
-    assert page.status_code == 200
-    assert study.participations.count() == 0
+def test_the_page_holds_every_text_as_html_that_was_rendered_and_escaped(make_study):
+    study = make_study(opened=False)
+    evil = "<script>alert(1)</script> [x](javascript:alert(1))"
+    texts = texts_of(study.protocol.content).as_content()
+    texts |= {"instructions": [evil], "short_instructions": evil, "break": evil}
+    config = sit_down(make_study("evil", texts=texts, bonus=evil)).config()["texts"]
+    for html in (*config["instructions"], config["short_instructions"], config["break"], config["bonus"]):
+        assert "&lt;script&gt;" in html
+        assert "<script" not in html
+        assert 'href="javascript' not in html
 
 
-def test_drafts_and_simulated_studies_have_no_entry(make_study):
-    draft = make_study("draft", opened=False)
-    robots = make_study("robots", source=Source.SIMULATED)
-    for study in (draft, robots):
-        assert Client().get(reverse("study_entry", args=[study.slug])).status_code == 404
-
-
-def test_a_full_study_says_so_kindly(make_study):
-    study = make_study(answers_per_unit=1, trials_per_person=12)
-    services.join_study(study=study, source=Source.PERSON, boxes=BOXES)
-    page = Client().post(reverse("study_entry", args=[study.slug]), dict.fromkeys(BOXES, "on"))
-    assert "enough participants" in page.text
-
-
-def test_the_link_shows_thanks_with_the_same_code_ever_after(browser):
-    browser.save(*[answer(position) for position in range(7)])
-    browser.post("participation_complete", {"count": 7})
-    link = link_of(browser.participation)
-    client = Client()
-    assert client.get(reverse("participation", args=[link]))["Location"].endswith("/comments/")
-    client.post(reverse("participation_comments", args=[link]), {"comments": "nice"})
-    browser.participation.refresh_from_db()
-    for _ in range(2):
-        page = client.get(reverse("participation", args=[link]))
-        assert browser.participation.completion_code in page.text
-
-
-def test_a_cut_link_is_explained(client, db):
-    page = client.get(reverse("participation", args=["abc"]))
-    assert page.status_code == 404
-    assert "not complete" in page.text
+@pytest.mark.parametrize("interface", sorted(INTERFACES))
+def test_every_interface_is_told_its_options_and_what_was_drawn_for_the_person(make_study, interface):
+    config = sit_down(make_study(interface, interface=interface)).config()
+    assert set(config["options"]) == set(INTERFACES[interface].OPTIONS)
+    drawn = Participation.objects.get().drawn
+    assert config["person"] == INTERFACES[interface].shown_to_person(drawn, ["ant", "bee", "cat", "dog"])

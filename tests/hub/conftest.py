@@ -12,7 +12,6 @@ from elicitation.images.services import import_images
 from hilmix.accounts.roles import OPERATOR
 
 CLASSES = ["airplane", "bird", "cat"]
-N_IMAGES = 12
 
 
 @pytest.fixture(autouse=True)
@@ -22,16 +21,25 @@ def _var(settings, tmp_path: Path) -> None:
 
 @pytest.fixture
 def image_set(db) -> ImageSet:
-    """Twelve random 4 × 4 RGB images, classes in turn; the first nine are for training."""
-    images = np.random.default_rng(0).integers(0, 256, (N_IMAGES, 4, 4, 3)).astype(np.uint8)
-    splits = {"train": np.arange(9), "test": np.arange(9, 12)}
-    labels = np.arange(N_IMAGES) % 3
+    """Twelve random images; the first nine are for training."""
+    return _import(12, n_train=9)
+
+
+@pytest.fixture
+def larger_image_set(db) -> ImageSet:
+    """Sixty random images, enough for a study with repeats; the first 48 are for training."""
+    return _import(60, n_train=48)
+
+
+def _import(n: int, *, n_train: int) -> ImageSet:
+    """`n` random 4 × 4 RGB images, classes in turn."""
+    images = np.random.default_rng(0).integers(0, 256, (n, 4, 4, 3)).astype(np.uint8)
     return import_images(
         name="pictures",
         kind="npz",
         images=images,
-        labels=labels,
+        labels=np.arange(n) % 3,
         classes=CLASSES,
-        splits=splits,
+        splits={"train": np.arange(n_train), "test": np.arange(n_train, n)},
         actor=OPERATOR,
     )

@@ -21,9 +21,10 @@ from hilmix.accounts.roles import OPERATOR
 from hilmix.core.errors import DataError
 from hilmix.core.mixing import mix
 from hilmix.errors import Conflict, Forbidden
+from hilmix.hub.answers import Answers
 from hilmix.hub.importers.hmix import import_hmix
 from hilmix.hub.importers.hmix_tables import BOTH_UNTOUCHED, CONFIDENCE_UNTOUCHED, MIXING_UNTOUCHED, REVERSED
-from hilmix.hub.labels import label_sets_of, mixed_images_of, units_of
+from hilmix.hub.labels import label_sets_of, units_of
 from hilmix.hub.models import Import, SourceRow
 
 # The header of the published table, its nameless first column included.
@@ -116,11 +117,28 @@ def test_published_answers_become_a_closed_study_of_imported_answers(image_set, 
     assert sorted(batches, key=min) == [{1000, 9000}, {2500, 5000}]
 
 
+def test_everybody_was_asked_in_one_way_whose_words_are_not_published(image_set, tmp_path):
+    study = import_hmix(
+        directory=write(tmp_path, published_rows()), image_set=image_set, actor=OPERATOR
+    ).study
+    (condition,) = study.conditions.all()
+    assert (condition.content["perspective"], condition.content["wording"]) == ("100 others", {})
+    trials = Trial.objects.filter(participation__study=study)
+    assert {trial.condition for trial in trials} == {condition}
+    assert all(trial.pair == trial.images.get().mixed_image.pair for trial in trials)
+
+
+def test_the_page_of_the_imported_study_opens(image_set, tmp_path, client):
+    import_hmix(directory=write(tmp_path, published_rows()), image_set=image_set, actor=OPERATOR)
+    client.force_login(User.objects.create_user("admin", kind=User.Kind.ADMIN))
+    assert "published answers" in client.get("/studies/hmix/").text
+
+
 def test_an_answer_says_what_it_said_when_it_was_published(image_set, tmp_path):
     study = import_hmix(
         directory=write(tmp_path, published_rows()), image_set=image_set, actor=OPERATOR
     ).study
-    (one,) = [unit for unit in units_of(study, mixed_images_of(study)) if unit.lambda_e4 == 2500]
+    (one,) = [unit for unit in units_of(Answers(study)) if unit.lambda_e4 == 2500]
     assert (one.first_class, one.second_class) == (0, 1)
     said = [(a.participant, a.judgement.value, a.judgement.confidence, a.repeat) for a in one.answers]
     assert said == [

@@ -12,7 +12,8 @@ from django.core.management import CommandError, call_command
 from elicitation.flow.simulation import simulate_participant
 from elicitation.images.models import ImageSet
 from elicitation.studies.models import Source, Study
-from elicitation.studies.services import Design, StudyPlan, create_study, open_study
+from elicitation.studies.protocol import Design
+from elicitation.studies.services import StudyPlan, create_study, open_study
 from elicitation.trials.models import Response
 from hilmix.accounts.models import AuditEvent, Membership, User
 from hilmix.accounts.roles import OPERATOR
@@ -25,13 +26,15 @@ from hilmix.jobs.models import Job
 from hilmix.jobs.progress import JobCancelled, Progress
 from hilmix.jobs.registry import KINDS
 
-DESIGN = Design(n_mixed_images=6, lambdas_e4=(2500, 7500), trials_per_person=6, repeats=1, answers_per_unit=3)
+DESIGN = Design(
+    n_mixed_images=18, lambdas_e4=(2500, 7500), trials_per_person=18, repeats=1, answers_per_unit=3
+)
 
 
 @pytest.fixture
-def study(image_set: ImageSet) -> Study:
+def study(larger_image_set: ImageSet) -> Study:
     """An open study that two simulated participants answered; a third may come."""
-    plan = StudyPlan(slug="blends", title="Blends", image_set=image_set, design=DESIGN)
+    plan = StudyPlan(slug="blends", title="Blends", image_set=larger_image_set, design=DESIGN)
     study = create_study(plan=plan, source=Source.SIMULATED, actor=OPERATOR)
     open_study(study=study, actor=OPERATOR)
     for seed in (1, 2):
@@ -54,11 +57,13 @@ def test_a_release_holds_what_was_answered_and_opens_without_the_database(study)
     assert (release.name, release.number, release.sha256) == ("blends@1.0.0", 1, opened.sha256)
     assert (opened.name, opened.version, opened.source) == ("blends", "1.0.0", "simulated")
     assert (
-        release.counts == opened.manifest["counts"] == {"participants": 2, "responses": 14, "mixed_images": 6}
+        release.counts
+        == opened.manifest["counts"]
+        == {"participants": 2, "responses": 38, "mixed_images": 18}
     )
     assert opened.policies == ("human_lambda", "human_lambda_shrunk", "mixup")
-    assert opened.images().shape == (6, 4, 4, 3)
-    assert opened.labels("mixup").max(axis=1).tolist() == [0.75] * 6
+    assert opened.images().shape == (18, 4, 4, 3)
+    assert opened.labels("mixup").max(axis=1).tolist() == [0.75] * 18
     assert opened.image_set_sha256 == study.image_set.sha256
     assert opened.manifest["protocol_sha256"] == study.protocol.sha256
     assert AuditEvent.objects.filter(action="release.frozen", object_id=str(release.pk)).exists()
@@ -113,9 +118,9 @@ def test_new_answers_make_a_new_release_and_leave_the_old_one_alone(study):
     assert Release.objects.resolve("blends@1.0.0") == first
 
 
-def test_a_study_without_answers_has_nothing_to_release(image_set, settings):
+def test_a_study_without_answers_has_nothing_to_release(larger_image_set, settings):
     study = create_study(
-        plan=StudyPlan(slug="new", title="New", image_set=image_set, design=DESIGN), actor=OPERATOR
+        plan=StudyPlan(slug="new", title="New", image_set=larger_image_set, design=DESIGN), actor=OPERATOR
     )
     with pytest.raises(Conflict, match="Nobody has answered “New” yet"):
         freeze(study)
@@ -142,7 +147,7 @@ def test_a_directory_whose_row_was_never_written_is_made_again(study, monkeypatc
         with pytest.raises(KeyboardInterrupt):
             freeze(study)
     assert not Release.objects.exists()
-    assert open_release(freeze(study).directory).n == 6
+    assert open_release(freeze(study).directory).n == 18
 
 
 def test_only_an_owner_or_admin_freezes_a_release(study):
@@ -160,7 +165,7 @@ def test_the_job_that_the_button_queues_makes_the_release(study):
     Membership.objects.create(user=owner, study=study, part=Membership.Part.OWNER)
     job = queue_freeze(study=study, actor=owner)
     KINDS[job.kind].handler(Progress(), job.object_id)
-    assert Release.objects.resolve("blends").counts["responses"] == 14
+    assert Release.objects.resolve("blends").counts["responses"] == 38
 
 
 def test_the_command_copies_the_release_to_a_new_or_empty_folder(study, tmp_path):

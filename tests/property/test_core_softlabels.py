@@ -1,22 +1,32 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hilmix.core.agreement import deviation_curve
+from hilmix.core.errors import DataError
 from hilmix.core.judgements import Answer, CannotTell, PerceivedLambda, Unit, counted_answers
-from hilmix.core.softlabels import POLICIES, build_label_set, fit_shrinkage
+from hilmix.core.softlabels import POLICIES, asked_under, build_label_set, conditions_of, fit_shrinkage
 
 N_CLASSES = 4
 shares = st.floats(0, 1)
 judgements = st.one_of(st.builds(PerceivedLambda, shares, shares), st.just(CannotTell()))
-answers = st.builds(Answer, st.sampled_from("abcd"), judgements, st.booleans())
 classes = st.integers(0, N_CLASSES - 1)
-units = st.builds(
-    Unit, st.text(), st.sampled_from([1000, 2500, 5000, 9000]), classes, classes,
-    st.lists(answers, max_size=6).map(tuple),
-)  # fmt: skip
+
+
+def units_asked_under(*conditions: str) -> st.SearchStrategy[Unit]:
+    answers = st.builds(
+        Answer, st.sampled_from("abcd"), judgements, st.booleans(), st.sampled_from(conditions)
+    )
+    return st.builds(
+        Unit, st.text(), st.sampled_from([1000, 2500, 5000, 9000]), classes, classes,
+        st.lists(answers, max_size=6).map(tuple),
+    )  # fmt: skip
+
+
+units = units_asked_under("")
 
 
 @given(st.lists(units, max_size=12), st.sampled_from(sorted(POLICIES)))
@@ -59,3 +69,23 @@ def test_labels_do_not_depend_on_the_order_of_the_images(given_units, random):
 def test_the_curve_counts_what_the_labels_count(given_units):
     points = deviation_curve(given_units)
     assert sum(point.n for point in points) == sum(len(counted_answers(unit)) for unit in given_units)
+
+
+@given(st.lists(units_asked_under("you", "others"), max_size=8), st.sampled_from(sorted(POLICIES)))
+def test_no_label_ever_uses_answers_of_two_conditions(given_units, name):
+    conditions = conditions_of(given_units)
+    if POLICIES[name].accepts and len(conditions) > 1:
+        with pytest.raises(DataError):
+            build_label_set(name, given_units, N_CLASSES)
+    for condition in conditions:
+        alone = asked_under(condition, given_units)
+        assert {answer.condition for unit in alone for answer in unit.answers} == {condition}
+        assert len(build_label_set(name, alone, N_CLASSES).rows) == len(given_units)
+    # Nobody is lost, and nobody is asked twice.
+    split = [
+        answer
+        for condition in conditions
+        for unit in asked_under(condition, given_units)
+        for answer in unit.answers
+    ]
+    assert len(split) == sum(len(unit.answers) for unit in given_units)

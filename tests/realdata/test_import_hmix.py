@@ -51,9 +51,7 @@ def test_the_published_answers_come_in_whole_and_their_release_is_free_of_leakag
     release = open_release(freeze_release(study=result.study, actor=OPERATOR, progress=Progress()).directory)
     assert release.manifest["counts"] == {"participants": 81, "responses": 4950, "mixed_images": 2070}
     assert release.source == "imported"
-    assert release.manifest["label_policies"]["human_lambda_shrunk"]["params"]["rho"] == pytest.approx(
-        0.317, abs=5e-4
-    )
+    assert release.label_set("human_lambda_shrunk")["params"]["rho"] == pytest.approx(0.317, abs=5e-4)
     assert release.images().shape == (2070, 32, 32, 3)
     assert len(np.unique(release.parents())) == 2781
     assert not set(release.parents().flatten()) & set(cifar10.open().splits["test"].tolist())

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, resolve
 
+from elicitation.flow.forms import visit_of
+from elicitation.studies.text_pages import TextsForm
+from elicitation.studies.texts import texts_of
 from hilmix.accounts.roles import ALLOWED, Action
 from hilmix.hub.models import Release
 from tests.security.world import ANSWER, PASSWORD, Caller, World
@@ -83,9 +86,26 @@ def an_event(world: World) -> dict[str, Any]:
 def a_study(world: World) -> dict[str, Any]:
     return {
         "title": "Another", "slug": "another", "image_set": world.image_set.pk, "interface": "infer",
-        "perspective": "you", "n_mixed_images": 8, "lambdas": "0.5", "trials_per_person": 4, "repeats": 0,
-        "answers_per_unit": 1, "seed": 1,
+        "language": "en-gb", "perspective": "you", "n_mixed_images": 8, "lambdas": "0.5", "trials_per_person": 4,
+        "repeats": 0, "answers_per_unit": 1, "seed": 1, "lease_minutes": 60, "checks": 0, "pixels": "css",
+        "resampling": "nearest", "max_comprehension_rounds": 5, "break_every": 0, "resume_gap_minutes": 30,
+        "withdraw_days": 30, "withdrawal": "delete",
     }  # fmt: skip
+
+
+def some_texts(world: World) -> dict[str, Any]:
+    """The texts as they stand, but for the thanks."""
+    protocol = world.study.protocol
+    form = TextsForm(
+        texts_of(protocol.content), ["perspective", "question", "confidence_question"], protocol.version
+    )
+    sent: dict[str, Any] = {name: form.words[name].value() or "" for name in form.words.fields}
+    for formset in form.rows.values():
+        sent |= {f"{formset.prefix}-{name}": n for name, n in formset.management_form.initial.items()}
+        for row in formset.forms:
+            values = {row.add_prefix(name): row[name].value() for name in row.fields}
+            sent |= {name: value for name, value in values.items() if value not in (None, False)}
+    return sent | {"thanks": "Thank you very much.", "do": "save"}
 
 
 def an_experiment(world: World) -> dict[str, Any]:
@@ -97,7 +117,17 @@ def an_experiment(world: World) -> dict[str, Any]:
 
 
 def consent(world: World) -> dict[str, Any]:
-    return {"adult": "on", "read": "on", "agree": "on", "decision": "consent"}
+    return {"adult": "on", "agree": "on", "decision": "consent"} | signed(world, "study_entry", "consent")
+
+
+def signed(world: World, url_name: str, purpose: str) -> dict[str, str]:
+    """The hidden field of a participant's form."""
+    address = resolve(world.address(url_name)).kwargs
+    return {"token": visit_of(**address).token_for(purpose)}
+
+
+def a_problem(url_name: str) -> Body:
+    return lambda world: {"text": "The picture is grey."} | signed(world, url_name, "problem")
 
 
 def member(world: World) -> dict[str, Any]:
@@ -113,6 +143,15 @@ def credentials(world: World) -> dict[str, Any]:
 
 
 PAGE, FORM, API = "GET HEAD", "GET POST", "GET HEAD"
+# What participants are sent: their forms carry a signed field in place of a cookie.
+PARTICIPANT_PAGES = (
+    "study_entry",
+    "study_problem",
+    "participation",
+    "participation_survey",
+    "participation_withdraw",
+    "participation_problem",
+)
 
 ROUTES: dict[str, Route] = {
     "home": Route(Open.PUBLIC, PAGE),
@@ -120,8 +159,17 @@ ROUTES: dict[str, Route] = {
     "readyz": Route(Open.PUBLIC, PAGE),
     # Participants' pages: the address is the key.
     "study_entry": Route(Action.TAKE_PART, FORM, consent),
+    "study_problem": Route(Open.PUBLIC, FORM, a_problem("study_problem")),
     "participation": Route(Open.PUBLIC, "GET"),
-    "participation_comments": Route(Open.PUBLIC, FORM, lambda world: {"comments": "fine"}),
+    "participation_survey": Route(
+        Open.PUBLIC,
+        FORM,
+        lambda world: {"comments": "fine"} | signed(world, "participation_survey", "survey"),
+    ),
+    "participation_withdraw": Route(
+        Open.PUBLIC, FORM, lambda world: signed(world, "participation_withdraw", "withdraw")
+    ),
+    "participation_problem": Route(Open.PUBLIC, FORM, a_problem("participation_problem")),
     # Accounts.
     "sign_in": Route(Action.SIGN_IN, FORM + " HEAD", credentials),
     "sign_in_with_link": Route(Action.SIGN_IN, FORM),
@@ -139,6 +187,7 @@ ROUTES: dict[str, Route] = {
     "studies": Route(Open.SIGNED_IN, PAGE),
     "new_study": Route(Action.CREATE_STUDY, FORM, a_study),
     "study": Route(Action.VIEW_STUDY, PAGE),
+    "study_texts": Route(Action.EDIT_STUDY, FORM, some_texts),
     "study_mixed_image": Route(Action.VIEW_STUDY, PAGE),
     "move_study": Route(Action.OPEN_STUDY, "POST"),
     "study_members": Route(Action.OPEN_STUDY, "POST", member),

@@ -9,7 +9,7 @@ from django.db import OperationalError
 from django.http import Http404
 from django.urls import reverse
 
-from elicitation.flow import services
+from elicitation.flow import api
 from elicitation.studies.models import StudyQuerySet
 from hilmix.core.errors import DataError
 from hilmix.errors import Conflict, Forbidden, NotFound
@@ -85,7 +85,7 @@ def test_a_bug_in_saving_an_answer_tells_the_participant_nothing_and_keeps_nothi
     def fail(**kwargs):
         raise RuntimeError(INSIDE)
 
-    monkeypatch.setattr(services, "record_events", fail)
+    monkeypatch.setattr(api, "record_events", fail)
     client = world["participant"].client(raise_request_exception=False)
     event = {"id": "00000000-0000-4000-8000-000000000001", "kind": "blur", "t_ms": 1}
     with writes() as changes:

@@ -12,20 +12,31 @@ from contextlib import contextmanager
 import pytest
 from django.db import transaction
 from django.http import HttpResponse
+from django.test import Client
 from django.urls import get_resolver, reverse
 
-from tests.security.routes import ROUTES, VERBS, Open, every_pattern
+from tests.security.routes import PARTICIPANT_PAGES, ROUTES, VERBS, Open, every_pattern
 from tests.security.world import Caller, World
 
 CALLERS = ("public", "stranger", "viewer", "editor", "owner", "admin", "participant", "holder")
 PATTERNS = list(every_pattern(get_resolver().url_patterns))
 API = [
-    name
-    for name in ROUTES
-    if name.startswith(("api_", "participation_")) and name != "participation_comments"
+    name for name in ROUTES if name.startswith(("api_", "participation_")) and name not in PARTICIPANT_PAGES
 ]
-POSTED_PAGES = [name for name, route in ROUTES.items() if "POST" in route.verbs and name not in API]
-NUMBERS = {"index", "mixed_image_id", "release_id", "experiment_id", "pk", "person_id", "image_id", "number"}
+POSTED_PAGES = [
+    name for name, route in ROUTES.items() if "POST" in route.verbs and name not in (*API, *PARTICIPANT_PAGES)
+]
+NUMBERS = {
+    "index",
+    "mixed_image_id",
+    "release_id",
+    "experiment_id",
+    "pk",
+    "person_id",
+    "image_id",
+    "number",
+    "order",
+}
 NUMBERED = [pattern.name for pattern in PATTERNS if NUMBERS & set(pattern.pattern.converters)]
 LISTS = (
     "home",
@@ -107,6 +118,42 @@ def test_a_form_sent_from_elsewhere_is_refused_for_want_of_a_csrf_token(world, w
                 reply = ask(caller, "POST", name, world, enforce_csrf_checks=True)
             assert (reply.status_code, changes) == (403, []), f"{name} by {caller.name}"
             assert b"CSRF" in reply.content
+
+
+def test_only_participants_pages_and_the_api_go_without_djangos_guard_against_forgery():
+    exempt = {pattern.name for pattern in PATTERNS if getattr(pattern.callback, "csrf_exempt", False)}
+    assert exempt == {*PARTICIPANT_PAGES, *API, "schema", "api_docs"}
+
+
+@pytest.mark.parametrize("name", PARTICIPANT_PAGES)
+def test_a_participants_form_goes_without_a_cookie_but_not_without_its_signed_field(world, writes, name):
+    client = Client(enforce_csrf_checks=True)
+    with undone():
+        assert client.get(world.address(name)).status_code == 200
+    if "POST" in ROUTES[name].verbs:
+        body = ROUTES[name].body(world)
+        for token in (
+            None,
+            "",
+            body["token"][:-1],
+            body["token"] + "x",
+            world["participant"].headers["Authorization"],
+        ):
+            sent = {key: value for key, value in body.items() if key != "token"}
+            with undone(), writes() as changes:
+                reply = client.post(world.address(name), sent if token is None else {**sent, "token": token})
+            assert (reply.status_code, changes) == (403, []), token
+        with undone():
+            assert client.post(world.address(name), body).status_code == 302
+    assert not client.cookies
+
+
+@pytest.mark.parametrize("name", [name for name in API if name.startswith("participation_")])
+def test_no_call_of_a_participants_browser_sets_a_cookie(world, name):
+    for caller in (world["holder"], world["participant"], world["public"]):
+        for verb in VERBS:
+            with undone():
+                assert not ask(caller, verb, name, world, enforce_csrf_checks=True).cookies
 
 
 @pytest.mark.parametrize("name", [name for name in API if ROUTES[name].needs is not Open.PUBLIC])

@@ -18,6 +18,7 @@ from django.urls import reverse
 from elicitation.flow import access
 from elicitation.flow import services as flow
 from elicitation.flow.api import ParticipationThrottle
+from elicitation.flow.forms import visit_of
 from elicitation.mixes.models import MixedImage
 from elicitation.participants.models import Identity, Participation, ParticipationEvent
 from elicitation.participants.services import LINK_SALT, link_of, pid_hmac, reveal_identity
@@ -26,7 +27,7 @@ from hilmix.core.mixing import lambda_text
 from hilmix.core.release import open_release
 from hilmix.errors import Conflict
 from tests.security.replies import body
-from tests.security.routes import ROUTES
+from tests.security.routes import PARTICIPANT_PAGES, ROUTES
 from tests.security.world import ANSWER, LAMBDAS, PID, answer_all, join
 
 JSON = "application/json"
@@ -58,12 +59,15 @@ def send(client: Client, address: str, body: object) -> int:
 def test_nothing_that_a_participant_is_sent_says_lambda(world, participant, browser_of_participant):
     plan = browser_of_participant.get(reverse("participation_plan"))
     replies = [
-        Client().get(world.address("study_entry")),
-        Client().get(world.address("participation")),
         plan,
-        *[browser_of_participant.get(trial["image"]) for trial in plan.json()["trials"]],
-        *[browser_of_participant.get(example["url"]) for example in plan.json()["examples"]],
+        *[
+            browser_of_participant.get(image)
+            for shown in plan.json()["trials"] + plan.json()["examples"]
+            for image in shown["images"]
+        ],
+        *[Client().get(world.address(name)) for name in PARTICIPANT_PAGES],
     ]
+    assert len(replies) > 1 + len(PARTICIPANT_PAGES) + participant.trials.count()
     shown = MixedImage.objects.filter(pk__in=participant.trials.values("images__mixed_image"))
     hashes = [*shown.values_list("sha256", flat=True), world.image_set.sha256]
     numbers = [text for value in LAMBDAS for text in (str(value), lambda_text(value))]
@@ -104,28 +108,30 @@ def test_the_code_does_not_exist_before_the_last_page_is_sent(world):
         client.post(reverse("participation_complete"), {"count": 5}, content_type=JSON),
         client.get(reverse("participation_plan")),
         Client().get(reverse("participation", args=[link]), follow=True),
-        Client().get(reverse("participation_comments", args=[link])),
+        Client().get(reverse("participation_survey", args=[link])),
     ]
     assert not any(b"completion-code" in reply.content for reply in replies)
     someone.refresh_from_db()
     assert someone.completion_code == ""
-    thanks = Client().post(reverse("participation_comments", args=[link]), {"comments": ""}, follow=True)
+    closing = reverse("participation_survey", args=[link])
+    thanks = Client().post(closing, {"token": visit_of(link=link).token_for("survey")}, follow=True)
     someone.refresh_from_db()
     assert len(someone.completion_code) == 8
     assert someone.completion_code in thanks.content.decode()
 
 
 def test_nobody_gets_a_code_by_sending_the_last_page_early(world, participant):
-    comments = reverse("participation_comments", args=[link_of(participant)])
-    reply = Client().post(comments, {"comments": "give me the code"})
-    assert reply["Location"] == reverse("participation", args=[link_of(participant)])
+    link = link_of(participant)
+    form = {"comments": "give me the code", "token": visit_of(link=link).token_for("survey")}
+    reply = Client().post(reverse("participation_survey", args=[link]), form)
+    assert reply["Location"] == reverse("participation", args=[link])
     participant.refresh_from_db()
     assert (participant.state, participant.completion_code) == ("running", "")
 
 
 def test_no_caller_of_the_service_gets_a_code_early_either(participant):
     with pytest.raises(Conflict, match="Some answers have not arrived"):
-        flow.finish(participation=participant, comments="")
+        flow.finish(participation=participant, survey={})
     participant.refresh_from_db()
     assert participant.completion_code == ""
 
@@ -172,7 +178,7 @@ def test_a_token_ends_after_its_time(participant, monkeypatch):
         assert fetch(reverse("participation_plan"), token) == status
 
 
-@pytest.mark.parametrize("page", ["participation", "participation_comments"])
+@pytest.mark.parametrize("page", [name for name in PARTICIPANT_PAGES if name.startswith("participation")])
 def test_a_cut_or_changed_link_leads_nowhere(world, participant, page):
     link = link_of(participant)
     token = access.token_for(participant)
@@ -222,7 +228,7 @@ def test_a_huge_body_is_refused_before_it_is_read(browser_of_participant):
 
 def test_a_huge_form_is_refused(world):
     form = {"comments": "x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)}
-    assert Client().post(world.address("participation_comments"), form).status_code == 400
+    assert Client().post(world.address("participation_survey"), form).status_code == 400
 
 
 def an_event(data: object) -> dict:
@@ -287,6 +293,7 @@ def test_only_json_is_read(browser_of_participant, kind):
 
 def test_calls_are_counted_by_participation_and_not_by_address(world, browser_of_participant, monkeypatch):
     monkeypatch.setattr(ParticipationThrottle, "get_rate", lambda self: "2/min")
+    ParticipationThrottle.cache.clear()
     address = reverse("participation_plan")
     assert [browser_of_participant.get(address).status_code for _ in range(3)] == [200, 200, 429]
     assert world["holder"].client().get(address).status_code == 200

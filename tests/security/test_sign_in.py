@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from elicitation.participants.models import Participation
 from hilmix.accounts.models import SignInLink, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import issue_sign_in_link
+from tests.security.routes import ROUTES
 from tests.security.world import PASSWORD
 
 ADDRESS = "203.0.113.77"  # of a network that exists in documents only
@@ -120,9 +122,10 @@ def test_no_address_is_kept_anywhere(world, visitor, link, tmp_path, caplog):
     visitor.get(reverse("home"))
     visitor.post(reverse("account"), {"name": "a script", "scope": "read"})
     participant = Client(REMOTE_ADDR=ADDRESS)
-    consent = {"adult": "on", "read": "on", "agree": "on", "decision": "consent"}
+    consent = ROUTES["study_entry"].body(world)
     trials = participant.post(world.address("study_entry"), consent)["Location"]
-    config = participant.get(trials).context["config"]
+    page = participant.get(trials).content.decode()
+    config = json.loads(page.partition('<script id="config" type="application/json">')[2].partition("<")[0])
     event = {"id": "00000000-0000-4000-8000-000000000001", "kind": "blur", "t_ms": 1}
     reply = participant.post(
         reverse("participation_events"),

@@ -25,7 +25,9 @@ from elicitation.images.services import import_images
 from elicitation.participants.models import Participation
 from elicitation.participants.services import link_of
 from elicitation.studies.models import Source, Study
-from elicitation.studies.services import Design, StudyPlan, create_study, open_study
+from elicitation.studies.protocol import Design
+from elicitation.studies.services import StudyPlan, create_study, open_study
+from elicitation.studies.texts import demonstration_information
 from elicitation.trials.models import TrialImage
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import OPERATOR, Role
@@ -45,9 +47,9 @@ from training.runs.models import Run
 HOSTILE = "<b onclick=alert(1)>"
 LAMBDAS = (1700, 3900, 6100, 8300)  # numbers that nothing else on a page is likely to say
 DESIGN = Design(
-    n_mixed_images=8, lambdas_e4=LAMBDAS, trials_per_person=4, repeats=1, answers_per_unit=3, seed=5
+    n_mixed_images=8, lambdas_e4=LAMBDAS, trials_per_person=4, repeats=0, answers_per_unit=3, seed=5
 )
-BOXES = {"adult": True, "read": True, "agree": True}
+BOXES = {"adult": True, "agree": True, "publish": True}
 PID = "5f0c1d2e-a-participant-of-a-recruiter"
 PASSWORD = "correct horse battery"
 ANSWER = {
@@ -111,9 +113,10 @@ class World:
             "person_id": owner.user.pk,
             "token_key": owner.user.auth_token_set.earliest("created").token_key,
             "secret": self.sign_in_secret,
-            "link": link_of(holder if url_name == "participation_comments" else self["participant"].participation),
+            "link": link_of(holder if url_name == "participation_survey" else self["participant"].participation),
             "image_id": TrialImage.objects.filter(trial__participation=holder).first().pk,
             "number": 0,
+            "order": 0,
         }  # fmt: skip
         values |= instead
         return reverse(url_name, kwargs={name: values[name] for name in parameters(url_name)})
@@ -190,7 +193,13 @@ def _image_set() -> ImageSet:
 
 
 def _study(image_set: ImageSet, people: dict[str, User]) -> Study:
-    plan = StudyPlan(slug="theirs", title=f"{HOSTILE} study", image_set=image_set, design=DESIGN)
+    plan = StudyPlan(
+        slug="theirs",
+        title=f"{HOSTILE} study",
+        image_set=image_set,
+        design=DESIGN,
+        information=demonstration_information(),
+    )
     study = create_study(plan=plan, source=Source.PERSON, actor=people["owner"])
     for part in (Membership.Part.EDITOR, Membership.Part.VIEWER):
         set_membership(person=people[part.value], study=study, part=part.value, actor=people["owner"])

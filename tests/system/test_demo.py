@@ -44,9 +44,11 @@ def test_everything_the_issue_names_is_there(demonstration):
         "select count(distinct mixed_image_id) n from elicitation_unit u"
         " join elicitation_batch b on b.id = batch_id"
     )
-    for slug in studies:
+    for slug in ("demo-simulated", "demo"):
         where = f"{mixed} where study_id = {studies[slug]['id']}"
         assert demonstration.rows(where)[0]["n"] == 60
+    others = ("select", "construct", "categorical", "distribution")
+    assert {studies[f"demo-{slug}"]["state"] for slug in others} == {"open"}
     arms = demonstration.rows("select name, seed from training_run r join training_arm a on a.id = r.arm_id")
     assert len(arms) == 4
     assert {row["name"] for row in arms} == {"mixup", "human_lambda_shrunk"}

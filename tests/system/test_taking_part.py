@@ -1,41 +1,70 @@
 """One person's way from the link to the completion code, in a real browser against a real instance.
 
-Faults are made on the wire (a reply lost after the server has committed, no connection, a picture that does
-not load) and each test asserts that its fault happened. What counts in the end is what the database holds.
+What counts in the end is what the database holds. What goes wrong on the way is in `test_faults.py`.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-import uuid
+from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
+
+from tests.system.steps import (
+    DESKTOP,
+    PHONE,
+    answer,
+    answer_the_rest,
+    answer_trial,
+    check,
+    consent,
+    events,
+    expect_accessible,
+    finish,
+    participation,
+    practise,
+    put,
+    read_instructions,
+    saved,
+    start,
+    trial_heading,
+)
 
 pytestmark = pytest.mark.browser
 
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
-TRIALS = 9
+TRIALS = 19
 STUDY = """
+from dataclasses import replace
 from elicitation.images.models import ImageSet
-from elicitation.studies.services import Design, StudyPlan, create_study, open_study
+from elicitation.studies.protocol import Design, Display, Flow
+from elicitation.studies.services import StudyPlan, create_study, open_study
+from elicitation.studies.texts import demonstration_information
 from hilmix.accounts.roles import OPERATOR
-design = Design(n_mixed_images=16, trials_per_person=8, repeats=1, answers_per_unit=40)
+design = Design(n_mixed_images=36, trials_per_person=18, repeats=1, answers_per_unit=40)
 plan = StudyPlan(
     slug="digits", title="What do you see?", image_set=ImageSet.objects.get(name="digits"), design=design,
-    max_comprehension_rounds=2,
+    flow=Flow(max_comprehension_rounds=2, break_every=0), information=demonstration_information(),
 )
 open_study(study=create_study(plan=plan, actor=OPERATOR), actor=OPERATOR)
+small = replace(design, n_mixed_images=20, trials_per_person=4, repeats=0)
+row = replace(small, lambdas_e4=tuple(range(0, 10001, 1000)))
+brief = Display(enlargement=16, pixels="device", resampling="bicubic", exposure_ms=200)
+for other in (
+    replace(plan, slug="grid", interface="select_shuffled", design=row),
+    replace(plan, slug="row", interface="construct", design=row),
+    replace(
+        plan, slug="brief", design=replace(small, trials_per_person=6), display=brief, timing_reason="",
+        flow=Flow(break_every=5),
+    ),
+):
+    open_study(study=create_study(plan=other, actor=OPERATOR), actor=OPERATOR)
 """
 
 
 @pytest.fixture(scope="module")
 def study(start_instance):
-    """An instance with one open study of nine trials a person."""
+    """An instance with one open study of 19 trials a person, and small ones that ask or show in other ways."""
 
     def prepare(instance):
         instance.manage("import_images", "digits", "--name", "digits")
@@ -44,147 +73,32 @@ def study(start_instance):
     return start_instance(prepare)
 
 
-# -- steps that a person takes
-
-
-def consent(page: Page, instance, query: str = "") -> str:
-    """Through the entry page; the private address of the participation."""
-    page.goto(f"{instance.url}/s/digits/{query}")
-    for box in page.get_by_role("checkbox").all():
-        box.check()
-    page.get_by_role("button", name="I want to take part").click()
-    page.wait_for_url("**/p/*/")
-    return page.url
-
-
-def read_instructions(page: Page) -> None:
-    page.locator("#jspsych-instructions-next").wait_for()
-    while page.locator("#jspsych-instructions-next").count():
-        page.locator("#jspsych-instructions-next").click()
-
-
-def practise(page: Page) -> None:
-    expect(page.get_by_role("heading", name="Try the controls")).to_be_visible()
-    answer(page, 70, 40)
-
-
-def check(page: Page, *, rightly: bool = True) -> None:
-    """Answer the questions about the controls."""
-    groups = page.get_by_role("radiogroup")
-    groups.first.wait_for()
-    for group, right in zip(groups.all(), (2, 0), strict=True):
-        group.get_by_role("radio").nth(right if rightly else 1).check()
-    page.get_by_role("button", name="Continue").click()
-
-
-def start(page: Page, instance, query: str = "") -> str:
-    """From the link to the first trial."""
-    address = consent(page, instance, query)
-    read_instructions(page)
-    practise(page)
-    check(page)
-    page.get_by_role("button", name="Start").click()
-    expect(trial_heading(page)).to_have_text(f"Picture 1 of {TRIALS}")
-    return address
-
-
-def trial_heading(page: Page):
-    return page.get_by_role("heading", name=re.compile(r"^Picture \d+ of \d+$"))
-
-
-def put(page: Page, slider: str, percent: int) -> None:
-    """Press a slider at a place on it, as a mouse does."""
-    control = page.locator(f"#ms-{slider}")
-    control.scroll_into_view_if_needed()
-    box = control.bounding_box()
-    assert box is not None
-    thumb = 30
-    page.mouse.click(
-        box["x"] + thumb / 2 + (box["width"] - thumb) * percent / 100, box["y"] + box["height"] / 2
-    )
-
-
-def answer(page: Page, mixing: int, confidence: int) -> None:
-    put(page, "mixing", mixing)
-    put(page, "confidence", confidence)
-    page.get_by_role("button", name="Continue").click()
-
-
-def answer_trial(page: Page, mixing: int = 30, confidence: int = 80) -> int:
-    """Answer the trial on the screen and wait for what comes next; the trial's number."""
-    heading = trial_heading(page).inner_text()
-    answer(page, mixing, confidence)
-    page.wait_for_function("before => document.querySelector('h1')?.textContent !== before", arg=heading)
-    return int(heading.split()[1])
-
-
-def answer_the_rest(page: Page) -> None:
-    """Until the comments page."""
-    while answer_trial(page) < TRIALS:
-        pass
-    page.wait_for_url("**/comments/")
-
-
-def finish(page: Page) -> str:
-    """Through the comments page; the completion code."""
-    page.get_by_role("button", name="Finish").click()
-    return page.locator("#completion-code").inner_text()
-
-
 # -- what is asserted
 
 
-def saved(instance, address: str) -> list[dict]:
-    """The answers that the database holds for the participation at `address`, in order of their trials."""
-    rows = instance.rows(
-        "select trial.position, trial.kind, trial.params, response.* from elicitation_response response"
-        " join elicitation_trial trial on trial.id = response.trial_id where trial.participation_id = ?"
-        " order by trial.position",
-        participation(instance, address)["id"],
-    )
-    return [
-        {**row, "payload": json.loads(row["payload"]), "params": json.loads(row["params"])} for row in rows
-    ]
-
-
-def participation(instance, address: str) -> dict:
-    """The row of the participation at `address`; its link is the signed public id."""
-    encoded = address.rstrip("/").rpartition("/")[2].split(":")[0]
-    public_id = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
-    return instance.rows("select * from elicitation_participation where public_id = ?", public_id)[0]
-
-
-def events(instance, address: str) -> dict[str, dict]:
-    """What happened on the way, the last of each kind."""
-    rows = instance.rows(
-        "select kind, data from elicitation_participationevent"
-        " where participation_id = ? order by received_at",
-        participation(instance, address)["id"],
-    )
-    return {row["kind"]: json.loads(row["data"]) for row in rows}
-
-
-def expect_accessible(page: Page) -> None:
-    """Axe finds nothing serious, and nothing has to be scrolled sideways."""
-    found = Axe().run(page).response["violations"]
-    bad = [rule for rule in found if rule["impact"] in ("serious", "critical")]
-    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in bad] == [], page.url
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than the window"
-
-
 def expect_whole_pixels(page: Page) -> None:
-    """The picture is shown at a whole multiple of its native size, without smoothing."""
-    shown = page.locator("img.ms-image").evaluate(
-        """image => {
-            const { width, height } = image.getBoundingClientRect();
-            const { naturalWidth, naturalHeight } = image;
-            const times = [width / naturalWidth, height / naturalHeight];
-            return { times, rendering: getComputedStyle(image).imageRendering };
+    """Each pixel of an 8×8 picture is a square of one colour on the screen, all of one size."""
+    shown = page.locator("canvas.picture-canvas").evaluate(
+        """canvas => {
+            const { width, height } = canvas.getBoundingClientRect();
+            const size = canvas.width / 8;
+            const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            const at = (x, y) => data[4 * (y * canvas.width + x)];
+            let uneven = 0;
+            const colours = new Set();
+            for (let y = 0; y < canvas.height; y += 1)
+                for (let x = 0; x < canvas.width; x += 1) {
+                    colours.add(at(x, y));
+                    uneven += at(x, y) !== at(x - (x % size), y - (y % size));
+                }
+            const dense = window.devicePixelRatio;
+            return { size, uneven, colours: colours.size, fits: width * dense === canvas.width && width === height };
         }"""
     )
-    across, down = shown["times"]
-    assert shown["rendering"] == "pixelated"
-    assert across == down == int(across) >= 1
+    assert shown["fits"]
+    assert shown["uneven"] == 0
+    assert shown["size"] == int(shown["size"]) > 1
+    assert shown["colours"] > 4
 
 
 # -- the whole way
@@ -201,7 +115,11 @@ def test_from_the_link_to_the_code(study, open_window, size):
     address = consent(page, study)
     page.locator("#jspsych-instructions-next").wait_for()
     expect_accessible(page)
-    read_instructions(page)
+    while page.locator("#jspsych-instructions-next").count():
+        page.locator("#jspsych-instructions-next").click()
+    expect(page.get_by_role("heading", name="How an answer looks")).to_be_visible()
+    expect_accessible(page)
+    page.get_by_role("button", name="Continue").click()
     expect(page.get_by_role("heading", name="Try the controls")).to_be_visible()
     expect_accessible(page)
     expect_whole_pixels(page)
@@ -220,10 +138,10 @@ def test_from_the_link_to_the_code(study, open_window, size):
     expect_accessible(page)
     page.get_by_role("button", name="Continue").click()
     expect(trial_heading(page)).to_have_text(f"Picture 3 of {TRIALS}")
-    expect(page.locator("#saved")).to_have_text(f"2 of {TRIALS} saved")
+    expect(page.locator("#saved")).to_have_text(f"Saved 2/{TRIALS}")
     answer_the_rest(page)
     expect_accessible(page)
-    page.get_by_label("anything you would like to tell us").fill("The digits were hard.")
+    page.get_by_role("textbox").fill("The digits were hard.")
     code = finish(page)
     expect_accessible(page)
 
@@ -243,7 +161,7 @@ def test_from_the_link_to_the_code(study, open_window, size):
     done = participation(study, address)
     assert done["state"] == "completed"
     assert done["completion_code"] == code
-    assert done["comments"] == "The digits were hard."
+    assert "The digits were hard." in done["survey"] + done["comments"]
     assert {"instructions", "practice", "comprehension", "preload"} <= set(events(study, address))
 
     page.goto(address)
@@ -262,8 +180,8 @@ def test_the_keyboard_alone_is_enough(study, open_window):
         raise AssertionError(f"Tab does not reach {selector} on {page.url}")
 
     page.goto(f"{study.url}/s/digits/")
-    for place in range(3):
-        tab_to(f".box:nth-of-type({place + 1}) input")
+    for box in page.get_by_role("checkbox").all():
+        tab_to(f"#{box.get_attribute('id')}")
         keys.press("Space")
     tab_to("button[value=consent]")
     keys.press("Enter")
@@ -273,13 +191,15 @@ def test_the_keyboard_alone_is_enough(study, open_window):
     while page.locator("#jspsych-instructions-next").count():
         tab_to("#jspsych-instructions-next")
         keys.press("Enter")
+    tab_to("#read-on")
+    keys.press("Enter")
     expect(page.get_by_role("heading", name="Try the controls")).to_be_focused()
     tab_to("#ms-mixing")
     keys.press("ArrowLeft")
-    expect(page.locator("#ms-mixing")).to_have_attribute("aria-valuetext", re.compile(r"^51 % .+, 49 % .+$"))
+    expect(page.locator("#ms-mixing")).to_have_attribute("aria-valuetext", re.compile(r"^51% .+, 49% .+$"))
     tab_to("#ms-confidence")
     keys.press("Enter")
-    tab_to("#ms-continue")
+    tab_to("#trial-continue")
     keys.press("Enter")
     page.get_by_role("radiogroup").first.wait_for()
     for group, downs in enumerate((2, 0)):
@@ -302,10 +222,10 @@ def test_the_keyboard_alone_is_enough(study, open_window):
             keys.press("Home")
             tab_to("#ms-confidence")
             keys.press("End")
-        tab_to("#ms-continue")
+        tab_to("#trial-continue")
         keys.press("Enter")
-    page.wait_for_url("**/comments/")
-    tab_to(".button-primary")
+    page.wait_for_url("**/survey/")
+    tab_to("form .button-primary")
     keys.press("Enter")
     expect(page.locator("#completion-code")).to_be_visible()
 
@@ -338,41 +258,216 @@ def test_an_untouched_slider_has_no_position_and_nothing_can_be_submitted(study,
     button.click(force=True)
     expect(page.locator("#ms-mixing")).to_be_focused()
     put(page, "mixing", 50)  # exactly where an untouched slider stands: the press alone must count
-    expect(page.locator("#ms-mixing")).to_have_attribute("aria-valuetext", re.compile("^50 % .+, 50 % "))
+    expect(page.locator("#ms-mixing")).to_have_attribute("aria-valuetext", re.compile("^50% .+, 50% "))
     button.click(force=True)
-    expect(page.locator("#ms-status")).to_have_text("Set the second slider too.")
+    expect(page.locator("#trial-status")).to_have_text("Set the slider of how sure you are too.")
     expect(trial_heading(page)).to_have_text(f"Picture 1 of {TRIALS}")
     put(page, "confidence", 10)
     button.click()
-    expect(page.locator("#saved")).to_have_text(f"1 of {TRIALS} saved")
+    expect(page.locator("#saved")).to_have_text(f"Saved 1/{TRIALS}")
     assert [row["payload"]["mixing_percent"] for row in saved(study, address)] == [50]
 
 
+# -- other ways of asking and showing
+
+
+def learn_with(page: Page, answer_practice: Callable[[], None], *, right: tuple[int, int]) -> None:
+    """To the first trial, every screen of it accessible on the way."""
+    read_instructions(page)
+    expect(page.get_by_role("heading", name="Try the controls")).to_be_visible()
+    expect_accessible(page)
+    answer_practice()
+    expect_accessible(page)
+    page.get_by_role("button", name="Continue").click()
+    for group, place in zip(page.get_by_role("radiogroup").all(), right, strict=True):
+        group.get_by_role("radio").nth(place).check()
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name="Start").click()
+
+
+def round_heading(page: Page, number: int) -> None:
+    expect(page.get_by_role("heading", name=f"Round {number} of 4")).to_be_focused()
+
+
+def test_the_grid_is_walked_by_arrows_and_chosen_from_by_space(study, open_window):
+    page = open_window()
+    keys = page.keyboard
+    address = consent(page, study, slug="grid")
+    learn_with(page, lambda: page.get_by_role("radio").nth(4).click(), right=(1, 0))
+    round_heading(page, 1)
+    go_on = page.get_by_role("button", name="Continue")
+    go_on.click(force=True)
+    expect(page.locator("#trial-status")).to_have_text("Choose a picture.")
+    tiles = page.get_by_role("radio")
+    expect(tiles.nth(0)).to_be_focused()
+    keys.press("ArrowLeft")  # nothing lies before the first
+    for key, place in (("ArrowRight", 1), ("ArrowDown", 6), ("ArrowUp", 1), ("End", 10), ("Home", 0)):
+        keys.press(key)
+        expect(tiles.nth(place)).to_be_focused()
+    expect(page.get_by_role("radio", checked=True)).to_have_count(0)
+    keys.press("ArrowRight")
+    keys.press("Space")
+    expect(tiles.nth(1)).to_be_checked()
+    keys.press("ArrowRight")
+    keys.press("Space")
+    expect(page.get_by_role("radio", checked=True)).to_have_count(1)
+    keys.press("Tab")
+    expect(go_on).to_be_focused()
+    keys.press("Enter")
+    for number in (2, 3, 4):
+        round_heading(page, number)
+        page.get_by_role("radio").nth(number).click()
+        page.get_by_role("button", name="Continue").click()
+    finish(page)
+    first, *others = [row["payload"] for row in saved(study, address)]
+    assert (first["selected"], first["n_changes"], first["input_method"]) == (2, 1, "mixed")
+    assert [place for _time, place in first["selection_history"]] == [1, 2]
+    assert [answer["selected"] for answer in others] == [2, 3, 4]
+
+
+def test_the_row_is_walked_by_keys_wherever_the_focus_is(study, open_window):
+    page = open_window()
+    address = consent(page, study, slug="row")
+    learn_with(page, lambda: page.keyboard.press("h"), right=(0, 1))
+    pictures = []
+    for number in (1, 2, 3, 4):
+        round_heading(page, number)
+        if number == 1:  # both ends show another picture each, and none lies beyond
+            for _ in range(12):
+                page.keyboard.press("g")
+            pictures.append(page.locator("canvas").evaluate("canvas => canvas.toDataURL()"))
+            page.get_by_role("button", name="To the right").focus()
+            for _ in range(10):
+                page.keyboard.press("h")
+                pictures.append(page.locator("canvas").evaluate("canvas => canvas.toDataURL()"))
+            page.keyboard.press("h")
+            page.locator("#cs-place").focus()
+            page.keyboard.press("ArrowLeft")
+        page.get_by_role("button", name="To the left").click()
+        place = page.locator(".cs-place").inner_text()
+        page.get_by_role("button", name="Continue").focus()
+        page.keyboard.press("Enter")
+    finish(page)
+    rows = saved(study, address)
+    first = rows[0]["payload"]
+    assert len(set(pictures)) == 11
+    assert (first["visited_min"], first["visited_max"], first["final_step"]) == (0, 10, 8)
+    assert first["hit_bound"] is True
+    assert {source for _time, _place, source in first["path"]} == {"key", "slider", "button"}
+    assert place == f"Picture {rows[3]['payload']['final_step'] + 1} of 11 in the row"
+
+
+@pytest.mark.parametrize("slug", ["grid", "row"])
+def test_a_finger_is_enough_on_a_small_screen(study, open_window, slug):
+    page = open_window(PHONE)
+    address = consent(page, study, slug=slug)
+    touch = {
+        "grid": lambda: page.get_by_role("radio").nth(7).tap(),
+        "row": lambda: page.get_by_role("button", name="To the left").tap(),
+    }[slug]
+    learn_with(page, touch, right=(1, 0) if slug == "grid" else (0, 1))
+    round_heading(page, 1)
+    touch()
+    expect_accessible(page)
+    page.get_by_role("button", name="Continue").tap()
+    round_heading(page, 2)
+    expect(page.locator("#saved")).to_have_text("Saved 1/4")
+    assert saved(study, address)[0]["payload"]["input_method"] == "touch"
+
+
+def test_a_brief_picture_is_shown_when_asked_for_then_covered_and_measured(study, open_window):
+    page = open_window()
+    address = consent(page, study, slug="brief")
+
+    def content() -> str:
+        return page.locator("canvas").evaluate("canvas => canvas.toDataURL()")
+
+    def look_and_answer() -> None:
+        page.get_by_role("button", name="Show the picture").click()
+        expect(page.get_by_label("The picture is covered now")).to_be_visible()
+        put(page, "mixing", 30)
+        put(page, "confidence", 80)
+
+    learn_with(page, look_and_answer, right=(2, 0))
+    expect(trial_heading(page)).to_have_text("Picture 1 of 6")
+    put(page, "mixing", 30)
+    put(page, "confidence", 80)
+    page.get_by_role("button", name="Continue").click(force=True)
+    expect(page.locator("#trial-status")).to_have_text("First show the picture. It stays for a moment only.")
+    expect(page.get_by_role("button", name="Show the picture")).to_be_focused()
+    empty = content()
+    page.get_by_role("button", name="Show the picture").click()
+    page.wait_for_function("before => document.querySelector('canvas').toDataURL() !== before", arg=empty)
+    shown = content()
+    expect(page.get_by_label("The picture is covered now")).to_be_visible()
+    assert len({empty, shown, content()}) == 3
+    page.get_by_role("button", name="Continue").click()
+    for _ in range(4):
+        look_and_answer()
+        page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("heading", name="Time for a break")).to_be_focused()
+    expect_accessible(page)
+    page.get_by_role("button", name="Go on").click()
+    look_and_answer()
+    page.get_by_role("button", name="Continue").click()
+    finish(page)
+    rows = saved(study, address)
+    assert all(190 <= row["payload"]["exposure_ms"] < 400 for row in rows)
+    assert {(row["payload"]["resampling"], row["payload"]["image_device_px"]) for row in rows} == {
+        ("bicubic", 128)
+    }
+    assert [row["trial_index"] for row in rows] == list(range(6))
+    timed = {"first_interaction_ms", "blur_count", "hidden_ms"}
+    assert all(row["rt_ms"] is row["started_at"] is None and not timed & set(row["payload"]) for row in rows)
+
+
+# -- simulation
+
+
+GIVEN = {
+    "mixture-sliders": [
+        {"mixing_percent": 20, "confidence_percent": 60},
+        {"cannot_tell": True},
+    ],
+    "select-shuffled-grid": [{"selected": 1}, {"selected": 2}],
+    "construct-stepper": [{"final_step": 2}, {"final_step": 0}],
+}
+
+
 @pytest.mark.parametrize("mode", ["data-only", "visual"])
-def test_the_plugin_answers_by_itself_in_a_simulation(study, open_window, mode):
+@pytest.mark.parametrize("plugin", sorted(GIVEN))
+def test_a_plugin_answers_by_itself_in_a_simulation(study, open_window, plugin, mode):
     page = open_window()
     start(page, study)
     script = page.locator('script[type="module"]').get_attribute("src")
     assert script is not None
     answers = page.evaluate(
-        """async ([mode, source]) => {
-            const { PLUGINS } = await import(source);
-            const { src } = document.querySelector('.ms-image');
-            const words = { title: 'Simulated', question: 'How much?', confidence_question: 'How sure?' };
-            const names = { left_class: 'ship', right_class: 'cat' };
-            const trial = { type: PLUGINS['mixture-sliders'], src, width: 8, height: 8, ...words, ...names };
-            const soon = { rt: 60, first_interaction_ms: 10 };
-            const given = [{ ...soon, mixing_percent: 20 }, { ...soon, cannot_tell: true }];
+        """async ([mode, source, given]) => {
+            const { default: type } = await import(source);
+            const image = document.querySelector('canvas.picture-canvas');
+            const pictures = ['a', 'b', 'c'].map((src) => ({ src, width: 8, height: 8, image }));
+            const several = source.includes('mixture') ? pictures.slice(0, 1) : pictures;
+            const trial = {
+                type,
+                pictures: () => several,
+                shown: { left_class: 'ship', right_class: 'cat', n: 3, start: 1 },
+                person: { keys: { left: 'g', right: 'h' } },
+                display: { enlargement: null, pixels: 'css', resampling: 'bicubic', exposure_ms: null },
+                timing: true,
+                title: 'Simulated',
+            };
+            const soon = given.map((payload) => ({ rt: 60, payload }));
             document.getElementById('stage').replaceChildren();
             const jsPsych = initJsPsych({ display_element: 'stage' });
-            await jsPsych.simulate(given.map((data) => ({ ...trial, simulation_options: { data } })), mode);
-            return jsPsych.data.get().values();
+            await jsPsych.simulate(soon.map((data) => ({ ...trial, simulation_options: { data } })), mode);
+            return jsPsych.data.get().values().map(({ payload }) => payload);
         }""",
-        [mode, plain(script).replace("main.js", "timeline.js")],
+        [mode, plain(script).replace("main.js", f"plugins/{plugin}.js"), GIVEN[plugin]],
     )
-    assert [given["mixing_percent"] for given in answers] == [20, None]
-    assert [given["cannot_tell"] for given in answers] == [False, True]
-    assert all(given["image_css_px"] == 320 for given in answers)
+    assert [answer | given for answer, given in zip(answers, GIVEN[plugin], strict=True)] == answers
+    assert all(answer["resampling"] == "bicubic" for answer in answers)
+    if mode == "visual":
+        assert all(answer["image_css_px"] % 8 == 0 for answer in answers)
 
 
 def plain(path: str) -> str:
@@ -401,200 +496,6 @@ def test_wrong_answers_lead_back_to_the_instructions_and_the_last_round_ends_it(
     )
     page.reload()
     expect(page.get_by_role("heading", name="You cannot go on here")).to_be_visible()
-
-
-# -- interruptions
-
-
-def test_a_reload_in_the_middle_goes_on_where_it_was(study, open_window):
-    page = open_window()
-    address = start(page, study)
-    answer_trial(page)
-    answer_trial(page)
-    expect(page.locator("#saved")).to_have_text(f"2 of {TRIALS} saved")
-    page.reload()
-    expect(page.get_by_role("heading", name="Welcome back")).to_be_visible()
-    expect_accessible(page)
-    page.get_by_role("button", name="Go on").click()
-    expect(trial_heading(page)).to_have_text(f"Picture 3 of {TRIALS}")
-    answer_the_rest(page)
-    finish(page)
-    held = saved(study, address)
-    assert [row["attempt"] for row in held[:2]] == [1, 1]
-    assert held[2]["attempt"] > 1
-    assert events(study, address)["resume"]["position"] == 2
-
-
-def test_another_browser_goes_on_from_the_private_address(study, open_window):
-    page = open_window()
-    address = start(page, study)
-    answer_trial(page)
-    expect(page.locator("#saved")).to_have_text(f"1 of {TRIALS} saved")
-    other = open_window(PHONE)
-    other.goto(address)
-    other.get_by_role("button", name="Go on").click()
-    expect(trial_heading(other)).to_have_text(f"Picture 2 of {TRIALS}")
-    answer_trial(page)
-    expect(page.get_by_role("dialog", name="You continued in another window")).to_be_visible()
-    expect_accessible(page)
-    answer_the_rest(other)
-    finish(other)
-    assert len(saved(study, address)) == TRIALS
-
-
-def test_a_second_window_in_the_same_browser_takes_over_at_once(study, open_window):
-    page = open_window()
-    address = start(page, study)
-    second = page.context.new_page()
-    second.goto(address)
-    expect(page.get_by_role("dialog", name="You continued in another window")).to_be_visible()
-    expect(second.get_by_role("button", name="Go on")).to_be_visible()
-
-
-# -- faults on the wire
-
-
-def test_a_reply_lost_after_commit_is_not_saved_twice(study, open_window):
-    page = open_window()
-    address = start(page, study)
-    lost: list[str] = []
-
-    def lose_the_first_reply(route: Route) -> None:
-        if lost:
-            return route.continue_()
-        sent = json.loads(route.request.post_data or "{}")
-        reply = route.fetch()
-        assert reply.json()["results"][0]["status"] == "created"
-        lost.append(sent["responses"][0]["id"])
-        return route.abort("connectionreset")
-
-    page.route("**/participation/responses/", lose_the_first_reply)
-    with page.expect_response(lambda response: response.url.endswith("/responses/")) as second:
-        answer_trial(page, 10, 20)
-    receipt = second.value.json()["results"][0]
-    assert receipt == {"id": lost[0], "status": "exists", "message": ""}
-    expect(page.locator("#saved")).to_have_text(f"1 of {TRIALS} saved")
-    answer_the_rest(page)
-    finish(page)
-    held = saved(study, address)
-    assert len(held) == TRIALS
-    assert uuid.UUID(held[0]["id"]) == uuid.UUID(lost[0])
-
-
-def test_answers_given_without_a_connection_wait_and_are_saved_once_it_is_back(study, open_window):
-    page = open_window()
-    address = start(page, study)
-    page.context.set_offline(True)
-    for _ in range(5):
-        answer_trial(page)
-    expect(page.locator("#saved")).to_have_text(f"0 of {TRIALS} saved, 5 kept on this computer")
-    assert saved(study, address) == []
-    answer(page, 50, 50)
-    expect(page.get_by_role("dialog", name="Waiting for the connection")).to_be_visible()
-    page.keyboard.press("Escape")
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog", name="Waiting for the connection")).to_be_visible()
-    expect_accessible(page)
-    page.context.set_offline(False)
-    expect(trial_heading(page)).to_have_text(f"Picture 7 of {TRIALS}", timeout=40_000)
-    expect(page.locator("#saved")).to_have_text(f"6 of {TRIALS} saved")
-    answer_the_rest(page)
-    finish(page)
-    assert len(saved(study, address)) == TRIALS
-    assert events(study, address)["offline"]["ms"] > 0
-
-
-def test_closing_the_window_before_answers_are_sent_loses_none(study, open_window):
-    page = open_window()
-    address = start(page, study)
-    context = page.context
-    context.set_offline(True)
-    answer_trial(page)
-    answer_trial(page)
-    expect(page.locator("#saved")).to_contain_text("2 kept on this computer")
-    page.close()
-    assert saved(study, address) == []
-    context.set_offline(False)
-    again = context.new_page()
-    again.goto(address)
-    again.get_by_role("button", name="Go on").click()
-    expect(trial_heading(again)).to_have_text(f"Picture 3 of {TRIALS}")
-    expect(again.locator("#saved")).to_have_text(f"2 of {TRIALS} saved")
-    assert [row["position"] for row in saved(study, address)] == [0, 1]
-
-
-def test_an_answer_on_its_way_when_the_window_closes_still_arrives(study, open_window):
-    page = open_window()
-    address = start(page, study)
-    stuck: list[str] = []
-    page.route("**/participation/responses/", lambda route: (stuck.append(route.request.url), route.abort()))
-    answer_trial(page)
-    expect(page.locator("#saved")).to_contain_text("1 kept on this computer")
-    assert stuck
-    page.close()
-    study.wait_until(lambda: len(saved(study, address)) == 1, 10, lambda: "the answer did not arrive")
-
-
-def test_an_answer_that_the_server_refused_is_asked_for_again_before_the_end(study, open_window):
-    page = open_window()
-    address = start(page, study)
-    refused: list[str] = []
-
-    def refuse_the_first(route: Route) -> None:
-        if refused:
-            return route.continue_()
-        refused.append(json.loads(route.request.post_data or "{}")["responses"][0]["id"])
-        results = [{"id": refused[0], "status": "invalid", "message": "made invalid by a test"}]
-        return route.fulfill(json={"results": results, "stale_epoch": False, "answered": 0, "total": TRIALS})
-
-    page.route("**/participation/responses/", refuse_the_first)
-    while answer_trial(page) < TRIALS:
-        pass
-    expect(page.get_by_role("heading", name="A few answers are missing")).to_be_visible()
-    expect(page.get_by_role("link", name="Download my answers")).to_be_visible()
-    expect_accessible(page)
-    assert participation(study, address)["state"] == "running"
-    page.get_by_role("button", name="Answer again").click()
-    page.get_by_role("button", name="Go on").click()
-    expect(trial_heading(page)).to_have_text(f"Picture {TRIALS} of {TRIALS}")
-    answer_trial(page)
-    page.wait_for_url("**/comments/")
-    finish(page)
-    assert len(saved(study, address)) == TRIALS
-    assert events(study, address)["save_refused"]["id"] == refused[0]
-
-
-def test_a_page_whose_token_has_expired_says_so_and_loses_nothing(study, open_window):
-    page = open_window()
-    address = start(page, study)
-    page.route("**/participation/responses/", lambda route: route.fulfill(status=401, json={"detail": "no"}))
-    answer_trial(page)
-    expect(page.get_by_role("dialog", name="Please open the study again")).to_be_visible()
-    expect_accessible(page)
-    assert saved(study, address) == []
-    page.unroute("**/participation/responses/")
-    page.get_by_role("button", name="Open again").click()
-    page.get_by_role("button", name="Go on").click()
-    expect(trial_heading(page)).to_have_text(f"Picture 2 of {TRIALS}")
-    assert len(saved(study, address)) == 1
-
-
-def test_pictures_that_do_not_load_are_counted_and_can_be_tried_again(study, open_window):
-    page = open_window()
-    failed: list[str] = []
-    page.route("**/participation/images/**", lambda route: (failed.append(route.request.url), route.abort()))
-    address = consent(page, study)
-    read_instructions(page)
-    practise(page)
-    check(page)
-    expect(page.get_by_text(f"{TRIALS} pictures could not be loaded.")).to_be_visible()
-    expect_accessible(page)
-    assert len(failed) >= 3 * TRIALS
-    page.unroute("**/participation/images/**")
-    page.get_by_role("button", name="Try again").click()
-    page.get_by_role("button", name="Start").click()
-    expect_whole_pixels(page)
-    assert len(events(study, address)["preload_fail"]["urls"]) == TRIALS
 
 
 def test_an_address_that_is_not_complete_is_refused(study, open_window):

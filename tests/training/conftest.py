@@ -7,7 +7,8 @@ import pytest
 from elicitation.flow.simulation import simulate_participant
 from elicitation.images.services import import_images
 from elicitation.studies.models import Source
-from elicitation.studies.services import Design, StudyPlan, close_study, create_study, open_study
+from elicitation.studies.protocol import Design
+from elicitation.studies.services import StudyPlan, change_texts, close_study, create_study, open_study
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.loaders import read_digits
@@ -42,6 +43,20 @@ def release(digits):
     for seed in range(2):
         simulate_participant(study=study, seed=seed)
     close_study(study=study, actor=OPERATOR)
+    return freeze_release(study=study, actor=OPERATOR, progress=Progress())
+
+
+@pytest.fixture
+def asked_in_two_ways(digits):
+    """Release `twice@1.0.0`: like `small`, but the second person was asked in other words."""
+    plan = StudyPlan(slug="twice", title="twice", image_set=digits, design=DESIGN)
+    study = create_study(plan=plan, source=Source.SIMULATED, actor=OPERATOR)
+    open_study(study=study, actor=OPERATOR)
+    simulate_participant(study=study, seed=0)
+    texts = study.protocol.content["texts"]
+    wording = {**texts["wording"], "question": "What do you see?"}
+    change_texts(study=study, texts={**texts, "wording": wording}, actor=OPERATOR)
+    simulate_participant(study=study, seed=1)
     return freeze_release(study=study, actor=OPERATOR, progress=Progress())
 
 

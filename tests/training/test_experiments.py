@@ -22,10 +22,12 @@ from hilmix.core.errors import DataError
 from hilmix.errors import Conflict, Forbidden, Invalid
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import JobCancelled, Progress
+from training.experiments.config import parse_config
 from training.experiments.models import Experiment
+from training.experiments.resolve import resolve
 from training.experiments.services import create_experiment, launch_experiment
 from training.models import Report, Run
-from training.runs.work import duration, run_experiment
+from training.runs.work import duration, labels_of, run_experiment
 
 QUICK = """
 name = "quick"
@@ -96,6 +98,40 @@ def test_an_unknown_release_is_refused_naming_those_there_are(config):
 def test_a_policy_without_labels_in_the_release_is_refused(config):
     arm = replace(config.arms[0], policy="human_lambda_shrnk")
     assert "did you mean 'human_lambda_shrunk'" in refused(config, arms=(arm,))["arms"][0]
+
+
+def test_labels_asked_for_in_two_ways_must_be_told_apart(config, asked_in_two_ways):
+    first, second = asked_in_two_ways.opened.conditions
+    refusal = refused(config, release="twice")["arms"]
+    assert len(refusal) == 1  # mixup uses no answer
+    assert f"under 2 conditions, {first}, {second}" in refusal[0]
+    arm = replace(config.arms[1], condition="0123456789ab")
+    assert "no condition '0123456789ab'" in refused(config, release="twice", arms=(arm,))["arms"][0]
+
+
+def test_an_arm_learns_from_the_condition_it_names(config, asked_in_two_ways):
+    opened = asked_in_two_ways.opened
+    arms = [
+        replace(config.arms[1], name=f"asked {number}", condition=condition)
+        for number, condition in enumerate(opened.conditions)
+    ]
+    config = replace(config, release="twice", arms=(config.arms[0], *arms))
+    assert parse_config(config.as_dict()) == config
+    experiment = create_experiment(config=config, actor=OPERATOR)
+    assert [arm.params["condition"] for arm in experiment.arms.all()] == [None, *opened.conditions]
+    material = resolve(config)
+    learnt = [labels_of(arm, material) for arm in experiment.arms.all()]
+    assert np.array_equal(learnt[0], opened.labels("mixup"))
+    for labels, condition in zip(learnt[1:], opened.conditions, strict=True):
+        assert np.array_equal(labels, opened.labels("human_lambda_shrunk", condition))
+    assert not np.array_equal(learnt[1], learnt[2])
+
+
+def test_an_arm_of_hilmix_0_1_has_no_condition(experiment, config):
+    arm = experiment.arms.last()
+    arm.params = {key: value for key, value in arm.params.items() if key not in ("policy", "condition")}
+    material = resolve(config)
+    assert np.array_equal(labels_of(arm, material), material.data.labels("human_lambda_shrunk"))
 
 
 def test_a_split_that_is_not_there_is_refused(config):

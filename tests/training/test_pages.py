@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
+from elicitation.trials.models import Response
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.jobs.models import Job
@@ -56,6 +58,25 @@ def test_an_admin_launches_an_experiment_with_the_form(client, admin, release):
     assert "0 of 4 runs are finished" in page
     assert "Cancel the training" in page
     assert "No worker is running" in page
+
+
+def test_the_form_names_the_condition_where_there_are_several(client, admin, asked_in_two_ways):
+    client.force_login(admin)
+    form = {**FORM, "release": "twice@1.0.0"}
+    assert "under 2 conditions" in client.post(reverse("new_experiment"), form).text
+    second = asked_in_two_ways.opened.conditions[1]
+    client.post(reverse("new_experiment"), {**form, "condition": second})
+    assert [arm.params["condition"] for arm in Experiment.objects.get().arms.all()] == [None, second]
+
+
+def test_an_experiment_says_that_somebody_took_their_answers_back(client, admin, experiment, release):
+    client.force_login(admin)
+    assert b"Contains withdrawn data" not in client.get(experiment.get_absolute_url()).content
+    gone = release.study.participations.first()
+    Response.objects.filter(trial__participation=gone).delete()
+    release.study.participations.filter(pk=gone.pk).update(state="withdrawn", withdrawn_at=timezone.now())
+    page = client.get(experiment.get_absolute_url()).text
+    assert "Contains withdrawn data: 1 participant of this release" in page
 
 
 def test_the_same_form_sent_twice_is_one_experiment_and_one_job(client, admin, release):

@@ -24,10 +24,12 @@ MAX_SEED = 2**32 - 1
 
 @dataclass(frozen=True)
 class ArmConfig:
-    """One of the things compared: models trained on the labels that `policy` made."""
+    """One of the things compared: models trained on the labels that `policy` made, of the answers given under
+    `condition`, which must be named where people were asked in several ways."""
 
     name: str
     policy: str
+    condition: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class ExperimentConfig:
         data = asdict(self)
         train = data["train"]
         train["augment"] = {"crop": train.pop("crop"), "flip": train.pop("flip")}
-        data["arms"], data["seeds"] = list(data["arms"]), list(data["seeds"])
+        data["arms"], data["seeds"] = [_without_none(arm) for arm in data["arms"]], list(data["seeds"])
         return _without_none(data)
 
 
@@ -97,7 +99,9 @@ def _arms(check: _Checker, value: Any) -> tuple[ArmConfig, ...]:
     for arm in value:
         check.keys(arm, "arms", _ARM_KEYS)
         policy = check.text(arm, "policy", where="arms")
-        arms.append(ArmConfig(name=check.text(arm, "name", where="arms", default=policy), policy=policy))
+        name = check.text(arm, "name", where="arms", default=policy)
+        condition = check.text(arm, "condition", where="arms") if "condition" in arm else None
+        arms.append(ArmConfig(name, policy, condition))
     for name in _repeated(arm.name.casefold() for arm in arms):
         check.refuse("arms", f"two arms are called {name!r}; give each its own name")
     return tuple(arms)
@@ -140,7 +144,7 @@ class _Rule:
 
 
 _EXPERIMENT_KEYS = ("name", "release", "image_set", "train_on", "evaluate_on", "arms", "seeds", "train")
-_ARM_KEYS = ("name", "policy")
+_ARM_KEYS = ("name", "policy", "condition")
 _TRAIN_RULES = {
     "net": _Rule(str, NETS.__contains__, f"must be one of {', '.join(NETS)}"),
     "epochs": _Rule(int, lambda v: 1 <= v <= 1000, "must be a whole number from 1 to 1000"),

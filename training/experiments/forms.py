@@ -31,6 +31,14 @@ class ExperimentForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         initial=["mixup", DEFAULT_POLICY],
     )
+    condition = forms.CharField(
+        label=_("Condition"),
+        required=False,
+        max_length=120,
+        help_text=_(
+            "Only where people were asked in several ways: the name of one, from the release's page."
+        ),
+    )
     seeds = forms.CharField(
         label=_("Seeds"),
         initial="0, 1, 2, 3, 4",
@@ -91,11 +99,12 @@ class ExperimentForm(forms.Form):
         train |= {"precision": given["precision"], "augment": {"crop": given["crop"], "flip": given["flip"]}}
         if given["mixed_share"] is not None:
             train["mixed_share"] = given["mixed_share"]
+        asked = {"condition": given["condition"]} if given["condition"] else {}
         return parse_config(
             {
                 "name": given["name"],
                 "release": given["release"],
-                "arms": [{"name": policy, "policy": policy} for policy in given["policies"]],
+                "arms": [{"name": policy, "policy": policy, **asked} for policy in given["policies"]],
                 "seeds": [_whole(text) for text in given["seeds"].replace(",", " ").split()],
                 "train_on": given["train_on"],
                 "evaluate_on": given["evaluate_on"],

@@ -14,6 +14,7 @@ from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, allowed, require
 from hilmix.errors import Conflict, NotFound
 from hilmix.hub.models import Release
+from hilmix.hub.releases import n_withdrawn
 from hilmix.jobs.models import Job, JobState
 from hilmix.jobs.services import workers_alive
 from training.experiments.forms import ExperimentForm
@@ -59,7 +60,12 @@ def experiment_launch(request: HttpRequest, experiment_id: int) -> HttpResponse:
 def experiment_detail(request: HttpRequest, experiment_id: int) -> HttpResponse:
     """How far it is while it runs, and the report once it is done."""
     experiment = _visible(request, experiment_id)
-    context: dict[str, Any] = {"experiment": experiment, "watermark": experiment.release.study.watermark}
+    release = experiment.release
+    context: dict[str, Any] = {
+        "experiment": experiment,
+        "watermark": release.study.watermark,
+        "n_withdrawn": n_withdrawn(release),
+    }
     if hasattr(experiment, "report"):
         content = experiment.report.content
         context |= {"content": content, "scores": score_table(content)}

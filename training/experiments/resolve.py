@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from elicitation.images.models import ImageSet
 from hilmix.core import imageset
 from hilmix.core import release as core_release
+from hilmix.core.errors import DataError
 from hilmix.errors import Invalid, NotFound
 from hilmix.hub.models import Release
 from training.engine.config import NETS
@@ -61,6 +62,11 @@ def resolve(config: ExperimentConfig) -> Material:
             hint = did_you_mean(arm.policy, data.policies)
             problem = f"{release.name} has no labels of policy {arm.policy!r}{hint}"
             problems.setdefault("arms", []).append(problem)
+            continue
+        try:
+            data.label_set(arm.policy, arm.condition)
+        except DataError as error:
+            problems.setdefault("arms", []).append(f"{arm.name}: {error}")
     for key, split in (("train_on", config.train_on), ("evaluate_on", config.evaluate_on)):
         if split not in images.splits:
             problem = f"image set {image_set.name} has no split {split!r}{did_you_mean(split, images.splits)}"

@@ -40,14 +40,13 @@ def create_experiment(*, config: ExperimentConfig, actor: Actor) -> Experiment:
             image_set=material.image_set,
             created_by=user_or_none(actor),
         )
-        policies = material.data.manifest["label_policies"]
         for ordinal, arm in enumerate(config.arms):
             row = Arm.objects.create(
                 experiment=experiment,
                 ordinal=ordinal,
                 name=arm.name,
                 policy=arm.policy,
-                params=policies[arm.policy],
+                params=material.data.label_set(arm.policy, arm.condition),
             )
             Run.objects.bulk_create(Run(arm=row, seed=seed) for seed in config.seeds)
         audit.record(actor, "experiment.created", experiment, config_sha256=identity)

@@ -25,7 +25,7 @@ from training.engine.device import describe, pick_device, resolve_precision, set
 from training.engine.loop import Step, TrainingStopped, TrainResult, train
 from training.engine.predict import load_model, predict, save_weights
 from training.evaluation.scores import score
-from training.experiments.models import Experiment
+from training.experiments.models import Arm, Experiment
 from training.experiments.resolve import Material, resolve
 from training.reports.services import build_report
 from training.runs.models import Run
@@ -72,13 +72,19 @@ def _settle_precision(experiment: Experiment, material: Material, device: torch.
 def _data_of(run: Run, material: Material, images: NDArray[np.uint8]) -> TrainData:
     """The training data of a run's arm: only the labels of the mixed images depend on the arm."""
     hard = np.eye(len(material.images.classes))[material.images.labels[material.training]]
+    soft = labels_of(run.arm, material)
     return TrainData(
         images=images,
-        targets=np.concatenate([hard, material.data.labels(run.arm.policy)]),
+        targets=np.concatenate([hard, soft]),
         n_parents=len(material.training),
         validation_images=np.asarray(material.images.images[material.evaluation]),
         validation_labels=material.images.labels[material.evaluation],
     )
+
+
+def labels_of(arm: Arm, material: Material) -> NDArray[np.float64]:
+    """The labels of the mixed images that an arm learns from, float64 [n, K]. Arms of hilmix 0.1 know no condition."""
+    return material.data.labels(arm.policy, arm.params.get("condition"))
 
 
 def _train_run(

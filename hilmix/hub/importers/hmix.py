@@ -25,8 +25,9 @@ from elicitation.mixes.design import Recipe
 from elicitation.mixes.models import MixedImage
 from elicitation.mixes.services import create_mixed_images
 from elicitation.participants.models import Participation
-from elicitation.studies.models import Batch, Protocol, Source, Study, Unit
-from elicitation.studies.services import Design, StudyPlan, create_study
+from elicitation.studies.models import Batch, Condition, Protocol, Source, Study, Unit
+from elicitation.studies.protocol import Design, condition_content, content_sha256, settings_of
+from elicitation.studies.services import StudyPlan, create_study
 from elicitation.trials.models import Response, Trial, TrialImage
 from hilmix.accounts import audit
 from hilmix.accounts.roles import Action, Actor, require, user_or_none
@@ -131,6 +132,7 @@ def _import_answers(rows: Sequence[InferRow], study: Study, mixed_images: Mixed,
     """Write batches, participations, trials, answers and source rows; return the number of participations."""
     units = _make_units(rows, study, mixed_images)
     participations = _make_participations(rows, study)
+    condition = _make_condition(study)
     position: Counter[str] = Counter()
     trials = []
     for row in rows:
@@ -139,7 +141,9 @@ def _import_answers(rows: Sequence[InferRow], study: Study, mixed_images: Mixed,
                 participation=participations[row.subject],
                 position=position[row.subject],
                 kind=Trial.Kind.REPEAT if row.repeat else Trial.Kind.MAIN,
+                pair=mixed_images[row.recipe].pair,
                 unit=units[row.recipe],
+                condition=condition,
                 params={"left": "first"},  # in every published row: side and class cannot be told apart
             )
         )
@@ -158,6 +162,12 @@ def _import_answers(rows: Sequence[InferRow], study: Study, mixed_images: Mixed,
     ]
     SourceRow.objects.bulk_create(source_rows, batch_size=BATCH_SIZE)
     return len(participations)
+
+
+def _make_condition(study: Study) -> Condition:
+    """Everybody was asked in the same way, in words that are not published."""
+    content = condition_content(settings_of(study.protocol.content), wording={})
+    return Condition.objects.create(study=study, content=content, sha256=content_sha256(content))
 
 
 def _make_units(

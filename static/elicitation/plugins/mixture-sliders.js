@@ -2,67 +2,31 @@
  * jsPsych plugin `mixture-sliders`: one picture, one slider from the left class to the right class, one
  * slider for confidence, and "I cannot tell".
  *
- * A slider has no position until it is touched, and nothing can be submitted before both have one or
- * "I cannot tell" is chosen. It neither loads pictures nor saves answers. After the published *infer*
- * interface (Collins et al. 2023), whose untouched sliders could not be told from answers of 50.
+ * A slider has no position until it is touched, and nothing can be submitted before both have one or "I
+ * cannot tell" is chosen. After the published *infer* interface (Collins et al. 2023), whose untouched
+ * sliders could not be told from answers of 50.
  */
 
-import { messages } from '../messages.js';
-import { enlargementOf, SLIDERS, View, viewport } from './mixture-sliders-view.js';
+import { element, endsOf } from '../dom.js';
+import { say } from '../messages.js';
+import { inSentence, mixtureText } from '../words.js';
+import { DATA, PARAMETERS, Shell, simulate } from './shell.js';
 
-const { ParameterType } = globalThis.jsPsychModule;
+const SLIDERS = ['mixing', 'confidence'];
+const START = 50;
+/** Chosen to differ and to be no share that any example is mixed with; the page says that none is right. */
+const EXAMPLE_ANSWERS = [{ mixing: 15, confidence: 85 }, { mixing: 60, confidence: 30 }, null];
 
 const info = {
   name: 'mixture-sliders',
-  version: '1.0.0',
-  parameters: {
-    /** Object URL of the decoded picture. */
-    src: { type: ParameterType.STRING, default: undefined },
-    /** Native width of the picture in pixels. */
-    width: { type: ParameterType.INT, default: undefined },
-    /** Native height of the picture in pixels. */
-    height: { type: ParameterType.INT, default: undefined },
-    /** How often each pixel is repeated, whole; null takes the largest that fits about 320 css pixels and the screen. */
-    enlargement: { type: ParameterType.INT, default: null },
-    /** Name of the class at the left end, as shown. */
-    left_class: { type: ParameterType.STRING, default: undefined },
-    /** Name of the class at the right end, as shown. */
-    right_class: { type: ParameterType.STRING, default: undefined },
-    /** Heading, for example "Picture 3 of 32". */
-    title: { type: ParameterType.STRING, default: undefined },
-    /** How to look at the picture, in one sentence; null for none. Plain text; {left} and {right} are filled in. */
-    perspective: { type: ParameterType.STRING, default: null },
-    /** Question of the first slider. Plain text; {left} and {right} are filled in. */
-    question: { type: ParameterType.STRING, default: undefined },
-    /** Question of the second slider. Plain text; {left} and {right} are filled in. */
-    confidence_question: { type: ParameterType.STRING, default: undefined },
-    /** Label of the button that ends the trial. */
-    button_label: { type: ParameterType.STRING, default: messages.next },
-    /** Called after every change with the readings so far, `{mixing, confidence, cannot_tell}`; null for unset. */
-    on_reading: { type: ParameterType.FUNCTION, default: null },
-  },
-  data: {
-    /** True when the participant chose "I cannot tell"; both percents are then null. */
-    cannot_tell: { type: ParameterType.BOOL },
-    /** 0 = 100 % left class, 100 = 100 % right class, whole. */
-    mixing_percent: { type: ParameterType.INT },
-    /** 0 = not sure at all, 100 = completely sure, whole. */
-    confidence_percent: { type: ParameterType.INT },
-    /** Which sliders were given a position, `{mixing, confidence}`. */
-    touched: { type: ParameterType.OBJECT },
-    /** How often each slider was put somewhere, `{mixing, confidence}`. */
-    n_moves: { type: ParameterType.OBJECT },
-    /** Milliseconds from the picture's appearance to the first press or key. */
-    first_interaction_ms: { type: ParameterType.INT },
-    /** `mouse`, `touch`, `keyboard` or `mixed`. */
-    input_method: { type: ParameterType.STRING },
-    /** Width and height of the window in css pixels, and device pixels for each. */
-    viewport: { type: ParameterType.FLOAT, array: true },
-    /** Width of the picture on the screen in css pixels: a whole multiple of its native width. */
-    image_css_px: { type: ParameterType.INT },
-    /** Milliseconds from the picture's appearance to the end of the trial. */
-    rt: { type: ParameterType.INT },
-  },
+  version: '2.0.0',
+  // `shown` holds the names `left_class` and `right_class` as they stand at the slider's ends, and `order`, the sliders
+  // from top to bottom. `wording` holds `question` and `confidence_question`.
+  parameters: PARAMETERS,
+  // `payload` holds `cannot_tell`; `mixing_percent` (0 = all of the left class) and `confidence_percent`, null with
+  // `cannot_tell`; `touched` and `n_moves` of both sliders; `slider_start`, null: none stands anywhere before it is
+  // touched; `history` of `[t, slider, position]`.
+  data: DATA,
 };
 
 export default class MixtureSlidersPlugin {
@@ -78,70 +42,232 @@ export default class MixtureSlidersPlugin {
    * @param {object} trial values of `info.parameters`
    */
   trial(display, trial) {
-    const view = new View(display, trial, (data) => this.jsPsych.finishTrial(data));
-    view.show();
+    new Sliders(display, trial, (data) => this.jsPsych.finishTrial(data)).show();
   }
 
-  /**
-   * Answer by itself, for tests and rehearsals.
-   *
-   * @param {object} trial
-   * @param {'data-only'|'visual'} mode
-   * @param {{data?: object}} options `data` overrides what is drawn
-   * @param {() => void} load_callback
-   */
+  /** Answer by itself, for tests and rehearsals; see `simulate` of the shell. */
   simulate(trial, mode, options, load_callback) {
-    const data = this.#simulatedData(trial, options);
-    if (mode === 'data-only') {
-      load_callback();
-      this.jsPsych.finishTrial(data);
-      return;
-    }
-    const display = this.jsPsych.getDisplayElement();
-    this.trial(display, trial);
-    load_callback();
-    this.#operate(display, data);
+    const { randomization } = this.jsPsych;
+    const draw = ({ cannot_tell: cannotTell = false }) => ({
+      cannot_tell: cannotTell,
+      mixing_percent: cannotTell ? null : randomization.randomInt(0, 100),
+      confidence_percent: cannotTell ? null : randomization.randomInt(0, 100),
+      touched: { mixing: !cannotTell, confidence: !cannotTell },
+      n_moves: { mixing: Number(!cannotTell), confidence: Number(!cannotTell) },
+      slider_start: null,
+      history: [],
+    });
+    simulate(this, trial, mode, options, load_callback, { draw, operate });
   }
 
-  #simulatedData(trial, options) {
-    const { randomization, pluginAPI } = this.jsPsych;
-    const rt = randomization.sampleExGaussian(6000, 1500, 1 / 3000, true);
-    const defaults = {
-      cannot_tell: false,
-      mixing_percent: randomization.randomInt(0, 100),
-      confidence_percent: randomization.randomInt(0, 100),
-      touched: { mixing: true, confidence: true },
-      n_moves: { mixing: 1, confidence: 1 },
-      first_interaction_ms: Math.round(rt / 3),
-      input_method: 'mouse',
-      viewport: viewport(),
-      image_css_px: trial.width * enlargementOf(trial),
-      rt,
-    };
-    const data = pluginAPI.mergeSimulationData(defaults, options);
-    if (data.cannot_tell) {
-      Object.assign(data, { mixing_percent: null, confidence_percent: null });
-      Object.assign(data, {
-        touched: { mixing: false, confidence: false },
-        n_moves: { mixing: 0, confidence: 0 },
-      });
-    }
-    pluginAPI.ensureSimulationDataConsistency(trial, data);
-    return data;
+  /** Answers of three people to one picture, for the worked example. */
+  static example({ shown: { left_class: left, right_class: right } }) {
+    const confidenceEnds = [say('not_sure'), say('sure')];
+    return EXAMPLE_ANSWERS.map((answer) => {
+      if (!answer) return { node: null, text: say('example_cannot_tell') };
+      const node = element(
+        'div',
+        { class: 'example-sliders', 'aria-hidden': 'true' },
+        still(answer.mixing, [left, right], 'ms-mixing'),
+        still(answer.confidence, confidenceEnds, 'ms-confidence'),
+      );
+      const mixture = mixtureText(answer.mixing, left, right);
+      return {
+        node,
+        text: say('example_sliders', { mixture, confidence: confidenceText(answer.confidence) }),
+      };
+    });
+  }
+}
+
+function operate(display, payload) {
+  if (payload.cannot_tell) {
+    display.querySelector('#ms-cannot-tell').click();
+    return;
+  }
+  for (const name of SLIDERS) {
+    const slider = display.querySelector(`#ms-${name}`);
+    slider.value = payload[`${name}_percent`];
+    slider.dispatchEvent(new Event('input', { bubbles: true }));
+    slider.dispatchEvent(new Event('change', { bubbles: true }));
+  }
+}
+
+/** A slider to look at; the sentence beside it says the same. */
+function still(value, ends, look) {
+  const slider = element('input', { type: 'range', class: 'range', min: 0, max: 100, value, disabled: true });
+  return element('div', { class: look }, slider, endsOf(...ends));
+}
+
+/** "72% sure". */
+function confidenceText(percent) {
+  return say('confidence', { percent: say('percent', { number: percent }) });
+}
+
+/** The controls of one trial. */
+class Sliders {
+  #trial;
+  #shell;
+  #sliders = {};
+  #readings = {};
+  #cannotTell;
+  #moves = { mixing: 0, confidence: 0 };
+
+  constructor(display, trial, finish) {
+    this.#trial = trial;
+    this.#shell = new Shell(display, trial, {
+      finish,
+      missing: () => this.#missing(),
+      answer: () => this.#answer(),
+      sentences: () => this.#sentences(),
+    });
   }
 
-  #operate(display, data) {
-    const { pluginAPI } = this.jsPsych;
-    const set = (name, value) => {
-      const slider = display.querySelector(`#ms-${name}`);
-      slider.value = value;
-      slider.dispatchEvent(new Event('input', { bubbles: true }));
-      slider.dispatchEvent(new Event('change', { bubbles: true }));
+  show() {
+    const { left_class: left, right_class: right, order = SLIDERS } = this.#trial.shown;
+    const ends = { mixing: [left, right], confidence: [say('not_sure'), say('sure')] };
+    const questions = {
+      mixing: this.#shell.words('question'),
+      confidence: this.#shell.words('confidence_question'),
     };
-    pluginAPI.setTimeout(() => {
-      if (data.cannot_tell) display.querySelector('#ms-cannot-tell').click();
-      else SLIDERS.forEach((name) => set(name, data[`${name}_percent`]));
-    }, data.first_interaction_ms);
-    pluginAPI.clickTarget(display.querySelector('#ms-continue'), data.rt);
+    this.#shell.show(
+      this.#shell.picture(0),
+      ...order.map((name) => this.#slider(name, questions[name], ends[name])),
+      this.#cannotTellBox(),
+    );
+    this.#reflect();
+  }
+
+  #slider(name, question, [leftEnd, rightEnd]) {
+    const id = `ms-${name}`;
+    // Seen only: the slider's aria-valuetext says the same to a screen reader.
+    const reading = element('p', { class: 'slider-reading', 'aria-hidden': 'true' });
+    const input = element('input', {
+      id,
+      type: 'range',
+      min: 0,
+      max: 100,
+      step: 1,
+      value: START,
+      class: 'range',
+      'data-untouched': true,
+      on: {
+        input: () => this.#touched(name),
+        change: () => this.#moved(name),
+        // A press exactly on the middle changes no value, so neither event above fires for it.
+        click: () => this.#isTouched(name) || this.#moved(name),
+        keydown: (event) => this.#keepMiddle(event, name),
+      },
+    });
+    this.#sliders[name] = input;
+    this.#readings[name] = reading;
+    return element(
+      'div',
+      { class: `slider ${id}` },
+      element('label', { for: id }, question),
+      input,
+      endsOf(leftEnd, rightEnd),
+      reading,
+    );
+  }
+
+  #cannotTellBox() {
+    this.#cannotTell = element('input', {
+      type: 'checkbox',
+      id: 'ms-cannot-tell',
+      'aria-describedby': 'ms-cannot-tell-hint',
+      on: { change: () => this.#touched() },
+    });
+    const label = element('label', { for: 'ms-cannot-tell' }, this.#cannotTell, say('cannot_tell'));
+    const hint = element('p', { id: 'ms-cannot-tell-hint' }, say('cannot_tell_hint'));
+    return element('div', { class: 'ms-cannot-tell' }, label, hint);
+  }
+
+  #isTouched(name) {
+    return this.#shell.usage.touched.has(name);
+  }
+
+  #touched(name) {
+    this.#shell.touched(name);
+    this.#reflect();
+  }
+
+  #moved(name) {
+    this.#moves[name] += 1;
+    this.#shell.history.add(name, this.#sliders[name].valueAsNumber);
+    this.#touched(name);
+  }
+
+  /** Enter or Space on an untouched slider answers its middle, which no arrow key reaches in one step. */
+  #keepMiddle(event, name) {
+    if (!['Enter', ' '].includes(event.key) || this.#isTouched(name)) return;
+    event.preventDefault();
+    this.#moved(name);
+  }
+
+  /** Make the sliders say what they are at. */
+  #reflect() {
+    const cannotTell = this.#cannotTell.checked;
+    for (const name of SLIDERS) {
+      const slider = this.#sliders[name];
+      const touched = this.#isTouched(name);
+      const text = touched ? this.#text(name, slider.valueAsNumber) : say('not_set');
+      slider.toggleAttribute('data-untouched', !touched);
+      slider.disabled = cannotTell;
+      slider.setAttribute('aria-valuetext', text);
+      const hint = cannotTell ? say('not_needed') : say('set_hint');
+      this.#readings[name].textContent = touched && !cannotTell ? text : hint;
+      this.#readings[name].toggleAttribute('data-unset', !touched || cannotTell);
+    }
+  }
+
+  #text(name, value) {
+    const { left_class: left, right_class: right } = this.#trial.shown;
+    return name === 'mixing' ? mixtureText(value, left, right) : confidenceText(value);
+  }
+
+  #missing() {
+    if (this.#cannotTell.checked) return null;
+    const lacking = SLIDERS.filter((name) => !this.#isTouched(name));
+    if (!lacking.length) return null;
+    const control = this.#sliders[lacking[0]];
+    if (lacking.length === 2) return { text: say('missing_both'), control };
+    return { text: say(lacking[0] === 'mixing' ? 'missing_mixing' : 'missing_confidence'), control };
+  }
+
+  #answer() {
+    const cannotTell = this.#cannotTell.checked;
+    const of = (value) => Object.fromEntries(SLIDERS.map((name) => [name, value(name)]));
+    const percent = (name) => (cannotTell ? null : this.#sliders[name].valueAsNumber);
+    return {
+      cannot_tell: cannotTell,
+      mixing_percent: percent('mixing'),
+      confidence_percent: percent('confidence'),
+      touched: of((name) => this.#isTouched(name)),
+      n_moves: of((name) => this.#moves[name]),
+      slider_start: null,
+      history: this.#shell.history.entries,
+    };
+  }
+
+  #sentences() {
+    if (this.#cannotTell.checked) return [say('practice_cannot_tell'), say('practice_slider_keys')];
+    return [this.#aboutMixing(), this.#aboutConfidence(), say('practice_slider_keys')];
+  }
+
+  #aboutMixing() {
+    const { left_class: left, right_class: right } = this.#trial.shown;
+    if (!this.#isTouched('mixing'))
+      return say('practice_mixing_none', { left: inSentence(left), right: inSentence(right) });
+    const value = this.#sliders.mixing.valueAsNumber;
+    if (value === START) return say('practice_mixing_middle');
+    const name = inSentence(value < START ? left : right);
+    if (value === 0 || value === 100) return say('practice_mixing_end', { name });
+    return say('practice_mixing_side', { name, reading: mixtureText(value, left, right) });
+  }
+
+  #aboutConfidence() {
+    if (!this.#isTouched('confidence')) return say('practice_confidence_none');
+    return say('practice_confidence', { reading: confidenceText(this.#sliders.confidence.valueAsNumber) });
   }
 }

@@ -30,13 +30,13 @@ afterEach(() => {
 async function page({ storage } = {}) {
   const api = new Api({ base: server.base, token: 'secret', timeout: 2000 });
   const outbox = new Outbox({
-    storage: storage ?? (await openStorage(idb, prefix)),
-    send: (kind, bodies, options) =>
+    storage: storage ?? (await openStorage({ idb }, prefix)),
+    send: (kind, bodies) =>
       outbox.abandoned
         ? new Promise(() => {})
         : kind === 'responses'
-          ? api.saveResponses(1, bodies, options)
-          : api.saveEvents(bodies, options),
+          ? api.saveResponses(1, bodies)
+          : api.saveEvents(bodies),
     random: () => 0.999,
     now: () => clock,
   });
@@ -46,7 +46,7 @@ async function page({ storage } = {}) {
 }
 
 const answer = (position) => ({ id: randomUUID(), position, payload: { cannot_tell: true } });
-const stored = async () => [...(await (await openStorage(idb, prefix)).all()).values()];
+const stored = async () => [...(await (await openStorage({ idb }, prefix)).all()).values()];
 const failed = (outbox) =>
   new Promise((resolve) =>
     outbox.addEventListener('change', function look() {
@@ -108,7 +108,7 @@ test('another participation on the same computer is left alone', async () => {
   server.state.trouble = (when) => when === 'before' && 503;
   outbox.put('responses', answer(0));
   await failed(outbox);
-  const other = await openStorage(idb, `hm:demo:${randomUUID()}:`);
+  const other = await openStorage({ idb }, `hm:demo:${randomUUID()}:`);
   assert.equal((await other.all()).size, 0);
   await other.clear();
   assert.equal((await stored()).length, 1);
@@ -242,29 +242,56 @@ test('answers go before events, and both arrive', async () => {
   assert.equal(server.state.answers.size, 1);
 });
 
-test('a browser without IndexedDB still sends, and says that nothing is durable', async () => {
-  const outbox = await page({
-    storage: await openStorage(
-      {
-        createStore: () => {
-          throw new Error('refused');
-        },
-      },
-      prefix,
-    ),
-  });
+test('a browser that stores nothing still sends, and says that nothing is durable', async () => {
+  const outbox = await page({ storage: memoryStorage() });
   assert.equal(outbox.durable, false);
   outbox.put('responses', answer(0));
   await outbox.drained();
   assert.equal(server.state.answers.size, 1);
 });
 
-test('a full disk does not stop an answer from being sent', async () => {
-  const full = { ...memoryStorage(), put: () => Promise.reject(new Error('quota')) };
+test('a full disk does not stop an answer from being sent, and nothing is called safe meanwhile', async () => {
+  const full = { ...memoryStorage(), durable: true, put: () => Promise.reject(new Error('quota')) };
   const outbox = await page({ storage: full });
+  server.state.trouble = (when) => when === 'before' && 503;
+  assert.equal(outbox.durable, true);
+  outbox.put('responses', answer(0));
+  await failed(outbox);
+  assert.equal(outbox.durable, false);
+  server.state.trouble = () => null;
+  outbox.wake();
+  await outbox.drained();
+  assert.equal(server.state.answers.size, 1);
+});
+
+test('a disk that never answers does not keep an answer from being sent', async () => {
+  const silent = { ...memoryStorage(), put: () => new Promise(() => {}) };
+  const outbox = await page({ storage: silent });
   outbox.put('responses', answer(0));
   await outbox.drained();
   assert.equal(server.state.answers.size, 1);
+});
+
+test('an answer is called kept once it is written, not before', async () => {
+  let write;
+  const slow = { ...memoryStorage(), put: () => new Promise((resolve) => (write = resolve)) };
+  const outbox = await page({ storage: slow });
+  server.state.trouble = (when) => when === 'before' && 503;
+  outbox.put('responses', answer(0));
+  assert.deepEqual([outbox.unsent().length, outbox.kept], [1, 0]);
+  write();
+  await failed(outbox);
+  assert.equal(outbox.kept, 1);
+});
+
+test('long answers are split over calls that may outlive their page', async () => {
+  const outbox = await page();
+  const long = (position) => ({ ...answer(position), payload: { path: 'x'.repeat(15_000) } });
+  for (let position = 0; position < 6; position += 1) outbox.put('responses', long(position));
+  await outbox.drained();
+  const sizes = server.state.calls.map(({ body }) => JSON.stringify(body).length);
+  assert.equal(server.state.answers.size, 6);
+  assert.ok(Math.max(...sizes) < 64_000);
 });
 
 test('pauses grow from one to thirty seconds, with up to half taken off', () => {

@@ -6,24 +6,22 @@ import { Visit, uuid } from '../visit.js';
 import { memoryStorage } from '../storage.js';
 
 const UUID4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-const data = {
-  rt: 812,
-  cannot_tell: true,
-  mixing_percent: null,
-  trial_type: 'mixture-sliders',
-  time_elapsed: 9,
-};
+const data = { rt: 812.4, payload: { cannot_tell: true }, trial_type: 'mixture-sliders', time_elapsed: 9 };
+const plan = { answered: 0, next_index: 0, elapsed_ms: 0, trials: [{ position: 0 }] };
 
-function open(storage = memoryStorage()) {
+function open({ storage = memoryStorage(), timing = true, unsent = [] } = {}) {
   const sent = [];
+  const clocks = { steady: 5_000, date: new Date('2026-01-01T12:00:00Z') };
   let ids = 0;
   const visit = new Visit({
-    outbox: { put: (channel, body) => sent.push({ channel, ...body }) },
+    outbox: { put: (channel, body) => sent.push({ channel, ...body }), unsent: () => unsent },
     storage,
+    timing,
     newId: () => `id-${(ids += 1)}`,
-    now: () => new Date('2026-01-01T00:00:00Z'),
+    clock: () => clocks.steady,
+    date: () => clocks.date,
   });
-  return { visit, sent, storage };
+  return { visit, sent, storage, clocks };
 }
 
 test('an answer has the identifier that was drawn when its trial began', () => {
@@ -43,27 +41,27 @@ test('a trial that ends twice is one answer', () => {
   assert.equal(sent.length, 1);
 });
 
-test('only the interface’s own fields are sent as payload', () => {
+test('what the plugin says is sent as it is, and nothing of jsPsych’s own', () => {
   const { visit, sent } = open();
   visit.begin({ position: 0, attempt: 1 });
   visit.answer({ position: 0 }, data);
   const { payload, rt_ms: rt, attempt, position } = sent[0];
   assert.deepEqual({ rt, attempt, position }, { rt: 812, attempt: 1, position: 0 });
-  assert.equal(payload.cannot_tell, true);
-  assert.ok(!('trial_type' in payload) && !('time_elapsed' in payload) && !('rt' in payload));
+  assert.deepEqual(payload, { cannot_tell: true });
+  assert.ok(!('trial_type' in sent[0]) && !('time_elapsed' in sent[0]));
 });
 
 test('a trial that was left without an answer is told, and its next attempt counts on', async () => {
   const storage = memoryStorage();
-  open(storage).visit.begin({ position: 2, attempt: 1 });
-  const { visit, sent } = open(storage);
-  await visit.resume({ answered: 2, trials: [{ position: 2 }, { position: 3 }] });
+  open({ storage }).visit.begin({ position: 2, attempt: 1 });
+  const { visit, sent } = open({ storage });
+  await visit.resume({ ...plan, answered: 2, trials: [{ position: 2 }, { position: 3 }] });
   assert.deepEqual([sent[0].channel, sent[0].kind], ['events', 'resume']);
   assert.deepEqual(sent[0].data, {
     answered: 2,
     position: 2,
     attempt: 1,
-    started_at: '2026-01-01T00:00:00.000Z',
+    started_at: '2026-01-01T12:00:00.000Z',
   });
   visit.begin({ position: 2, attempt: 1 });
   visit.answer({ position: 2 }, data);
@@ -77,16 +75,78 @@ test('a trial that was left without an answer is told, and its next attempt coun
 
 test('a trial that was answered before the page was left is no interrupted one', async () => {
   const storage = memoryStorage();
-  open(storage).visit.begin({ position: 2, attempt: 1 });
-  const { visit, sent } = open(storage);
-  await visit.resume({ answered: 3, trials: [{ position: 3 }] });
+  open({ storage }).visit.begin({ position: 2, attempt: 1 });
+  const { visit, sent } = open({ storage });
+  await visit.resume({ ...plan, answered: 3, trials: [{ position: 3 }] });
   assert.deepEqual(sent[0].data, { answered: 3 });
 });
 
 test('the first opening of the page is no resume', async () => {
   const { visit, sent } = open();
-  await visit.resume({ answered: 0, trials: [{ position: 0 }] });
+  await visit.resume(plan);
   assert.deepEqual(sent, []);
+});
+
+/** The number and the elapsed time of an answer given `after` ms in a window that resumed `resumed`. */
+async function numbered(resumed, after, options) {
+  const { visit, sent, clocks } = open(options);
+  await visit.resume({ ...plan, ...resumed });
+  clocks.steady += after;
+  visit.begin({ position: 7 });
+  visit.answer({ position: 7 }, data);
+  const { trial_index: index, time_elapsed_ms: elapsed } = sent.at(-1);
+  return { index, elapsed };
+}
+
+test('numbers and elapsed time go on in another window where the server says they stopped', async () => {
+  assert.deepEqual(await numbered({ next_index: 12, elapsed_ms: 90_000 }, 500), {
+    index: 12,
+    elapsed: 90_500,
+  });
+});
+
+test('answers that wait on this computer count on as well', async () => {
+  const unsent = [
+    { position: 4, trial_index: 12, time_elapsed_ms: 91_000 },
+    { position: 5, trial_index: 13, time_elapsed_ms: 95_000 },
+  ];
+  assert.deepEqual(await numbered({ next_index: 12, elapsed_ms: 90_000 }, 500, { unsent }), {
+    index: 14,
+    elapsed: 95_500,
+  });
+});
+
+test('a computer’s clock that is set back in a trial does not reverse its times', () => {
+  const { visit, sent, clocks } = open();
+  visit.begin({ position: 0 });
+  clocks.steady += 2_000;
+  clocks.date = new Date('2019-01-01T00:00:00Z');
+  visit.answer({ position: 0 }, data);
+  visit.event('js_error', {});
+  assert.deepEqual(
+    [sent[0].started_at, sent[0].ended_at],
+    ['2026-01-01T12:00:00.000Z', '2026-01-01T12:00:02.000Z'],
+  );
+  assert.equal(sent[0].time_elapsed_ms, 2_000);
+  assert.equal(sent[1].t_ms, 2_000);
+});
+
+test('without a reason for times none is sent or kept', async () => {
+  const { visit, sent, storage, clocks } = open({ timing: false });
+  visit.begin({ position: 0 });
+  clocks.steady += 2_000;
+  assert.deepEqual((await storage.all()).get('open-trial'), { position: 0, attempt: 1 });
+  visit.answer({ position: 0 }, data);
+  visit.event('practice', {});
+  assert.deepEqual(Object.keys(sent[0]).sort(), [
+    'attempt',
+    'channel',
+    'id',
+    'payload',
+    'position',
+    'trial_index',
+  ]);
+  assert.equal(sent[1].t_ms, 0);
 });
 
 test('identifiers are random UUIDs with and without the browser’s own function', () => {

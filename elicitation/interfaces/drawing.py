@@ -1,0 +1,75 @@
+"""What interfaces draw and declare alike: balanced factors over trials, sides, the order of classes, options."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from elicitation.interfaces.base import Asked, Params
+from hilmix.errors import Invalid
+
+SIDES = ("first", "second")  # which class of the pair is named on the left
+MOST_CLASSES = 1000
+
+
+def balanced(rng: random.Random, n: int, **factors: tuple[str, str]) -> list[Params]:
+    """`n` draws of one or more two-valued factors, in random order.
+
+    Each value of each factor occurs equally often, give or take one, and so does each combination.
+    """
+    cells: list[Params] = []
+    # A cell and its opposite stand side by side, so that any even number of cells from the start is level in all.
+    for values in rng.sample(signs := list(itertools.product((0, 1), repeat=len(factors) - 1)), len(signs)):
+        pair = [
+            dict(zip(factors, side, strict=True)) for side in ((0, *values), (1, *(1 - v for v in values)))
+        ]
+        cells += rng.sample(pair, 2)
+    drawn = [cells[i % len(cells)] for i in range(n)]
+    rng.shuffle(drawn)
+    return [{name: factors[name][place] for name, place in cell.items()} for cell in drawn]
+
+
+def named_sides(asked: Asked) -> dict[str, str]:
+    """The names of the two classes by the side on which the trial shows them."""
+    names = asked.classes[asked.first_class], asked.classes[asked.second_class]
+    left, right = names if asked.params["left"] == "first" else names[::-1]
+    return {"left_class": left, "right_class": right}
+
+
+def draw_class_order(rng: random.Random, classes: Sequence[str]) -> Params:
+    """All classes, by index, in the order in which one person sees them."""
+    return {"class_order": rng.sample(range(len(classes)), len(classes))}
+
+
+def classes_in_order(person: Params, classes: Sequence[str]) -> dict[str, Any]:
+    """The classes as the browser is told them: index and name, in the person's order."""
+    return {"classes": [{"id": index, "name": classes[index]} for index in person["class_order"]]}
+
+
+def filled_options(interface: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """`given` with `defaults` for what it does not say.
+
+    Raises:
+        Invalid: there is no such option.
+    """
+    if unknown := sorted(set(given) - set(defaults)):
+        there_is = f"there is {', '.join(defaults)}" if defaults else "it has none"
+        problem = f"The interface {interface} has no option {', '.join(unknown)}; {there_is}."
+        raise Invalid(problem, fields={"options": [problem]})
+    return {**defaults, **given}
+
+
+def need_classes(n_classes: int) -> None:
+    """Raise Invalid unless an image set has 2 to 1,000 classes."""
+    if not 2 <= n_classes <= MOST_CLASSES:
+        problem = f"Needs an image set of 2 to {MOST_CLASSES:,} classes; this one has {n_classes}."
+        raise Invalid(problem, fields={"image_set": [problem]})
+
+
+def need_lambdas(n_lambdas: int) -> None:
+    """Raise Invalid unless there are at least three λ to choose from: two leave nothing between the ends."""
+    if n_lambdas < 3:
+        problem = f"Needs at least three λ to choose from; there is {n_lambdas}."
+        raise Invalid(problem, fields={"lambdas": [problem]})

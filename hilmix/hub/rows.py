@@ -1,0 +1,160 @@
+"""The rows of a release's tables, made from a study's answers. What each column means is said in the core, once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from elicitation.studies.models import Source
+from hilmix.core.judgements import (
+    CannotTell,
+    ClassMass,
+    Distribution,
+    Judgement,
+    PerceivedLambda,
+    PerceivedMidpoint,
+)
+from hilmix.core.softlabels import POLICIES, LabelSet
+from hilmix.hub.answers import Answers
+
+Row = dict[str, Any]
+
+
+def of_mixed_images(answers: Answers) -> Iterator[Row]:
+    for mixed_image in answers.mixed_images:
+        pair = mixed_image.pair
+        yield {
+            "key": mixed_image.key,
+            "first_index": pair.first_index,
+            "second_index": pair.second_index,
+            "first_class": pair.first_class,
+            "second_class": pair.second_class,
+            "lambda_e4": mixed_image.lambda_e4,
+            "method": mixed_image.method,
+            "sha256": mixed_image.sha256,
+        }
+
+
+def of_conditions(answers: Answers) -> Iterator[Row]:
+    for condition in answers.conditions():
+        content = condition.content
+        yield {
+            "condition": condition.key,
+            **{
+                name: content[name]
+                for name in ("interface", "interface_version", "language", "perspective", "bonus")
+            },
+            **{name: _json(content[name]) for name in ("options", "wording", "display")},
+        }
+
+
+def of_responses(answers: Answers) -> Iterator[Row]:
+    imported = answers.study.source == Source.IMPORTED
+    for said in answers:
+        response, trial = said.response, said.response.trial
+        source_row = getattr(response, "source_row", None) if imported else None
+        yield {
+            "key": said.key,
+            "unit": said.unit,
+            "condition": said.condition,
+            "participant": said.participant,
+            "position": trial.position,
+            "trial_index": response.trial_index,
+            "repeat": said.repeat,
+            "counted": said.counted,
+            "cannot_tell": isinstance(said.judgement, CannotTell),
+            **_columns_of(said.judgement),
+            "left": trial.params.get("left"),
+            "drawn": _json(trial.params),
+            "rt_ms": None if response.rt_ms is None else float(response.rt_ms),
+            "time_elapsed_ms": response.time_elapsed_ms,
+            "attempt": response.attempt,
+            "payload": _json(response.payload),
+            "source_row": _json(source_row.values) if source_row else None,
+        }
+
+
+def of_checks(answers: Answers) -> Iterator[Row]:
+    for person, check in answers.checks():
+        yield {
+            "participant": person.name,
+            "position": check.trial.position,
+            "class_index": check.class_index,
+            "share": check.share,
+            "passed": check.passed,
+        }
+
+
+def of_participants(answers: Answers, checks: Sequence[Row]) -> Iterator[Row]:
+    shown = Counter(row["participant"] for row in checks)
+    failed = Counter(row["participant"] for row in checks if not row["passed"])
+    for person in answers.people.values():
+        participation = person.participation
+        yield {
+            "participant": person.name,
+            "source": participation.source,
+            "protocol_sha256": answers.protocols[participation.protocol_id].sha256,
+            "n_responses": person.n_responses,
+            "checks_shown": shown[person.name],
+            "checks_failed": failed[person.name],
+            "drawn": _json(participation.drawn),
+            "survey": _json(_points(participation.survey)),
+        }
+
+
+def of_labels(answers: Answers, label_sets: Sequence[LabelSet]) -> Iterator[Row]:
+    for labels in label_sets:
+        for mixed_image, row in zip(answers.mixed_images, labels.rows, strict=True):
+            low, high = row.interval or (None, None)
+            yield {
+                "key": mixed_image.key,
+                "policy": labels.policy,
+                "condition": _condition(labels),
+                "n": row.n,
+                "lambda": row.lambda_,
+                "spread": row.spread,
+                "low": low,
+                "high": high,
+                "soft_label": row.probabilities.tolist(),
+            }
+
+
+def of_label_set(labels: LabelSet) -> Row:
+    """The entry of the manifest."""
+    return {
+        "policy": labels.policy,
+        "condition": _condition(labels),
+        "version": labels.version,
+        "params": labels.params,
+        "meaning": POLICIES[labels.policy].meaning,
+    }
+
+
+def _condition(labels: LabelSet) -> str | None:
+    (condition,) = labels.conditions or (None,)
+    return condition
+
+
+def _columns_of(judgement: Judgement) -> Row:
+    """What was said, in the columns of its kind; the others stay empty."""
+    match judgement:
+        case PerceivedLambda(value, confidence):
+            return {"perceived_lambda": value, "confidence": confidence}
+        case PerceivedMidpoint(value):
+            return {"perceived_midpoint": value}
+        case ClassMass(mass, excluded):
+            return {"mass": _json(dict(mass)), "excluded": _json(sorted(excluded))}
+        case Distribution(p):
+            return {"probabilities": p}
+    return {}
+
+
+def _points(survey: Row) -> Row:
+    """The answers on scales: free text might say who wrote it."""
+    return {name: answer for name, answer in survey.items() if isinstance(answer, int)}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

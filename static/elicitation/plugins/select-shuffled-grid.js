@@ -1,0 +1,167 @@
+/**
+ * jsPsych plugin `select-shuffled-grid`: all pictures of a pair at once, in an order the server drew, of
+ * which the participant chooses the one that shows as much of one class as of the other.
+ *
+ * A radio group with a roving tab stop: arrows go from picture to picture, Space, Enter, a press or a touch
+ * chooses. After the published *select shuffled* interface (Collins et al. 2023), whose choice was marked by
+ * a colour only.
+ */
+
+import { element } from '../dom.js';
+import { say } from '../messages.js';
+import { DATA, PARAMETERS, Shell, simulate, threePictures } from './shell.js';
+
+/** Css pixels of a picture in the grid where the window decides its size. */
+const TILE_PX = 160;
+/** What surrounds each picture: padding, border, the gap to the next and its part of the grid's own padding. */
+const TILE_FRAME_PX = 22;
+const NARROW_PX = 600;
+
+const info = {
+  name: 'select-shuffled-grid',
+  version: '1.0.0',
+  // `pictures` is the grid, row by row. `shown` holds `n` and the names `left_class` and `right_class`, as the question
+  // names them. `wording` holds `question`.
+  parameters: PARAMETERS,
+  // `payload` holds `selected`, a place in the grid; `selection_history` of `[t, place]`; `n_changes`.
+  data: DATA,
+};
+
+export default class SelectShuffledGridPlugin {
+  static info = info;
+
+  /** @param {object} jsPsych the running instance */
+  constructor(jsPsych) {
+    this.jsPsych = jsPsych;
+  }
+
+  /**
+   * @param {HTMLElement} display emptied by jsPsych
+   * @param {object} trial values of `info.parameters`
+   */
+  trial(display, trial) {
+    new Grid(display, trial, (data) => this.jsPsych.finishTrial(data)).show();
+  }
+
+  /** Answer by itself, for tests and rehearsals; see `simulate` of the shell. */
+  simulate(trial, mode, options, load_callback) {
+    const { randomInt } = this.jsPsych.randomization;
+    const draw = ({ selected = randomInt(0, trial.pictures.length - 1) }) => ({
+      selected,
+      selection_history: [[null, selected]],
+      n_changes: 0,
+    });
+    const operate = (display, { selected }) => display.querySelectorAll('[role="radio"]')[selected].click();
+    simulate(this, trial, mode, options, load_callback, { draw, operate });
+  }
+
+  /** Answers of three people to one grid, for the worked example. */
+  static example(trial) {
+    return threePictures(trial, say('example_grid'));
+  }
+}
+
+/** The controls of one trial. */
+class Grid {
+  #trial;
+  #display;
+  #shell;
+  #tiles = [];
+  #selected = null;
+  #changes = 0;
+
+  constructor(display, trial, finish) {
+    this.#trial = trial;
+    this.#display = display;
+    this.#shell = new Shell(display, trial, {
+      finish,
+      missing: () => this.#missing(),
+      answer: () => ({
+        selected: this.#selected,
+        selection_history: this.#shell.history.entries,
+        n_changes: this.#changes,
+      }),
+      sentences: () => this.#sentences(),
+    });
+  }
+
+  show() {
+    this.#tiles = this.#trial.pictures.map((_, index) => this.#tile(index));
+    this.#shell.show(
+      element('p', { class: 'trial-question', id: 'sg-question' }, this.#shell.words('question')),
+      element(
+        'div',
+        {
+          class: 'sg',
+          role: 'radiogroup',
+          'aria-labelledby': 'sg-question',
+          on: { keydown: (event) => this.#key(event) },
+        },
+        ...this.#tiles,
+      ),
+    );
+  }
+
+  #tile(index) {
+    const across = this.#display.clientWidth < NARROW_PX ? 3 : 4;
+    const room = { across, comfortable: TILE_PX, frame: TILE_FRAME_PX, label: null };
+    return element(
+      'button',
+      {
+        type: 'button',
+        class: 'sg-tile',
+        role: 'radio',
+        'aria-checked': 'false',
+        'aria-label': say('grid_picture', { number: index + 1, total: this.#trial.pictures.length }),
+        tabindex: index === 0 ? 0 : -1,
+        on: { click: () => this.#choose(index) },
+      },
+      this.#shell.picture(index, room),
+    );
+  }
+
+  #choose(index) {
+    if (index !== this.#selected) {
+      if (this.#selected !== null) this.#changes += 1;
+      this.#selected = index;
+      this.#shell.history.add(index);
+      this.#tiles.forEach((tile, place) => tile.setAttribute('aria-checked', String(place === index)));
+    }
+    this.#stop(index);
+    this.#shell.touched('picture');
+  }
+
+  /** The one tile that Tab reaches. */
+  #stop(index) {
+    this.#tiles.forEach((tile, place) => (tile.tabIndex = place === index ? 0 : -1));
+    this.#tiles[index].focus();
+  }
+
+  #key(event) {
+    const here = this.#tiles.indexOf(event.target);
+    const row = this.#tiles.filter(({ offsetTop }) => offsetTop === this.#tiles[0].offsetTop).length;
+    const last = this.#tiles.length - 1;
+    const places = {
+      ArrowLeft: here - 1,
+      ArrowRight: here + 1,
+      ArrowUp: here - row,
+      ArrowDown: here + row,
+      Home: 0,
+      End: last,
+    };
+    const place = places[event.key];
+    if (here < 0 || place === undefined) return;
+    event.preventDefault();
+    if (place >= 0 && place <= last) this.#stop(place);
+  }
+
+  #missing() {
+    return this.#selected === null ? { text: say('missing_selection'), control: this.#tiles[0] } : null;
+  }
+
+  #sentences() {
+    const chosen = { number: this.#selected + 1, total: this.#tiles.length };
+    const state = this.#selected === null ? say('practice_grid_none') : say('practice_grid', chosen);
+    return [state, say('practice_grid_keys')];
+  }
+}
