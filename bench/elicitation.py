@@ -1,4 +1,7 @@
-"""Asking people: saving an answer and joining a study as participants' browsers do, and making mixed images."""
+"""Asking people: saving an answer and joining a study as participants' browsers do, and making mixed images.
+
+A whole participation in a browser is measured in `participation.py`, in the same run.
+"""
 
 from __future__ import annotations
 

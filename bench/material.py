@@ -31,7 +31,7 @@ def pictures(n: int, seed: int = 0) -> np.ndarray:
     """uint8 [n, 32, 32, 3], smooth colours under mild noise: mixed, their PNGs are as large as CIFAR-10's, 2.2 kB."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 240, (n, 8, 8, 3), dtype=np.uint8)
-    smooth = [Image.fromarray(one).resize((32, 32), Image.Resampling.BILINEAR) for one in coarse]
+    smooth = [np.asarray(Image.fromarray(one).resize((32, 32), Image.Resampling.BILINEAR)) for one in coarse]
     return np.stack(smooth) + rng.integers(0, 16, (n, 32, 32, 3), dtype=np.uint8)
 
 

@@ -28,7 +28,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# For the jsPsych page and the API documentation page only (design rule 16).
+# For the jsPsych page only (design rule 16).
 STYLE_ATTRIBUTES = {"style-src": [SELF, UNSAFE_INLINE]}
 
 

@@ -96,7 +96,6 @@ INSTALLED_APPS = [
     "hilmix.apps.StaticFiles",
     "rest_framework",
     "drf_spectacular",
-    "drf_spectacular_sidecar",
     "knox",
     "axes",
     "csp",
@@ -190,8 +189,6 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Human-in-the-loop mixup: studies, releases of soft labels, experiments.",
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 # --- Long work --------------------------------------------------------------------------------------------------

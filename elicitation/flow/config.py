@@ -42,7 +42,6 @@ def page_config(participation: Participation, link: str) -> dict[str, Any]:
             "api": reverse("participation_plan").removesuffix("plan/"),
             "next_url": reverse("participation_survey", args=[link]),
             "problem_url": reverse("participation_problem", args=[link]),
-            "withdraw_url": reverse("participation_withdraw", args=[link]),
             "language": settings.language,
             "direction": "rtl" if translation.get_language_bidi() else "ltr",
             "interface": settings.interface,

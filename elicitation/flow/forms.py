@@ -25,6 +25,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
+from elicitation.flow.withdrawal import may_withdraw
 from elicitation.participants.models import Participation
 from elicitation.participants.services import participation_of
 from elicitation.studies.models import Protocol, Source, Study
@@ -80,7 +81,7 @@ class Visit:
     @property
     def withdraw_url(self) -> str:
         """Empty where there is nothing to withdraw, or no more."""
-        if self.participation is None or self.participation.state == Participation.State.WITHDRAWN:
+        if self.participation is None or not may_withdraw(self.participation):
             return ""
         return reverse("participation_withdraw", args=[self.link])
 

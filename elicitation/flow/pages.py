@@ -117,6 +117,7 @@ def withdrawal(request: HttpRequest, visit: Visit) -> HttpResponse:
         expired = str(EXPIRED)
     context = {
         "open": may_withdraw(current),
+        "offered": visit.settings.flow.withdraw_days > 0,
         "until": _day(visit),
         "deletes": _deletes(visit),
         "text": rendered(visit.texts.withdrawal),

@@ -56,14 +56,12 @@ def join_study(
         with transaction.atomic():
             _require_open(study)
             slot = allocation.claim_slot(study, protocol)
-            participation = Participation.objects.create(
-                study=study, protocol=protocol, slot=slot, source=source
-            )
+            participation = Participation(study=study, protocol=protocol, slot=slot, source=source)
+            write_plan(participation)
             consent.participation = participation
             consent.save()
             if pid:
                 remember_identity(participation, pid)
-            write_plan(participation)
     except IntegrityError:
         # The same person twice at once, in two windows: the first one's place is theirs.
         if pid and (known := known_participation(study, pid)):

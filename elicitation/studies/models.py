@@ -59,7 +59,7 @@ class Study(models.Model):
     @property
     def protocol(self) -> Protocol:
         """The version in force."""
-        return self.protocols.get(version=self.protocols.aggregate(newest=models.Max("version"))["newest"])
+        return self.protocols.latest("version")
 
     @property
     def watermark(self) -> str:

@@ -96,6 +96,13 @@ def _check_boxes(texts: Texts, problems: _Collected) -> None:
     _check_names("boxes", texts.boxes, problems)
     if not any(box.name == AGREE and box.required for box in texts.boxes):
         problems.add("boxes", _("There must be a required box “agree”: it is the consent to take part."))
+    names = {box.name for box in texts.boxes}
+    for name in (PUBLISH, CONTACT):
+        if name not in names:
+            problems.add(
+                "boxes",
+                _("There must be a box “%(name)s”: it asks for a consent of its own.") % {"name": name},
+            )
     for box in texts.boxes:
         if box.name in (PUBLISH, CONTACT) and box.required:
             problems.add(

@@ -114,7 +114,9 @@ class QuestionForm(forms.Form):
 class SurveyItemForm(forms.Form):
     name = forms.CharField(max_length=40, label=_("Name"))
     kind = forms.ChoiceField(
-        choices=[("likert", _("points on a scale")), ("text", _("free text"))], label=_("Kind")
+        choices=[("likert", _("points on a scale")), ("text", _("free text"))],
+        initial="likert",  # what a browser sends of the empty row, which so counts as untouched
+        label=_("Kind"),
     )
     prompt = line(_("Question"))
     points = forms.IntegerField(initial=5, min_value=2, max_value=11, label=_("Points"))

@@ -33,7 +33,7 @@ class Item:
 
 
 def write_plan(participation: Participation) -> list[Trial]:
-    """Draw and store the trials of a new participation that holds a slot, in the order they will be shown."""
+    """Draw and store a new participation that holds a slot, and its trials in the order they will be shown."""
     settings = settings_of(participation.protocol.content)
     interface = interface_named(settings.interface)
     classes = participation.study.image_set.classes
@@ -43,7 +43,7 @@ def write_plan(participation: Participation) -> list[Trial]:
     # Neighbouring slots of a batch and neighbouring batches differ, so that what alternates stays balanced in both.
     ordinal = slot.batch.ordinal + slot.ordinal
     participation.drawn = interface.draw_person(rng, ordinal=ordinal, classes=classes)
-    participation.save(update_fields=["drawn"])
+    participation.save()
     units = [Item(unit.pair, unit.mixed_image_id, unit) for unit in slot.batch.units.select_related("pair")]
     checks = _draw_checks(participation, settings.design.checks, rng)
     items, trials = _ordered(participation, units, checks, settings, rng)

@@ -15,7 +15,9 @@ def what_this_person_may(request: HttpRequest) -> dict[str, Any]:
 
     Asked for only where a template uses it: participants' pages do not look at the session.
     """
-    return {"may": SimpleLazyObject(lambda: {action.name: allowed(request.user, action) for action in Action})}
+    return {
+        "may": SimpleLazyObject(lambda: {action.name: allowed(request.user, action) for action in Action})
+    }
 
 
 def no_address(request: HttpRequest) -> None:

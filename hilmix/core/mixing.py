@@ -37,6 +37,7 @@ _LAMBDA_TEXT = re.compile(r"(?:0|1)?\.\d{1,4}|0|1")
 
 
 def _mix_rounded(first: Pixels, second: Pixels, lambda_e4: int) -> Pixels:
+    # In place: for small pictures, arrays made on the way would cost as much as the arithmetic.
     mixed = first.astype(np.int32)
     mixed *= lambda_e4
     other = second.astype(np.int32)

@@ -43,15 +43,17 @@ async function start() {
   await outbox.open();
   await sendLeftovers(outbox);
 
+  // Taken before the plan is asked for: one that arrives meanwhile may be in neither.
+  const left = outbox.unsent();
   const plan = await api.plan();
-  const waiting = new Set(outbox.unsent().map(({ position }) => position));
-  plan.trials = plan.trials.filter(({ position }) => !waiting.has(position));
+  const given = new Set(left.map(({ position }) => position));
+  plan.trials = plan.trials.filter(({ position }) => !given.has(position));
   plan.answered = plan.total - plan.trials.length;
   const saved = showStatus(
     { text: document.getElementById('saved'), bar: document.getElementById('progress'), outbox },
-    { answered: plan.answered - waiting.size, total: plan.total },
+    { answered: plan.answered - outbox.unsent().length, total: plan.total },
   );
-  await visit.resume(plan);
+  await visit.resume(plan, left);
 
   if (!plan.comprehension_passed && plan.comprehension_rounds >= config.flow.max_comprehension_rounds)
     return failed();
@@ -117,7 +119,7 @@ async function finishing({ display, outbox, visit, storage, saved }) {
   for (let failures = 1; ; failures += 1) {
     try {
       const { next_url: next } = await api.complete(saved());
-      await storage.clear();
+      await storage.clear().catch(() => {});
       window.location.assign(next ?? config.next_url);
       return new Promise(() => {});
     } catch (error) {

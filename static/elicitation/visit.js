@@ -66,14 +66,16 @@ export class Visit {
    * Go on where earlier windows stopped: say that somebody came back, and which trial they had left without an answer.
    *
    * @param {{answered: number, next_index: number, elapsed_ms: number, trials: {position: number}[]}} plan
+   * @param {{trial_index: number, time_elapsed_ms?: number}[]} [unsent] answers that the plan may not know yet
    */
-  async resume({ answered, next_index: nextIndex, elapsed_ms: elapsed, trials }) {
-    const unsent = this.#outbox.unsent();
+  async resume({ answered, next_index: nextIndex, elapsed_ms: elapsed, trials }, unsent = []) {
     this.#nextIndex = Math.max(nextIndex, ...unsent.map(({ trial_index: index }) => index + 1));
     this.#elapsedBefore = Math.max(elapsed, ...unsent.map(({ time_elapsed_ms: ms }) => ms ?? 0));
     const left = (await this.#storage.all()).get(OPEN_TRIAL);
     if (left && trials.some(({ position }) => position === left.position)) this.#interrupted = left;
     if (answered || this.#interrupted) this.event('resume', { answered, ...this.#interrupted });
+    // Told once: opening the page again before the trial is shown is no attempt at it.
+    await this.#storage.remove(OPEN_TRIAL).catch(() => {});
   }
 
   /** A trial starts: its identifier is drawn now, so that finishing twice is one answer. */

@@ -11,9 +11,17 @@ const MOST_ERRORS = 20;
 export function observe({ outbox, visit }) {
   window.addEventListener('online', () => outbox.wake());
   window.addEventListener('pagehide', () => outbox.wake());
+  watchLeaving(outbox);
   watchVisibility(outbox, visit);
   watchConnection(outbox, visit);
   watchErrors(visit);
+}
+
+/** What only this page holds would go with it, so the browser asks first. */
+function watchLeaving(outbox) {
+  window.addEventListener('beforeunload', (event) => {
+    if (!outbox.durable && outbox.unsent().length) event.preventDefault();
+  });
 }
 
 function watchVisibility(outbox, visit) {
@@ -25,6 +33,7 @@ function watchVisibility(outbox, visit) {
     } else if (since !== null) {
       const ms = Math.round(performance.now() - since);
       since = null;
+      outbox.wake();
       if (visit.timing) visit.event('hidden', { ms, position: visit.position });
     }
   });

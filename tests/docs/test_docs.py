@@ -9,6 +9,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ import yaml
 from django.core.management import get_commands
 
 from elicitation.flow.api import ReceiptSerializer
+from elicitation.interfaces import INTERFACES, common
+from elicitation.studies.protocol import Display
 from hilmix.core.mixing import METHODS, mix, pixel_sha256, to_png
 from hilmix.core.release import write_release
 from hilmix.core.release_tables import dictionary
@@ -141,6 +144,36 @@ def test_data_has_the_columns_of_every_table():
 def test_participants_lists_exactly_the_statuses_of_an_answer():
     statuses = ReceiptSerializer().fields["status"].choices
     assert sorted(names("docs/participants.md", "status")) == sorted(statuses)
+
+
+def test_interfaces_lists_exactly_the_interfaces_with_their_options_and_fields():
+    page = "docs/interfaces.md"
+    assert names(page, "interface") == list(INTERFACES)
+    options = [option for interface in INTERFACES.values() for option in interface.OPTIONS]
+    assert names(page, "option") == options
+    assert names(page, "field of every answer") == [column.name for column in common.COLUMNS]
+    for name, interface in INTERFACES.items():
+        own = [column.name for column in interface.COLUMNS if column not in common.COLUMNS]
+        assert names(page, f"field of {name}") == own
+
+
+def test_interfaces_names_the_judgements_units_and_checks_of_each():
+    for name, about, checks, judgements in [
+        (row[0].strip("`"), row[2], row[3], row[4]) for row in cells("docs/interfaces.md", "interface")
+    ]:
+        interface = INTERFACES[name]
+        assert about.startswith("a pair") == (interface.UNIT == "pair"), name
+        assert (checks == "yes") == interface.CHECKS, name
+        assert f"`{interface.JUDGEMENT.__name__}`" in judgements, name
+
+
+def test_participants_names_the_defaults_of_the_display():
+    said = {
+        row[0].strip("`"): row[-1].split(":")[0].strip("`")
+        for row in cells("docs/participants.md", "setting")
+    }
+    usual = asdict(Display())
+    assert said == {name: "empty" if value is None else value for name, value in usual.items()}
 
 
 def test_training_lists_exactly_the_metrics_and_the_settings_of_a_training():

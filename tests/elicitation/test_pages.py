@@ -8,8 +8,8 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.core import signing
 from django.conf import settings
+from django.core import signing
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone

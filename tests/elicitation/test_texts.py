@@ -181,6 +181,9 @@ def with_(name, value):
 BOX = {"name": "agree", "text": "I agree.", "required": True}
 QUESTION = {"prompt": "Which?", "options": ["a", "b"], "correct": 0, "explain": ""}
 ITEM = {"name": "easy", "kind": "likert", "prompt": "Was it easy?"}
+PUBLISH = {"name": "publish", "text": "Publish them.", "required": False}
+CONTACT = {"name": "contact", "text": "Write to me.", "required": False}
+ASKED = [PUBLISH, CONTACT]
 BAD = {
     "no consent": ("consent", with_("consent", "  ")),
     "no thanks": ("thanks", with_("thanks", "")),
@@ -190,13 +193,18 @@ BAD = {
     "a text without end": ("debrief", with_("debrief", "x" * 20_001)),
     "unknown information": ("information", lambda t: t["information"].update(favourite="blue")),
     "too much information": ("purpose", lambda t: t["information"].update(purpose="x" * 1001)),
-    "no consent to take part": ("boxes", with_("boxes", [{**BOX, "name": "adult"}])),
-    "a consent to take part that is optional": ("boxes", with_("boxes", [{**BOX, "required": False}])),
-    "publishing as a condition": ("boxes", with_("boxes", [BOX, {**BOX, "name": "publish"}])),
-    "one box twice": ("boxes", with_("boxes", [BOX, BOX])),
-    "a box without text": ("boxes", with_("boxes", [{**BOX, "text": " "}])),
-    "a box with a name that is none": ("boxes", with_("boxes", [BOX, {**BOX, "name": "Not a name"}])),
-    "a box named like the token": ("boxes", with_("boxes", [BOX, {**BOX, "name": "token"}])),
+    "no consent to take part": ("boxes", with_("boxes", [{**BOX, "name": "adult"}, *ASKED])),
+    "a consent to take part that is optional": (
+        "boxes",
+        with_("boxes", [{**BOX, "required": False}, *ASKED]),
+    ),
+    "publishing as a condition": ("boxes", with_("boxes", [BOX, {**BOX, "name": "publish"}, CONTACT])),
+    "no consent of its own to publishing": ("boxes", with_("boxes", [BOX, CONTACT])),
+    "no consent of its own to being contacted": ("boxes", with_("boxes", [BOX, PUBLISH])),
+    "one box twice": ("boxes", with_("boxes", [BOX, BOX, *ASKED])),
+    "a box without text": ("boxes", with_("boxes", [{**BOX, "text": " "}, *ASKED])),
+    "a box with a name that is none": ("boxes", with_("boxes", [BOX, {**BOX, "name": "Not a name"}, *ASKED])),
+    "a box named like the token": ("boxes", with_("boxes", [BOX, {**BOX, "name": "token"}, *ASKED])),
     "one answer only": ("comprehension", with_("comprehension", [{**QUESTION, "options": ["a"]}])),
     "the same answer twice": ("comprehension", with_("comprehension", [{**QUESTION, "options": ["a", "a"]}])),
     "an answer that is not there": ("comprehension", with_("comprehension", [{**QUESTION, "correct": 2}])),
@@ -282,8 +290,8 @@ class Filled(HTMLParser):
             self.form[self._area] = ""
         elif tag == "select":
             self._select = told["name"]
-        elif tag == "option" and "selected" in told:
-            self.form[self._select] = told["value"]
+        elif tag == "option" and ("selected" in told or self._select not in self.form):
+            self.form[self._select] = told["value"]  # the first one, where none is selected
 
     def handle_data(self, text):
         if self._area:

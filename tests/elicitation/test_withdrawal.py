@@ -225,8 +225,10 @@ def test_after_the_day_the_page_is_kind_and_has_no_button(client, study):
     person = finished(study)
     Participation.objects.update(started_at=timezone.now() - timedelta(days=31))
     page = client.get(page_of(person)).content.decode()
-    assert "You can no longer withdraw here" in page
+    assert "You cannot withdraw here" in page
+    assert "That was possible until" in page
     assert "<form" not in page
+    assert "/withdraw/" not in client.get(page_of(person, "participation")).content.decode()
 
 
 def test_the_day_may_end_while_the_page_is_open(client, study):

@@ -18,7 +18,7 @@ from tests.security.replies import Source, assert_guarded, assert_plain, body
 from tests.security.routes import PARTICIPANT_PAGES, ROUTES, VERBS, Open
 from tests.security.world import HOSTILE, PASSWORD, World
 
-STYLED = ("participation", "api_docs")  # the jsPsych page and the API documentation (design rule 16)
+STYLED = ("participation",)  # the jsPsych page (design rule 16)
 PAGES = [name for name, route in ROUTES.items() if "GET" in route.verbs]
 IMAGES = ("parent_image", "study_mixed_image", "participation_image", "participation_example")
 FILES = ("release_file", "api_release_file")

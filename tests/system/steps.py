@@ -69,8 +69,8 @@ def start(page: Page, instance, query: str = "") -> str:
 
 
 def go_on(page: Page) -> None:
-    """Past the page that greets somebody who comes back."""
-    expect(page.get_by_role("heading", name="Welcome back")).to_be_visible()
+    """Past the page that greets somebody who comes back, once it is there."""
+    expect(page.get_by_role("heading", name="Welcome back")).to_be_visible(timeout=20_000)
     page.get_by_role("button", name="Go on").click()
     expect(trial_heading(page)).to_be_visible()
 

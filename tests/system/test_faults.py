@@ -19,9 +19,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import Error, Page, Request, Route, expect
+from playwright.sync_api import Error, Page, Route, expect
 
 from tests.system.steps import (
     PHONE,
@@ -80,6 +82,7 @@ class Person:
 
     instance: Any
     address: str
+    token: str
     began: float
     given: dict[int, tuple[int, int]] = field(default_factory=dict)
     answers: int = 0
@@ -88,7 +91,9 @@ class Person:
     def starting(cls, page: Page, instance) -> Person:
         """Through everything before the first trial, until the server knows of it."""
         began = time.monotonic()
-        person = cls(instance, start(page, instance), began)
+        with page.expect_request("**/participation/plan/") as asked:
+            address = start(page, instance)
+        person = cls(instance, address, asked.value.headers["authorization"], began)
         wait_for(page, lambda: person.row["comprehension_passed_at"])
         return person
 
@@ -123,14 +128,17 @@ class Person:
         """Answer what is left, up to the code; what the database holds then, by position."""
         missing = set(range(TRIALS)) - set(self.given)
         assert missing
-        self.expect_no_code(page)
+        self.expect_no_code()
         for position in sorted(missing):
             self.give(page, position=position)
         page.wait_for_url("**/survey/")
         return self.finished(page, windows=windows)
 
     def finished(self, page: Page, *, windows: bool = False) -> list[dict[str, Any]]:
-        """Each answer is held once, as it was given; the closing questions lead to the code. `windows`: see `in_order`."""
+        """Each answer is held once, as it was given; the closing questions lead to the code.
+
+        `windows` where several answered at the same time: then each has its own order.
+        """
         held = self.saved
         planned = self.instance.rows(
             "select position from elicitation_trial where participation_id = ?", self.row["id"]
@@ -157,14 +165,17 @@ class Person:
         assert 0 < elapsed[-1] < 1000 * (time.monotonic() - self.began)
         assert all(0 < row["rt_ms"] < elapsed[-1] for row in rows)
 
-    def expect_no_code(self, page: Page) -> None:
+    def expect_no_code(self) -> None:
         """Asking for the end too early tells what is missing, and nothing else."""
-        config = json.loads(page.locator("#config").inner_text())
-        headers = {"Authorization": f"Participation {config['token']}"}
-        address = f"{self.instance.url}{config['api']}complete/"
-        reply = page.context.request.post(address, headers=headers, data={"count": TRIALS})
-        assert reply.status == 409
-        assert list(reply.json()) == ["missing_positions"]
+        call = Request(
+            f"{self.instance.url}/api/v1/participation/complete/",
+            json.dumps({"count": TRIALS}).encode(),
+            {"Authorization": self.token, "Content-Type": "application/json"},
+        )
+        with pytest.raises(HTTPError) as refused:
+            urlopen(call, timeout=10)
+        assert refused.value.status == 409
+        assert list(json.load(refused.value)) == ["missing_positions"]
         assert (self.row["state"], self.row["completion_code"]) == ("running", "")
 
 
@@ -192,8 +203,8 @@ def expect_saved(page: Page, text: str, within: float = 15) -> None:
     expect(page.locator("#saved")).to_have_text(text, timeout=within * 1000)
 
 
-def sent_ids(request: Request) -> list[str]:
-    return [one["id"] for one in json.loads(request.post_data or "{}")["responses"]]
+def sent_ids(route: Route) -> list[str]:
+    return [one["id"] for one in json.loads(route.request.post_data or "{}")["responses"]]
 
 
 # -- on the wire
@@ -213,9 +224,9 @@ def test_a_reply_lost_after_commit_is_not_saved_twice(study, open_window):
         if call == "responses":
             assert [result["status"] for result in reply.json()["results"]] == ["created"]
             assert [uuid.UUID(row["id"]) for row in person.saved] == [
-                uuid.UUID(one) for one in sent_ids(route.request)
+                uuid.UUID(one) for one in sent_ids(route)
             ]
-            lost[call] += sent_ids(route.request)
+            lost[call] += sent_ids(route)
         else:
             assert person.row["state"] == "answered"
             lost[call].append(route.request.url)
@@ -354,7 +365,9 @@ def test_whatever_happens_to_the_calls_and_the_page_each_answer_is_held_once(stu
         expect(trial_heading(page)).to_have_text(f"Picture {position + 1} of {TRIALS}", timeout=40_000)
         person.give(page)
         if position + 1 in reloads:
+            page.wait_for_timeout(100)  # nobody is faster, and writing an answer down takes a moment
             page.reload()
+            wire.let_go()
             go_on(page)
         wire.let_go()
 
@@ -441,31 +454,35 @@ def test_an_answer_on_its_way_when_the_window_closes_still_arrives(study, open_w
 def test_an_answer_that_arrives_while_the_page_asks_for_its_plan_is_not_asked_for_again(study, open_window):
     page = open_window()
     person = Person.starting(page, study)
-    page.context.set_offline(True)
+    context = page.context
+    context.set_offline(True)
     person.give(page)
+    expect_saved(page, f"Saved 0/{TRIALS}, 1 kept on this device")
+    page.close()
+    context.set_offline(False)
+    again = context.new_page()
     late: list[Route] = []
     old: list[int] = []
 
     def answer_with_an_old_plan(route: Route) -> None:
         plan = route.fetch()
         assert person.saved == []
-        for call in late:
-            call.continue_()
-        study.wait_until(lambda: len(person.saved) == 1, 10, lambda: "the answer did not arrive")
+        late[0].continue_()
+        study.wait_until(lambda: person.saved, 10, lambda: "the answer did not arrive")
         time.sleep(0.5)  # the page takes note of the receipt, while it still waits for the plan
         old.append(plan.json()["next_index"])
         route.fulfill(response=plan)
 
-    page.route(RESPONSES, lambda route: late.append(route))
-    page.route("**/participation/plan/", answer_with_an_old_plan)
-    page.context.set_offline(False)
-    page.reload()
-    page.get_by_role("button", name="Go on").click()
+    again.route(RESPONSES, lambda route: late.append(route))
+    again.route("**/participation/plan/", answer_with_an_old_plan)
+    again.goto(person.address)
+    go_on(again)
     assert (old, len(late)) == ([0], 1)
-    page.unroute(RESPONSES)
-    expect(trial_heading(page)).to_have_text(f"Picture 2 of {TRIALS}")
-    expect_saved(page, f"Saved 1/{TRIALS}")
-    person.finish(page)
+    again.unroute(RESPONSES)
+    expect(trial_heading(again)).to_have_text(f"Picture 2 of {TRIALS}")
+    expect_saved(again, f"Saved 1/{TRIALS}")
+    held = person.finish(again)
+    assert [row["trial_index"] for row in held] == list(range(TRIALS))
 
 
 def elsewhere(page: Page) -> None:
@@ -482,6 +499,7 @@ def test_a_second_window_in_the_same_browser_takes_over_at_once(study, open_wind
     elsewhere(page)
     go_on(second)
     person.give(second)
+    page.bring_to_front()
     page.get_by_role("button", name="Go on here").click()
     elsewhere(second)
     go_on(page)
@@ -681,7 +699,7 @@ def test_an_answer_that_the_server_refused_is_asked_for_again_before_the_end(stu
     def refuse_the_first(route: Route) -> None:
         if refused:
             return route.continue_()
-        refused.extend(sent_ids(route.request))
+        refused.extend(sent_ids(route))
         results = [{"id": refused[0], "status": "invalid", "message": "made invalid by a test"}]
         return route.fulfill(json={"results": results, "stale_epoch": False, "answered": 0, "total": TRIALS})
 
@@ -692,7 +710,7 @@ def test_an_answer_that_the_server_refused_is_asked_for_again_before_the_end(stu
     expect(page.get_by_role("heading", name="A few answers are missing")).to_be_visible()
     expect(page.get_by_role("link", name="Download my answers")).to_be_visible()
     expect_accessible(page)
-    person.expect_no_code(page)
+    person.expect_no_code()
     page.get_by_role("button", name="Answer again").click()
     go_on(page)
     expect(trial_heading(page)).to_have_text(f"Picture {TRIALS} of {TRIALS}")

@@ -46,6 +46,10 @@ SAID = """() => {
     return [document.title, document.body.innerText, ...attributes].filter(Boolean).join('\\n').replace(code, '');
 }"""
 
+TO_THE_LEFT = """() => [...document.querySelectorAll('main *')]
+    .filter((node) => getComputedStyle(node).textAlign === 'left' && !node.closest('.ends'))
+    .map((node) => node.outerHTML)"""
+
 
 @pytest.fixture(scope="module")
 def studies(start_instance):
@@ -75,6 +79,7 @@ def look(page: Page) -> None:
     said = page.evaluate(SAID)
     assert re.search("[א-ת]{3}", said), said
     assert set(re.findall("[A-Za-z]{2,}", said)) - LATIN == set(), said
+    assert page.evaluate(TO_THE_LEFT) == []
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), "wider than the window"
     expect_accessible(page)
 
@@ -221,8 +226,10 @@ def test_a_hundred_is_shared_out_in_hebrew_from_the_link_to_the_code(studies, op
     for number in range(1, TRIALS + 1):
         expect_trial(page, number)
         look(page)
-        label, control = page.locator(".pf-label").first, page.locator(".pf-range").first
+        label, control, number = (page.locator(f".pf-{part}").first for part in ("label", "range", "number"))
         assert label.bounding_box()["x"] > control.bounding_box()["x"], "a name stands where reading begins"
+        sign = page.locator(".pf-amount span").first
+        assert sign.bounding_box()["x"] > number.bounding_box()["x"], "15% is written so in Hebrew, too"
         answer()
         page.locator("#db-2").press("ArrowRight")
         dog = int(page.locator("#db-2-number").input_value())

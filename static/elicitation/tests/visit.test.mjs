@@ -9,12 +9,12 @@ const UUID4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{
 const data = { rt: 812.4, payload: { cannot_tell: true }, trial_type: 'mixture-sliders', time_elapsed: 9 };
 const plan = { answered: 0, next_index: 0, elapsed_ms: 0, trials: [{ position: 0 }] };
 
-function open({ storage = memoryStorage(), timing = true, unsent = [] } = {}) {
+function open({ storage = memoryStorage(), timing = true } = {}) {
   const sent = [];
   const clocks = { steady: 5_000, date: new Date('2026-01-01T12:00:00Z') };
   let ids = 0;
   const visit = new Visit({
-    outbox: { put: (channel, body) => sent.push({ channel, ...body }), unsent: () => unsent },
+    outbox: { put: (channel, body) => sent.push({ channel, ...body }) },
     storage,
     timing,
     newId: () => `id-${(ids += 1)}`,
@@ -73,6 +73,19 @@ test('a trial that was left without an answer is told, and its next attempt coun
   );
 });
 
+test('opening the page again before the interrupted trial is shown is no attempt at it', async () => {
+  const storage = memoryStorage();
+  open({ storage }).visit.begin({ position: 2, attempt: 1 });
+  const trials = [{ position: 2 }];
+  await open({ storage }).visit.resume({ ...plan, answered: 2, trials });
+  const { visit, sent } = open({ storage });
+  await visit.resume({ ...plan, answered: 2, trials });
+  assert.deepEqual(sent[0].data, { answered: 2 });
+  visit.begin({ position: 2, attempt: 2 }); // as the server says, who was told of the first attempt
+  visit.answer({ position: 2 }, data);
+  assert.equal(sent.at(-1).attempt, 2);
+});
+
 test('a trial that was answered before the page was left is no interrupted one', async () => {
   const storage = memoryStorage();
   open({ storage }).visit.begin({ position: 2, attempt: 1 });
@@ -88,9 +101,9 @@ test('the first opening of the page is no resume', async () => {
 });
 
 /** The number and the elapsed time of an answer given `after` ms in a window that resumed `resumed`. */
-async function numbered(resumed, after, options) {
-  const { visit, sent, clocks } = open(options);
-  await visit.resume({ ...plan, ...resumed });
+async function numbered(resumed, after, unsent) {
+  const { visit, sent, clocks } = open();
+  await visit.resume({ ...plan, ...resumed }, unsent);
   clocks.steady += after;
   visit.begin({ position: 7 });
   visit.answer({ position: 7 }, data);
@@ -110,7 +123,7 @@ test('answers that wait on this computer count on as well', async () => {
     { position: 4, trial_index: 12, time_elapsed_ms: 91_000 },
     { position: 5, trial_index: 13, time_elapsed_ms: 95_000 },
   ];
-  assert.deepEqual(await numbered({ next_index: 12, elapsed_ms: 90_000 }, 500, { unsent }), {
+  assert.deepEqual(await numbered({ next_index: 12, elapsed_ms: 90_000 }, 500, unsent), {
     index: 14,
     elapsed: 95_500,
   });
