@@ -32,6 +32,7 @@ WORDING = {
     "saved": _("Saved {saved}/{total}"),
     "saving": _("Saved {saved}/{total}, saving…"),
     "unsent_here": _("Saved {saved}/{total}, {unsent} kept on this device"),
+    "unsent_memory": _("Saved {saved}/{total}, {unsent} on this page only: keep it open"),
     # every trial
     "picture": _("Picture {number} of {total}"),
     "round": _("Round {number} of {total}"),
@@ -153,6 +154,10 @@ WORDING = {
         "This study is open in another window or on another device. Close this window, or go on here."
     ),
     "expired_title": _("Please open the study again"),
+    "expired_memory": _(
+        "This page is no longer connected to your place in the study, and this browser keeps nothing. Answers that are"
+        " not saved yet are asked for again when you open it."
+    ),
     "expired": _(
         "This page is no longer connected to your place in the study. Nothing is lost: answers not yet saved are sent"
         " when you open it again."

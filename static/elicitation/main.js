@@ -162,7 +162,8 @@ function guard(outbox, visit) {
     once(() => reloadCover(say('elsewhere_title'), say('elsewhere'), say('go_on_here')));
   const stopped = {
     closed: () => once(() => reloadCover(say('closed_title'), say('closed'))),
-    unauthorised: () => once(() => reloadCover(say('expired_title'), say('expired'))),
+    unauthorised: () =>
+      once(() => reloadCover(say('expired_title'), say(outbox.durable ? 'expired' : 'expired_memory'))),
   };
   outbox.addEventListener('stopped', ({ detail }) => stopped[detail]());
   outbox.addEventListener('result', ({ detail }) => detail.stale_epoch && elsewhere());

@@ -16,7 +16,8 @@ export function showStatus({ text, bar, outbox }, { answered, total }) {
   let saved = answered;
   const show = () => {
     const unsent = outbox.unsent().length;
-    const name = outbox.failing && outbox.kept ? 'unsent_here' : unsent ? 'saving' : 'saved';
+    const here = outbox.durable ? 'unsent_here' : 'unsent_memory';
+    const name = outbox.failing && outbox.kept ? here : unsent ? 'saving' : 'saved';
     const sentence = say(name, { saved, total, unsent: outbox.kept });
     if (text.textContent !== sentence) text.textContent = sentence;
     bar.max = total;

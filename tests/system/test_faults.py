@@ -677,6 +677,7 @@ def test_where_nothing_can_be_stored_the_page_asks_to_stay_open_and_saves_every_
         person.give(page)
     waiting = page.get_by_role("dialog", name="Waiting for the connection")
     expect(waiting).to_contain_text("Please keep this page open: your last answers are not saved yet.")
+    expect(page.locator("#saved")).to_have_text(f"Saved 0/{TRIALS}, 6 on this page only: keep it open")
     with page.expect_event("dialog") as asked:
         page.once("dialog", lambda dialog: dialog.dismiss())
         page.close(run_before_unload=True)
