@@ -182,7 +182,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "hilmix.pagination.Page",
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS says nothing that the documentation does not
     "EXCEPTION_HANDLER": "hilmix.errors.problem_json",
-    "DEFAULT_THROTTLE_RATES": {"participation": "600/min"},
+    "DEFAULT_THROTTLE_RATES": {"participation": "600/min", "pictures": "12000/min"},
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "hilmix",

@@ -1,20 +1,24 @@
-"""Who gets which slot: the least-filled batch first, one live holder a slot, abandoned slots return by themselves."""
+"""Who gets which slot: the least-filled batch first, one live holder a slot, abandoned slots return by themselves.
+
+Whoever locks rows locks the participation before its slot, here and in all of flow; two that lock them in opposite
+orders would wait for each other. A lease is renewed by opening the page; saved answers keep a slot without a write.
+"""
 
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from django.db.models import Count, Q, QuerySet
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from elicitation.flow.reading import reading_of
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Protocol, Slot, Study
+from elicitation.trials.models import Response
 from hilmix.errors import Conflict
-
-RENEWAL = timedelta(minutes=1)  # who was seen less long ago is not written down again
 
 
 class StudyFull(Conflict):
@@ -29,7 +33,7 @@ def claim_slot(study: Study, protocol: Protocol) -> Slot:
     Raises:
         StudyFull: there is none.
     """
-    release_expired(study)
+    release_expired(study, protocol)
     batches = study.batches.annotate(
         taken=Count("slots", filter=~Q(slots__state=Slot.State.FREE)),
         free=Count("slots", filter=Q(slots__state=Slot.State.FREE)),
@@ -46,41 +50,56 @@ def hold_first(slots: QuerySet[Slot], protocol: Protocol) -> Slot | None:
     """Take the first of `slots` that is free: compare and swap, right on every database. None if there is none."""
     free = slots.filter(state=Slot.State.FREE)
     while slot := free.first():
-        until = lease_end(protocol)
+        until = timezone.now() + lease_of(protocol)
         if free.filter(pk=slot.pk).update(state=Slot.State.HELD, lease_expires_at=until):
             slot.state, slot.lease_expires_at = Slot.State.HELD, until
             return slot
     return None
 
 
-def lease_end(protocol: Protocol) -> datetime:
-    return timezone.now() + timedelta(minutes=reading_of(protocol).settings.design.lease_minutes)
+def lease_of(protocol: Protocol) -> timedelta:
+    """How long a slot is held for somebody of whom nothing is heard."""
+    return timedelta(minutes=reading_of(protocol).settings.design.lease_minutes)
 
 
 def renew_lease(participation: Participation) -> None:
-    """Every saved answer shows that the holder is still there; that is written down at most once a minute."""
-    if timezone.now() - participation.last_seen_at < RENEWAL:
-        return
+    """The holder has opened the page: the lease begins again."""
     if participation.slot_id is not None:
         held = Slot.objects.filter(pk=participation.slot_id, state=Slot.State.HELD)
-        held.update(lease_expires_at=lease_end(participation.protocol))
-    participation.save(update_fields=["last_seen_at"])
+        held.update(lease_expires_at=timezone.now() + lease_of(participation.protocol))
 
 
-def release_expired(study: Study) -> int:
-    """Free the slots whose lease has ended; their former holders keep their plan and may still finish."""
-    expired = Slot.objects.filter(
-        batch__study=study, state=Slot.State.HELD, lease_expires_at__lt=timezone.now()
-    ).values_list("pk", flat=True)
-    released = 0
-    for pk in list(expired):
-        freed = Slot.objects.filter(pk=pk, state=Slot.State.HELD, lease_expires_at__lt=timezone.now()).update(
-            state=Slot.State.FREE, lease_expires_at=None
+def release_expired(study: Study, protocol: Protocol) -> int:
+    """Free the abandoned slots; their former holders keep their plan and may still finish. Returns how many.
+
+    A holder whose row somebody else has locked is doing something at this moment, and keeps the slot.
+    """
+    abandoned = list(_abandoned(study, protocol).values_list("pk", flat=True))
+    if not abandoned:
+        return 0
+    with transaction.atomic():
+        holders = Participation.objects.filter(slot__in=abandoned, state=Participation.State.RUNNING)
+        locked = holders.select_for_update(skip_locked=True).order_by("pk")
+        theirs = dict(locked.values_list("pk", "slot"))
+        # Asked again now that nobody of these can save: an answer may have come before the lock.
+        free = _abandoned(study, protocol).filter(
+            Q(pk__in=theirs.values()) | ~Exists(holders.filter(slot=OuterRef("pk")))
         )
-        if freed:
-            Participation.objects.filter(slot_id=pk, state=Participation.State.RUNNING).update(slot=None)
-            released += 1
-    return released
+        freed = list(free.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True))
+        Participation.objects.filter(pk__in=theirs, slot__in=freed).update(slot=None)
+        return Slot.objects.filter(pk__in=freed).update(state=Slot.State.FREE, lease_expires_at=None)
+
+
+def _abandoned(study: Study, protocol: Protocol) -> QuerySet[Slot]:
+    """The held slots whose lease has ended, and whose holder has saved no answer for as long as a lease lasts."""
+    now = timezone.now()
+    answers = Response.objects.filter(
+        trial__participation__slot=OuterRef("pk"), received_at__gt=now - lease_of(protocol)
+    )
+    expired = Slot.objects.filter(
+        batch__in=study.batches.all(), state=Slot.State.HELD, lease_expires_at__lt=now
+    )
+    return expired.filter(~Exists(answers))
 
 
 def give_back(participation: Participation) -> None:

@@ -21,7 +21,7 @@ from rest_framework.response import Response as Reply
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
-from elicitation.flow import services
+from elicitation.flow import saving, services
 from elicitation.flow.access import HasWindow, ParticipationAuthentication, Window
 from elicitation.flow.config import plan_of
 from elicitation.flow.events import record_events
@@ -89,7 +89,13 @@ class ParticipationThrottle(SimpleRateThrottle):
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
         if not isinstance(request.auth, Window):
             return None
-        return f"throttle-{request.auth.participation.public_id}"
+        return f"throttle-{self.scope}-{request.auth.participation.public_id}"
+
+
+class PictureThrottle(ParticipationThrottle):
+    """Pictures are many and come all at once: they must not take the room of answers, nor be cut off half-way."""
+
+    scope = "pictures"
 
 
 class ParticipationView(APIView):
@@ -116,7 +122,7 @@ class ParticipationView(APIView):
         return self.window.participation
 
 
-class AnswerSerializer(serializers.Serializer[services.Incoming]):
+class AnswerSerializer(serializers.Serializer[saving.Incoming]):
     id = serializers.UUIDField()
     position = serializers.IntegerField(min_value=0)
     payload = StoredField()
@@ -133,7 +139,7 @@ class AnswersSerializer(serializers.Serializer[Any]):
     responses = AnswerSerializer(many=True, min_length=1, max_length=20)  # type: ignore[call-arg]  # many's arguments
 
 
-class ReceiptSerializer(serializers.Serializer[services.Receipt]):
+class ReceiptSerializer(serializers.Serializer[saving.Receipt]):
     id = serializers.UUIDField()
     status = serializers.ChoiceField(
         choices=["created", "exists", "conflict", "superseded", "invalid", "unknown", "closed"]
@@ -218,6 +224,8 @@ class PlanView(ParticipationView):
 class ImageView(ParticipationView):
     """A mixed image of the caller's own plan as PNG at native size. Its address says nothing about λ."""
 
+    throttle_classes = [PictureThrottle]
+
     @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY}, operation_id="participation_image")
     def get(self, request: Request, image_id: int) -> HttpResponse:
         shown = TrialImage.objects.filter(pk=image_id, trial__participation=self.participation)
@@ -229,6 +237,8 @@ class ImageView(ParticipationView):
 
 class ExampleView(ParticipationView):
     """An image for practising the controls, from outside the trials."""
+
+    throttle_classes = [PictureThrottle]
 
     @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY}, operation_id="participation_example")
     def get(self, request: Request, number: int, order: int) -> HttpResponse:
@@ -245,10 +255,10 @@ class ResponsesView(ParticipationView):
     def post(self, request: Request) -> Reply:
         sent = AnswersSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
-        receipts = services.save_responses(
+        receipts = saving.save_responses(
             participation=self.participation,
             epoch=min(sent.validated_data["epoch"], self.window.epoch),
-            answers=[services.Incoming(**answer) for answer in sent.validated_data["responses"]],
+            answers=[saving.Incoming(**answer) for answer in sent.validated_data["responses"]],
         )
         answered, total = services.answered_of(self.participation)
         results = [asdict(receipt) for receipt in receipts]

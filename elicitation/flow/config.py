@@ -32,19 +32,15 @@ def page_config(participation: Participation, link: str) -> dict[str, Any]:
     """The trials page's configuration, as JSON; `link` is the signed part of the person's private address."""
     reading = reading_of(participation.protocol)
     settings = reading.settings
-    answered, total = answered_of(participation)
     with translation.override(settings.language):
         return {
-            "study": {"slug": participation.study.slug, "title": participation.study.title},
+            "study": {"slug": participation.study.slug},
             "participation": participation.public_id,
             "token": token_for(participation),
             "epoch": participation.epoch,
             "api": reverse("participation_plan").removesuffix("plan/"),
             "next_url": reverse("participation_survey", args=[link]),
-            "problem_url": reverse("participation_problem", args=[link]),
-            "language": settings.language,
             "direction": "rtl" if translation.get_language_bidi() else "ltr",
-            "interface": settings.interface,
             "plugin": static(f"elicitation/plugins/{reading.interface.PLUGIN}.js"),
             "options": {**reading.interface.OPTIONS, **settings.options},
             "person": reading.interface.shown_to_person(participation.drawn, reading.classes),
@@ -54,11 +50,8 @@ def page_config(participation: Participation, link: str) -> dict[str, Any]:
             "flow": {
                 "max_comprehension_rounds": settings.flow.max_comprehension_rounds,
                 "break_every": settings.flow.break_every,
-                "resume_gap_minutes": settings.flow.resume_gap_minutes,
             },
             "messages": client_messages(),
-            "answered": answered,
-            "total": total,
         }
 
 
@@ -79,11 +72,18 @@ def plan_of(participation: Participation, epoch: int) -> dict[str, Any]:
         "next_index": 0 if said["index"] is None else said["index"] + 1,
         "elapsed_ms": said["elapsed"] or 0,
         "long_gap": _was_away(participation, reading.settings, said["last"]),
-        "comprehension_passed": participation.comprehension_passed_at is not None,
+        "comprehension_passed": _passed(participation, answered),
         "comprehension_rounds": comprehension_rounds(participation),
         "examples": _examples(participation, reading.settings),
         "trials": _trials(participation, reading, trials),
     }
+
+
+def _passed(participation: Participation, answered: int) -> bool:
+    """Whether the way goes on with the trials. Where there are no questions to pass, an answer shows that it does."""
+    if participation.comprehension_passed_at is not None:
+        return True
+    return answered > 0 and not texts_of(participation.protocol.content).comprehension
 
 
 # Whatever came late was given earlier: an answer may have waited in a closed browser.

@@ -62,7 +62,7 @@ def _asked(settings: Settings, opened: ImageSet, pairs: Sequence[tuple[int, int]
             second_class=int(opened.labels[second]),
             lambdas_e4=tuple(sorted(settings.design.lambdas_e4)) if interface.UNIT == "pair" else (),
             options=settings.options,
-            person=interface.draw_person(rng, ordinal=0, classes=opened.classes),
+            person=interface.draw_person(rng, classes=opened.classes),
         )
         for first, second in pairs
     ]

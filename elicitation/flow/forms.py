@@ -1,7 +1,8 @@
 """What participants' pages share: whom an address names, forms that are signed instead of cookied, and how pages look.
 
-No participant page reads or sets a cookie. A form carries a token signed for its purpose, and its study or
-participation; when the token has expired meanwhile, the form comes back with what was typed.
+No participant page reads or sets a cookie. A form carries a token signed for its purpose, its study or
+participation, and the version of the protocol that it was shown with; when the token has expired meanwhile, the form
+comes back with what was typed.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class Visit:
 
     def token_for(self, purpose: str) -> str:
         """What a form for `purpose` carries in its hidden field."""
-        return signing.dumps(self._claim(purpose), salt=TOKEN_SALT)
+        return signing.dumps([*self._claim(purpose), self.protocol.sha256], salt=TOKEN_SALT)
 
     def is_fresh(self, request: HttpRequest, purpose: str) -> bool:
         """Whether the token that came with a form is still good; False if its day is over.
@@ -100,7 +101,7 @@ class Visit:
             signed = signing.loads(token, salt=TOKEN_SALT)
         except signing.BadSignature:
             signed = None
-        if signed != self._claim(purpose):
+        if not isinstance(signed, list) or signed[:-1] != self._claim(purpose):
             raise Forbidden(
                 _("This form was not sent from its own page. Open the page again and send it there.")
             )
@@ -110,11 +111,18 @@ class Visit:
             return False
         return True
 
+    def saw_protocol(self, request: HttpRequest) -> bool:
+        """Whether a form, whose token is its own, came from a page of the version that is now in force."""
+        return signing.loads(request.POST["token"], salt=TOKEN_SALT)[-1] == self.protocol.sha256
+
     def _claim(self, purpose: str) -> list[str]:
         return [purpose, self.study.slug, self.participation.public_id if self.participation else ""]
 
 
 EXPIRED = gettext_lazy("This page was open for more than a day. Nothing was sent yet: please send it again.")
+REWORDED = gettext_lazy(
+    "The words of this page have changed since you opened it. Please read them as they are now, and decide again."
+)
 
 View = Callable[..., HttpResponseBase]
 

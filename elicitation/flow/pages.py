@@ -5,6 +5,8 @@ Trials run in the browser; everything else is a page of the server, in the study
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from csp.decorators import csp_replace
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -16,6 +18,7 @@ from elicitation.flow import services
 from elicitation.flow.config import page_config
 from elicitation.flow.forms import (
     EXPIRED,
+    REWORDED,
     ConsentForm,
     ProblemForm,
     SurveyForm,
@@ -52,11 +55,17 @@ def entry(request: HttpRequest, visit: Visit) -> HttpResponse:
         )
     if not fresh:
         return _consent(visit, form, str(EXPIRED))
+    if not visit.saw_protocol(request):
+        return _consent(visit, form, str(REWORDED))
     if not form.is_valid():
         return _consent(visit, form, _("Please tick every box that is needed if you want to take part."))
     try:
         joined, _new = services.join_study(
-            study=visit.study, source=Source.PERSON, boxes=form.cleaned_data, pid=pid
+            study=visit.study,
+            source=Source.PERSON,
+            boxes=form.cleaned_data,
+            pid=pid,
+            protocol=visit.protocol,
         )
     except Invalid as error:
         return _consent(visit, form, error.message)
@@ -71,7 +80,7 @@ def participation(request: HttpRequest, visit: Visit) -> HttpResponse:
     """Where this person is on the way: the trials, the closing questions, thanks, or one of the other ends."""
     current = visit.person
     if current.state == State.WITHDRAWN:
-        return show(visit, "withdrawn", {"code": current.completion_code, "deletes": _deletes(visit)})
+        return _withdrawn(visit, current.completion_code)
     if current.state == State.COMPLETED:
         return _thanks(visit)
     if current.state == State.ANSWERED:
@@ -112,14 +121,18 @@ def withdrawal(request: HttpRequest, visit: Visit) -> HttpResponse:
     expired = ""
     if request.method == "POST":
         if visit.is_fresh(request, "withdraw"):
-            withdraw(participation=current)
-            return redirect("participation", link=visit.link)
+            withdrawn = withdraw(participation=current)
+            if _deletes(visit):
+                return redirect("participation", link=visit.link)
+            # The code is no longer stored: this reply is the last that can say it.
+            return _withdrawn(replace(visit, participation=withdrawn), current.completion_code)
         expired = str(EXPIRED)
     context = {
         "open": may_withdraw(current),
         "offered": visit.settings.flow.withdraw_days > 0,
         "until": _day(visit),
         "deletes": _deletes(visit),
+        "code": current.completion_code,
         "text": rendered(visit.texts.withdrawal),
         "token": visit.token_for("withdraw"),
         "error": expired,
@@ -198,6 +211,10 @@ def _thanks(visit: Visit) -> HttpResponse:
         "until": _day(visit) if may_withdraw(visit.person) else "",
     }
     return show(visit, "thanks", context)
+
+
+def _withdrawn(visit: Visit, code: str) -> HttpResponse:
+    return show(visit, "withdrawn", {"code": code, "deletes": _deletes(visit)})
 
 
 def _closed(visit: Visit, message: str) -> HttpResponse:

@@ -9,6 +9,7 @@ import numpy as np
 
 from elicitation.flow import services
 from elicitation.flow.reading import Reading, reading_of
+from elicitation.flow.saving import Incoming, save_responses
 from elicitation.interfaces.base import Asked
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source, Study
@@ -39,20 +40,18 @@ def simulate_participant(*, study: Study, seed: int) -> Participation:
     observer = Observer.draw(rng)
     answers = _answers(participation, observer, rng)
     for start in range(0, len(answers), 20):
-        services.save_responses(participation=participation, epoch=0, answers=answers[start : start + 20])
+        save_responses(participation=participation, epoch=0, answers=answers[start : start + 20])
     services.complete(participation=participation)
     return services.finish(participation=participation, survey={})
 
 
-def _answers(
-    participation: Participation, observer: Observer, rng: np.random.Generator
-) -> list[services.Incoming]:
+def _answers(participation: Participation, observer: Observer, rng: np.random.Generator) -> list[Incoming]:
     """An answer to every trial of the plan, in its order."""
     reading = reading_of(participation.protocol)
     trials = list(participation.trials.select_related("pair").prefetch_related("images__mixed_image"))
     rt_ms = [int(rng.lognormal(9.0, 0.4)) for _ in trials]
     return [
-        services.Incoming(
+        Incoming(
             id=uuid.UUID(bytes=rng.bytes(16), version=4),
             position=trial.position,
             payload=_payload(trial, reading, participation, observer, rng),

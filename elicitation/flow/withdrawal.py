@@ -38,7 +38,8 @@ def withdraw(*, participation: Participation) -> Participation:
     """End a participation and delete, or make anonymous, what it left, as its protocol says. Again changes nothing.
 
     Deleted in any case: who it was, free text, events, reported problems. With `delete` also every answer, and the
-    place is free again; with `anonymise` the answers and the chosen points of the survey stay.
+    place is free again; with `anonymise` the answers and the chosen points of the survey stay, and the completion code,
+    which the recruiter lists beside the person, goes.
 
     Raises:
         Conflict: the day until which one could withdraw is over.
@@ -56,6 +57,8 @@ def withdraw(*, participation: Participation) -> Participation:
         current.problem_reports.all().delete()
         if deletes:
             Response.objects.filter(trial__participation=current).delete()
+        else:
+            current.completion_code = ""
         if deletes or current.state == Participation.State.RUNNING:
             _free_place(current)
         Consent.objects.filter(participation=current).update(contact=False)

@@ -189,6 +189,7 @@ WORDING = {
     "missing_form_percent": _("Say how probable that is."),
     "missing_form_second": _("Choose what else it could be, or “No alternative”."),
     "missing_form_second_percent": _("Say how probable the second is."),
+    "missing_form_order": _("What it is most probably cannot be less probable than what else it could be."),
     "missing_form_sum": _("The two percents come to {sum}. Together they can be 100 at most."),
     "practice_form_none": _("Nothing is chosen yet."),
     "practice_form_most": _("Most probably: you chose {name}, with {percent}%."),

@@ -73,8 +73,8 @@ class Interface(Protocol):
         `instructions` [Markdown], `short_instructions` Markdown, `comprehension` [{prompt, options, correct, explain}].
         All are about the controls; none says or shows what was mixed in which share."""
 
-    def draw_person(self, rng: random.Random, *, ordinal: int, classes: Sequence[str]) -> Params:
-        """What stays the same for a person (key direction, order of classes), alternating with `ordinal`."""
+    def draw_person(self, rng: random.Random, *, classes: Sequence[str]) -> Params:
+        """What stays the same for a person, such as the order of the classes."""
 
     def draw_params(self, rng: random.Random, asked: Sequence[Asked]) -> list[Params]:
         """What differs between the trials of one participant (sides, orders, starts), balanced, drawn once."""

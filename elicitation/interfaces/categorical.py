@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -89,7 +90,7 @@ def texts() -> dict[str, Any]:
     }
 
 
-def draw_person(rng: random.Random, *, ordinal: int, classes: Sequence[str]) -> Params:
+def draw_person(rng: random.Random, *, classes: Sequence[str]) -> Params:
     return drawing.draw_class_order(rng, classes)
 
 
@@ -114,7 +115,9 @@ def clean(payload: Mapping[str, Any], asked: Asked) -> Payload:
     last = len(asked.classes) - 1
     first = common.whole("most_probable", payload.get("most_probable"), 0, last)
     percent = common.whole("percent", payload.get("percent"), 0, 100)
-    second, second_percent = payload.get("second"), payload.get("second_percent")
+    if "second" not in payload:
+        raise Invalid("second is a class, or null for no alternative.")
+    second, second_percent = payload["second"], payload.get("second_percent")
     if second is None:
         if second_percent is not None:
             raise Invalid("There is a second percent, but no second class.")
@@ -125,6 +128,8 @@ def clean(payload: Mapping[str, Any], asked: Asked) -> Payload:
             raise Invalid("The same class is chosen twice.")
         if percent + second_percent > 100:
             raise Invalid("The two percents come to more than 100.")
+        if second_percent > percent:
+            raise Invalid("The second class has more than the most probable one.")
     answer: Payload = {
         "most_probable": first,
         "percent": percent,
@@ -147,7 +152,7 @@ def judgement(payload: Payload, asked: Asked) -> Judgement:
 
 def payload_for(judgement: Judgement, asked: Asked, rng: np.random.Generator) -> Payload:
     assert isinstance(judgement, ClassMass)
-    (first, share), *others = judgement.mass
+    (first, share), *others = sorted(judgement.mass, key=itemgetter(1), reverse=True)
     percent = round(100 * share)
     second, second_percent = None, None
     if others:

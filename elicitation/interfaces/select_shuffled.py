@@ -89,7 +89,7 @@ def texts() -> dict[str, Any]:
     }
 
 
-def draw_person(rng: random.Random, *, ordinal: int, classes: Sequence[str]) -> Params:
+def draw_person(rng: random.Random, *, classes: Sequence[str]) -> Params:
     return {}
 
 

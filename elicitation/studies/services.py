@@ -101,13 +101,16 @@ def create_study(*, plan: StudyPlan, source: str = Source.PERSON, actor: Actor) 
     return study
 
 
-def change_texts(*, study: Study, texts: Mapping[str, Any], actor: Actor) -> Protocol:
+def change_texts(
+    *, study: Study, texts: Mapping[str, Any], actor: Actor, based_on: int | None = None
+) -> Protocol:
     """Make a version of the protocol with other `texts`; it is in force for whoever joins from then on.
 
-    Texts that are the same as before change nothing. Returns the version in force.
+    Texts that are the same as before change nothing. Returns the version in force. `based_on` is the version whose texts
+    were changed, where somebody may have made another one meanwhile.
 
     Raises:
-        Conflict: the study is closed.
+        Conflict: the study is closed, or `based_on` is no longer in force.
         Invalid: with messages per text, where a participant could not be shown it, or where an open study would no
             longer say what people must be told.
     """
@@ -117,6 +120,8 @@ def change_texts(*, study: Study, texts: Mapping[str, Any], actor: Actor) -> Pro
         if current.state == Study.State.CLOSED:
             raise Conflict(f"“{study.title}” is closed; its texts stay as they were.")
         before = current.protocol
+        if based_on not in (None, before.version):
+            raise Conflict("Somebody else saved these texts meanwhile. Open the page again to see theirs.")
         content = {**before.content, "texts": dict(texts)}
         check_texts(texts, interface_named(settings_of(content).interface))
         opened = current.state != Study.State.DRAFT
@@ -178,11 +183,6 @@ def close_study(*, study: Study, actor: Actor) -> None:
     if study.state not in (Study.State.OPEN, Study.State.PAUSED):
         raise Conflict(f"“{study.title}” is {study.get_state_display()}; it cannot be closed.")
     _move(study, study.state, Study.State.CLOSED, actor)
-
-
-def design_of(protocol: Protocol) -> Design:
-    """The design as its dataclass."""
-    return settings_of(protocol.content).design
 
 
 def _check_plan(plan: StudyPlan, imported: bool) -> None:

@@ -177,12 +177,9 @@ def study_texts(request: HttpRequest, slug: str) -> HttpResponse:
     refused = request.method == "POST" and not form.is_valid()
     if request.method == "POST" and not refused and request.POST.get("do") != "preview":
         try:
-            if form.words.cleaned_data["version"] != protocol.version:
-                raise Conflict(
-                    "Somebody else saved these texts meanwhile. Open the page again to see theirs."
-                )
-            saved = change_texts(study=study, texts=form.content(), actor=request.user)
-            messages.success(request, _said(saved.version, protocol.version))
+            based_on = form.words.cleaned_data["version"]
+            saved = change_texts(study=study, texts=form.content(), actor=request.user, based_on=based_on)
+            messages.success(request, _said(saved.version, based_on))
             return redirect("study_texts", slug=slug)
         except Invalid as error:
             form.words.refuse(error)

@@ -40,9 +40,7 @@ def write_plan(participation: Participation) -> list[Trial]:
     rng = random.Random(participation.seed)  # noqa: S311  (an order, not a secret)
     slot = participation.slot
     assert slot is not None
-    # Neighbouring slots of a batch and neighbouring batches differ, so that what alternates stays balanced in both.
-    ordinal = slot.batch.ordinal + slot.ordinal
-    participation.drawn = interface.draw_person(rng, ordinal=ordinal, classes=classes)
+    participation.drawn = interface.draw_person(rng, classes=classes)
     participation.save()
     units = [Item(unit.pair, unit.mixed_image_id, unit) for unit in slot.batch.units.select_related("pair")]
     checks = _draw_checks(participation, settings.design.checks, rng)

@@ -7,7 +7,7 @@
 
 import { element } from './dom.js';
 import { say } from './messages.js';
-import { still } from './plugins/shell.js';
+import { still } from './plugins/examples.js';
 
 const PERSONS = ['example_person_1', 'example_person_2', 'example_person_3'];
 const EXAMPLE_PX = 160;

@@ -10,6 +10,7 @@ from django.core import serializers
 
 from elicitation.studies import services as studies
 from elicitation.studies.models import Study
+from elicitation.studies.protocol import settings_of
 from hilmix.accounts import audit, services
 from hilmix.accounts.models import ApiToken, AuditEvent, Membership, SignInLink, User
 from hilmix.accounts.roles import OPERATOR
@@ -214,7 +215,7 @@ HAPPENINGS = {
 def test_what_cannot_be_written_down_does_not_happen(study, owner, colleague, admin, monkeypatch, happening):
     services.create_token(person=owner, name="a notebook", scope="read")
     secret = secret_of(services.issue_sign_in_link(person=owner, actor=OPERATOR))
-    design = studies.design_of(study.protocol)
+    design = settings_of(study.protocol.content).design
     plan = studies.StudyPlan(slug="new", title="New", image_set=study.image_set, design=design)
     cast = SimpleNamespace(
         study=study, owner=owner, colleague=colleague, admin=admin, secret=secret, plan=plan

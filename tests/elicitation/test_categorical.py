@@ -24,12 +24,17 @@ def test_an_answer_says_the_mass_of_two_classes_and_what_it_is_not():
     assert (answer["edits"], answer["warnings_shown"]) == (4, 1)
 
 
+def test_no_alternative_is_said_and_not_left_out():
+    with pytest.raises(Invalid, match="null for no alternative"):
+        categorical.clean({name: value for name, value in ALONE.items() if name != "second"}, ASKED)
+
+
 def test_no_alternative_is_an_answer():
     answer = categorical.clean(ALONE, ASKED)
     assert categorical.judgement(answer, ASKED) == ClassMass(((2, 0.6),), frozenset())
 
 
-@pytest.mark.parametrize("percents", [(0, 0), (0, 100), (100, 0), (50, 50), (20, 70)])
+@pytest.mark.parametrize("percents", [(0, 0), (51, 49), (100, 0), (50, 50), (70, 20)])
 def test_any_percents_that_fit_into_a_hundred_are_taken(percents):
     answer = {**ANSWER, "percent": percents[0], "second_percent": percents[1]}
     assert categorical.clean(answer, ASKED)["second_percent"] == percents[1]
@@ -44,6 +49,7 @@ def test_any_percents_that_fit_into_a_hundred_are_taken(percents):
         ({"second": None}, "second percent, but no second class"),
         ({"second_percent": None}, "second_percent"),
         ({"second_percent": 41}, "come to more than 100"),
+        ({"percent": 49, "second_percent": 50}, "more than the most probable"),
         ({"percent": 101}, "percent"),
         ({"percent": -1}, "percent"),
         ({"percent": 60.5}, "percent"),
@@ -88,7 +94,7 @@ def test_other_numbers_of_classes_are_refused(n):
 
 def test_everybody_has_an_order_of_the_classes_of_their_own():
     rng = random.Random(6)
-    people = [categorical.draw_person(rng, ordinal=i, classes=CLASSES) for i in range(50)]
+    people = [categorical.draw_person(rng, classes=CLASSES) for i in range(50)]
     shown = [categorical.shown_to_person(person, CLASSES)["classes"] for person in people]
     assert all(sorted(c["id"] for c in classes) == [0, 1, 2, 3] for classes in shown)
     assert all(CLASSES[c["id"]] == c["name"] for classes in shown for c in classes)

@@ -100,7 +100,7 @@ def test_a_trial_starts_beside_an_end_or_at_it_in_a_short_row(n, low, high):
 
 def test_the_browser_is_told_names_start_and_keys_and_nothing_else():
     assert construct.shown(ASKED) == {"left_class": "cat", "right_class": "ant", "n": 11, "start": 1}
-    person = construct.draw_person(random.Random(0), ordinal=0, classes=ASKED.classes)
+    person = construct.draw_person(random.Random(0), classes=ASKED.classes)
     assert construct.shown_to_person(person, ASKED.classes) == {"keys": {"left": "g", "right": "h"}}
 
 

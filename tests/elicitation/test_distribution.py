@@ -96,7 +96,7 @@ def test_it_has_no_options():
 
 
 def test_the_browser_is_told_the_classes_once_and_of_a_trial_nothing():
-    person = distribution.draw_person(random.Random(0), ordinal=0, classes=ASKED.classes)
+    person = distribution.draw_person(random.Random(0), classes=ASKED.classes)
     told = distribution.shown_to_person(person, ASKED.classes)["classes"]
     assert sorted(told, key=lambda c: c["id"]) == [
         {"id": i, "name": name} for i, name in enumerate(ASKED.classes)

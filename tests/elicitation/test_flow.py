@@ -10,12 +10,13 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from elicitation.flow import allocation, services
+from elicitation.flow import allocation, saving, services
 from elicitation.flow.events import MAX_EVENTS, record_events
 from elicitation.flow.simulation import simulate_participant
 from elicitation.flow.withdrawal import withdraw
 from elicitation.participants.models import Consent, Identity, Participation, ParticipationEvent
 from elicitation.studies.models import Slot, Source
+from elicitation.studies.protocol import content_sha256
 from elicitation.studies.services import change_texts, close_study, pause_study
 from elicitation.studies.texts import texts_of
 from elicitation.trials.models import Response, Trial
@@ -38,7 +39,7 @@ def join(study, pid="", boxes=BOXES):
 
 def answer(position, *, id=None, rt_ms=1500, at=None, **change):
     """One answer; what is in `change` goes into its payload."""
-    return services.Incoming(
+    return saving.Incoming(
         id=id or uuid.uuid4(),
         position=position,
         payload={**ANSWER, **change},
@@ -51,7 +52,7 @@ def answer(position, *, id=None, rt_ms=1500, at=None, **change):
 
 
 def save(participation, *answers, epoch=1):
-    return services.save_responses(participation=participation, epoch=epoch, answers=answers)
+    return saving.save_responses(participation=participation, epoch=epoch, answers=answers)
 
 
 def statuses(participation, *answers):
@@ -102,10 +103,12 @@ def test_a_consent_that_was_not_given_or_not_asked_for_is_none(study):
     assert (consent.publish, consent.contact) == (False, False)
 
 
-def test_a_protocol_that_does_not_ask_about_publishing_says_in_its_text_that_answers_are(study):
-    texts = texts_of(study.protocol.content).as_content()
-    texts["boxes"] = [box for box in texts["boxes"] if box["name"] not in ("publish", "contact")]
-    change_texts(study=study, texts=texts, actor=OPERATOR)
+def test_a_protocol_of_the_first_version_says_in_its_text_that_answers_are_published(study):
+    protocol = study.protocol
+    boxes = protocol.content["texts"]["boxes"]
+    protocol.content["texts"]["boxes"] = [box for box in boxes if box["name"] not in ("publish", "contact")]
+    protocol.sha256 = content_sha256(protocol.content)
+    protocol.save()
     consent = join(study, boxes={"adult": True, "agree": True}).consent
     assert (consent.publish, consent.contact) == (True, False)
 
@@ -275,9 +278,9 @@ def test_windows_that_answer_one_trial_at_the_same_moment_leave_one_answer(study
 def test_a_trial_that_was_taken_after_it_was_read_as_free_is_answered_once(study, monkeypatch):
     """PostgreSQL waits for the participation's lock with what it read before of the other tables."""
     participation = join(study)
-    before = list(services._locked_trials(participation, {0, 1}))
+    before = list(saving._locked_trials(participation, {0, 1}))
     save(participation, answer(0))
-    monkeypatch.setattr(services, "_locked_trials", lambda *_: before)
+    monkeypatch.setattr(saving, "_locked_trials", lambda *_: before)
     assert statuses(participation, answer(0, mixing_percent=80), answer(1)) == ["superseded", "created"]
     assert Response.objects.get(trial__position=0).payload["mixing_percent"] == 30
 
@@ -292,7 +295,7 @@ def test_an_unknown_trial_and_an_invalid_answer_stop_nobody_else(study):
 def test_an_answer_is_judged_by_what_its_trial_showed(make_study):
     participation = join(make_study("hundred", interface="categorical"))
     said = {"most_probable": 1, "percent": 60, "second": 7, "second_percent": 20, "excluded": []}
-    sent = services.Incoming(id=uuid.uuid4(), position=0, payload={**said, "edits": 2, "warnings_shown": 0})
+    sent = saving.Incoming(id=uuid.uuid4(), position=0, payload={**said, "edits": 2, "warnings_shown": 0})
     (receipt,) = save(participation, sent)
     assert (receipt.status, "from 0 to 3" in receipt.message) == ("invalid", True)  # there are four classes
     assert not Response.objects.exists()

@@ -53,7 +53,7 @@ def trial_of(interface, seed=0):
     rng = random.Random(seed)
     lambdas = GRID if interface.UNIT == "pair" else ()
     options = interface.check_options({}, n_classes=len(CLASSES), n_lambdas=len(GRID))
-    asked = Asked(CLASSES, 0, 1, lambdas, options, interface.draw_person(rng, ordinal=0, classes=CLASSES))
+    asked = Asked(CLASSES, 0, 1, lambdas, options, interface.draw_person(rng, classes=CLASSES))
     return replace(asked, params=interface.draw_params(rng, [asked])[0])
 
 
@@ -330,7 +330,6 @@ def test_a_sixth_interface_needs_one_module_one_plugin_and_one_line(sixth, make_
     joined, _new = services.join_study(study=study, source=Source.PERSON, boxes=boxes)
     participation = services.resume(participation=joined)
     config = page_config(participation, "link")
-    assert config["interface"] == "more_of"
     assert config["plugin"].endswith("elicitation/plugins/more-of.js")
     assert set(config["person"]) == {"upper"}
 

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from elicitation.flow import services
+from elicitation.flow import saving, services
 from elicitation.flow.forms import TOKEN_LIFETIME, TOKEN_SALT
 from elicitation.participants.models import Consent, Participation, ProblemReport
 from elicitation.participants.services import MAX_REPORTS, MAX_REPORTS_A_DAY, link_of
@@ -93,11 +93,11 @@ def answered(study: Study) -> Participation:
     """A participation whose planned answers are all held."""
     participation = joined(study)
     answers = [
-        services.Incoming(id=uuid.uuid4(), position=trial.position, payload=ANSWER, rt_ms=900)
+        saving.Incoming(id=uuid.uuid4(), position=trial.position, payload=ANSWER, rt_ms=900)
         for trial in participation.trials.all()
     ]
     for start in range(0, len(answers), 20):
-        receipts = services.save_responses(
+        receipts = saving.save_responses(
             participation=participation, epoch=1, answers=answers[start : start + 20]
         )
         assert {receipt.status for receipt in receipts} == {"created"}, receipts

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from elicitation.flow import services
+from elicitation.flow import saving, services
 from elicitation.flow.withdrawal import may_withdraw, withdraw, withdraw_until
 from elicitation.participants.models import Consent, Identity, Participation
 from elicitation.participants.services import link_of, report_problem
@@ -43,8 +43,8 @@ def joined(study, pid="") -> Participation:
 
 
 def answer(participation: Participation, positions) -> list[str]:
-    answers = [services.Incoming(id=uuid.uuid4(), position=p, payload=ANSWER) for p in positions]
-    receipts = services.save_responses(participation=participation, epoch=1, answers=answers)
+    answers = [saving.Incoming(id=uuid.uuid4(), position=p, payload=ANSWER) for p in positions]
+    receipts = saving.save_responses(participation=participation, epoch=1, answers=answers)
     return [receipt.status for receipt in receipts]
 
 

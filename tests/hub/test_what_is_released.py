@@ -13,7 +13,8 @@ import pytest
 from django.urls import reverse
 
 from elicitation.flow.reading import reading_of
-from elicitation.flow.services import Incoming, complete, join_study, save_responses
+from elicitation.flow.saving import Incoming, save_responses
+from elicitation.flow.services import complete, join_study
 from elicitation.flow.simulation import simulate_participant
 from elicitation.flow.withdrawal import withdraw
 from elicitation.participants.models import Consent, Participation

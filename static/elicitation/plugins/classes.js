@@ -101,14 +101,15 @@ export class Choice {
   /**
    * What still keeps the answer from being complete, the first from top to bottom.
    *
-   * @returns {'most'|'percent'|'second'|'second_percent'|'sum'|null}
+   * @returns {'most'|'percent'|'second'|'second_percent'|'sum'|'order'|null}
    */
   get missing() {
     if (this.most === null) return 'most';
     if (this.percent === null) return 'percent';
     if (this.second === null) return 'second';
     if (this.second !== 'none' && this.secondPercent === null) return 'second_percent';
-    return this.sum > 100 ? 'sum' : null;
+    if (this.sum > 100) return 'sum';
+    return this.secondPercent > this.percent ? 'order' : null;
   }
 
   /** The fields of a complete answer. */

@@ -10,7 +10,9 @@
 import { element, endsOf } from '../dom.js';
 import { say } from '../messages.js';
 import { inSentence } from '../words.js';
-import { DATA, PARAMETERS, Shell, simulate, threePictures } from './shell.js';
+import { threePictures } from './examples.js';
+import { DATA, PARAMETERS, Shell } from './shell.js';
+import { simulate } from './simulating.js';
 import { Walk } from './walk.js';
 
 const MOST_STEPS_KEPT = 500;
@@ -44,7 +46,7 @@ export default class ConstructStepperPlugin {
     new Stepper(display, trial, (data) => this.jsPsych.finishTrial(data)).show();
   }
 
-  /** Answer by itself, for tests and rehearsals; see `simulate` of the shell. */
+  /** Answer by itself, for tests and rehearsals; see `simulating.js`. */
   simulate(trial, mode, options, load_callback) {
     const { n, start } = trial.shown;
     const source = sourcesOf(trial)[0];

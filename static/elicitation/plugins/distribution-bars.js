@@ -14,7 +14,8 @@ import { ClassPicker } from './class-picker.js';
 import { SHOWN_AT_ONCE } from './classes.js';
 import { Linked, split } from './linked.js';
 import { PercentField } from './percent-field.js';
-import { DATA, PARAMETERS, Shell, simulate } from './shell.js';
+import { DATA, PARAMETERS, Shell } from './shell.js';
+import { simulate } from './simulating.js';
 
 const REST = 'rest';
 /** Chosen to differ; the page says that none is right. */
@@ -50,7 +51,7 @@ export default class DistributionBarsPlugin {
     new Bars(display, trial, (data) => this.jsPsych.finishTrial(data)).show();
   }
 
-  /** Answer by itself, for tests and rehearsals; see `simulate` of the shell. */
+  /** Answer by itself, for tests and rehearsals; see `simulating.js`. */
   simulate(trial, mode, options, load_callback) {
     const { classes } = trial.person;
     const draw = () => this.#drawn(classes);

@@ -10,7 +10,8 @@
 import { element, endsOf } from '../dom.js';
 import { say } from '../messages.js';
 import { inSentence, mixtureText } from '../words.js';
-import { DATA, PARAMETERS, Shell, simulate } from './shell.js';
+import { DATA, PARAMETERS, Shell } from './shell.js';
+import { simulate } from './simulating.js';
 
 const SLIDERS = ['mixing', 'confidence'];
 const START = 50;
@@ -45,7 +46,7 @@ export default class MixtureSlidersPlugin {
     new Sliders(display, trial, (data) => this.jsPsych.finishTrial(data)).show();
   }
 
-  /** Answer by itself, for tests and rehearsals; see `simulate` of the shell. */
+  /** Answer by itself, for tests and rehearsals; see `simulating.js`. */
   simulate(trial, mode, options, load_callback) {
     const { randomization } = this.jsPsych;
     const draw = ({ cannot_tell: cannotTell = false }) => ({

@@ -9,7 +9,9 @@
 
 import { element } from '../dom.js';
 import { say } from '../messages.js';
-import { DATA, PARAMETERS, Shell, simulate, threePictures } from './shell.js';
+import { threePictures } from './examples.js';
+import { DATA, PARAMETERS, Shell } from './shell.js';
+import { simulate } from './simulating.js';
 
 /** Css pixels of a picture in the grid where the window decides its size. */
 const TILE_PX = 160;
@@ -43,7 +45,7 @@ export default class SelectShuffledGridPlugin {
     new Grid(display, trial, (data) => this.jsPsych.finishTrial(data)).show();
   }
 
-  /** Answer by itself, for tests and rehearsals; see `simulate` of the shell. */
+  /** Answer by itself, for tests and rehearsals; see `simulating.js`. */
   simulate(trial, mode, options, load_callback) {
     const { randomInt } = this.jsPsych.randomization;
     const draw = ({ selected = randomInt(0, trial.pictures.length - 1) }) => ({

@@ -16,7 +16,7 @@
  *         const input = element('input', { id: 'my-input', on: { input: () => shell.touched('value') } });
  *         shell.show(shell.picture(0), input);
  *       }
- *       simulate(trial, mode, options, load_callback) {
+ *       simulate(trial, mode, options, load_callback) {  // with `simulate` of simulating.js
  *         simulate(this, trial, mode, options, load_callback, { draw, operate });
  *       }
  *       static example(trial) { return [{ node, text }, …]; }  // optional: three answers, for the worked example
@@ -28,16 +28,13 @@
 import { button, element, focusOn } from '../dom.js';
 import { Exposure } from '../exposure.js';
 import { say } from '../messages.js';
-import { COMFORTABLE_PX, paint, paintMask, possibleResampling, seedOf, sizeOf, take } from '../render.js';
+import { paint, paintMask, possibleResampling, seedOf, take } from '../render.js';
 import { History, Usage, viewport } from '../usage.js';
 import { withNames } from '../words.js';
+import { pictureBox, sizeIn } from './picture.js';
 
 const { ParameterType } = globalThis.jsPsychModule;
 
-/** Css pixels of the surround on both sides of a picture together. */
-const FRAME_PX = 32;
-/** Share of the window's height that a picture may take where the window decides its size. */
-const SCREEN_SHARE = 0.42;
 const KEYS_THAT_ONLY_WALK = new Set(['Tab', 'Shift', 'Control', 'Alt', 'AltGraph', 'Meta', 'CapsLock']);
 
 /** The parameters that `timeline.js` gives to every plugin. */
@@ -320,90 +317,4 @@ export class Shell {
       }),
     };
   }
-}
-
-/**
- * Both modes of jsPsych's simulation: `data-only` hands over a drawn answer, `visual` works the controls to give it.
- *
- * @param {{jsPsych: object, trial: Function}} plugin the running plugin
- * @param {object} trial
- * @param {'data-only'|'visual'} mode
- * @param {{data?: {payload?: object, rt?: number}}} options `data.payload` overrides fields that are drawn
- * @param {() => void} load_callback
- * @param {object} parts
- * @param {(given: object) => object} parts.draw the plugin's fields of an answer, around those that are `given`
- * @param {(display: HTMLElement, payload: object) => void} parts.operate sets the controls to a drawn answer
- */
-export function simulate(plugin, trial, mode, options, load_callback, { draw, operate }) {
-  const { pluginAPI, randomization } = plugin.jsPsych;
-  const given = options.data?.payload ?? {};
-  const drawn = { rt: randomization.sampleExGaussian(6000, 1500, 1 / 3000, true) };
-  const data = pluginAPI.mergeSimulationData(drawn, { ...options, data: { ...options.data } });
-  data.payload = { ...draw(given), ...commonOf(trial), ...given };
-  pluginAPI.ensureSimulationDataConsistency(trial, data);
-  if (mode === 'data-only') {
-    load_callback();
-    plugin.jsPsych.finishTrial(data);
-    return;
-  }
-  const display = plugin.jsPsych.getDisplayElement();
-  plugin.trial(display, trial);
-  load_callback();
-  pluginAPI.setTimeout(() => {
-    display.querySelector('.picture-show')?.click();
-    operate(display, data.payload);
-  }, data.rt / 3);
-  pluginAPI.clickTarget(display.querySelector('#trial-continue'), data.rt);
-}
-
-/** What every answer has, where no screen was shown. */
-function commonOf({ timing, display }) {
-  return {
-    input_method: 'none',
-    viewport: viewport(),
-    resampling: display.resampling ?? 'nearest',
-    exposure_ms: display.exposure_ms ?? null,
-    ...(timing && { first_interaction_ms: 0, blur_count: 0, hidden_ms: 0 }),
-  };
-}
-
-/**
- * For a worked example: three people, each with a picture of their own out of a trial's several.
- *
- * @param {object} trial values of `PARAMETERS`, from the reserved pool
- * @param {string} text what each of them did
- * @returns {{node: HTMLElement, text: string}[]}
- */
-export function threePictures(trial, text) {
-  const last = trial.pictures.length - 1;
-  return [0.3, 0.5, 0.7].map((part) => ({ node: still(trial, Math.round(part * last), 112), text }));
-}
-
-/** A picture to look at, outside a trial, as the study shows its pictures. */
-export function still({ pictures, display }, index, comfortable) {
-  const { box, canvas } = pictureBox(say('picture_alt'));
-  const size = sizeIn(document.querySelector('main'), pictures[index], display, { comfortable });
-  paint(canvas, pictures[index], size, possibleResampling(display.resampling ?? 'nearest'));
-  return box;
-}
-
-function pictureBox(label) {
-  const naming = label === null ? { 'aria-hidden': 'true' } : { role: 'img', 'aria-label': label };
-  const canvas = element('canvas', { class: 'picture-canvas', ...naming });
-  return { box: element('div', { class: 'picture' }, canvas), canvas };
-}
-
-/** The size of a picture of the study in `container`. */
-function sizeIn(container, { width, height }, display, { across = 1, comfortable, frame = FRAME_PX }) {
-  const { enlargement = null, pixels = 'css' } = display;
-  return sizeOf({
-    width,
-    height,
-    enlargement,
-    pixels,
-    ratio: window.devicePixelRatio,
-    roomX: container.clientWidth - frame,
-    roomY: window.innerHeight * SCREEN_SHARE,
-    comfortable: Math.min(comfortable ?? COMFORTABLE_PX, container.clientWidth / across - frame),
-  });
 }

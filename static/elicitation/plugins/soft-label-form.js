@@ -13,7 +13,8 @@ import { inSentence } from '../words.js';
 import { ClassList, ClassSearch } from './class-choices.js';
 import { Choice, SHOWN_AT_ONCE } from './classes.js';
 import { PercentField } from './percent-field.js';
-import { DATA, PARAMETERS, Shell, simulate } from './shell.js';
+import { DATA, PARAMETERS, Shell } from './shell.js';
+import { simulate } from './simulating.js';
 
 const NONE = 'none';
 /** Chosen to differ; the page says that none is right. */
@@ -47,7 +48,7 @@ export default class SoftLabelFormPlugin {
     new Form(display, trial, (data) => this.jsPsych.finishTrial(data)).show();
   }
 
-  /** Answer by itself, for tests and rehearsals; see `simulate` of the shell. */
+  /** Answer by itself, for tests and rehearsals; see `simulating.js`. */
   simulate(trial, mode, options, load_callback) {
     const { randomization } = this.jsPsych;
     const draw = () => {
@@ -57,7 +58,7 @@ export default class SoftLabelFormPlugin {
         most_probable: most,
         percent,
         second,
-        second_percent: randomization.randomInt(0, 100 - percent),
+        second_percent: randomization.randomInt(0, Math.min(percent, 100 - percent)),
         excluded: others.slice(0, 1),
         edits: 4,
         warnings_shown: 0,
@@ -258,7 +259,14 @@ class Form {
     const { percent, secondPercent } = this.#percents;
     const what = this.#choice.missing;
     if (what === null) return null;
-    const { control } = { most, percent, second, second_percent: secondPercent, sum: secondPercent }[what];
+    const { control } = {
+      most,
+      percent,
+      second,
+      second_percent: secondPercent,
+      sum: secondPercent,
+      order: secondPercent,
+    }[what];
     return { text: say(`missing_form_${what}`, { sum: this.#choice.sum }), control };
   }
 

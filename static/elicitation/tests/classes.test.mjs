@@ -48,7 +48,12 @@ test('what is missing is said from top to bottom', () => {
   seen.push(choice.missing);
   choice.secondPercent = 100;
   seen.push(choice.missing);
-  assert.deepEqual(seen, ['most', 'percent', 'second', 'second_percent', null]);
+  choice.percent = 1;
+  seen.push(choice.missing);
+  choice.percent = 50;
+  choice.secondPercent = 50;
+  seen.push(choice.missing);
+  assert.deepEqual(seen, ['most', 'percent', 'second', 'second_percent', 'order', 'sum', null]);
 });
 
 test('a complete choice is the answer that the server takes', () => {

@@ -38,8 +38,8 @@ def texts() -> dict[str, Any]:
     }
 
 
-def draw_person(rng: random.Random, *, ordinal: int, classes: Sequence[str]) -> Params:
-    return {"upper": "left" if ordinal % 2 else "right"}
+def draw_person(rng: random.Random, *, classes: Sequence[str]) -> Params:
+    return {"upper": rng.choice(["left", "right"])}
 
 
 def draw_params(rng: random.Random, asked: Sequence[Asked]) -> list[Params]:

@@ -3,7 +3,8 @@
  */
 
 import { button, element } from '../dom.js';
-import { DATA, PARAMETERS, Shell, simulate } from './shell.js';
+import { DATA, PARAMETERS, Shell } from './shell.js';
+import { simulate } from './simulating.js';
 
 const SIDES = ['left', 'right'];
 
