@@ -14,7 +14,8 @@ os.environ["HILMIX_VAR"] = _var
 
 from hilmix.settings import *  # noqa: E402, F403
 
-DATABASES["default"]["TEST"] = {"NAME": str(Path(_var) / "test.sqlite3")}  # noqa: F405  (a file, as in use)
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(_var) / "test.sqlite3")}  # noqa: F405  (a file, as in use)
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

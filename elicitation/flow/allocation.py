@@ -1,7 +1,8 @@
 """Who gets which slot: the least-filled batch first, one live holder a slot, abandoned slots return by themselves.
 
-Whoever locks rows locks the participation before its slot, here and in all of flow; two that lock them in opposite
-orders would wait for each other. A lease is renewed by opening the page; saved answers keep a slot without a write.
+Here and in all of flow a participation is locked before its slot, and several of a kind in the order of their keys:
+two who lock in different orders would wait for each other. Opening the page renews a lease; a saved answer keeps the
+slot as long, without being written down a second time.
 """
 
 from __future__ import annotations
@@ -70,22 +71,18 @@ def renew_lease(participation: Participation) -> None:
 
 
 def release_expired(study: Study, protocol: Protocol) -> int:
-    """Free the abandoned slots; their former holders keep their plan and may still finish. Returns how many.
-
-    A holder whose row somebody else has locked is doing something at this moment, and keeps the slot.
-    """
+    """Free the abandoned slots; their former holders keep their plan and may still finish. Returns how many."""
     abandoned = list(_abandoned(study, protocol).values_list("pk", flat=True))
     if not abandoned:
         return 0
     with transaction.atomic():
         holders = Participation.objects.filter(slot__in=abandoned, state=Participation.State.RUNNING)
-        locked = holders.select_for_update(skip_locked=True).order_by("pk")
-        theirs = dict(locked.values_list("pk", "slot"))
-        # Asked again now that nobody of these can save: an answer may have come before the lock.
+        theirs = dict(holders.select_for_update().order_by("pk").values_list("pk", "slot"))
+        # Asked again now that none of them can do anything: whoever came back before the lock keeps the slot.
         free = _abandoned(study, protocol).filter(
             Q(pk__in=theirs.values()) | ~Exists(holders.filter(slot=OuterRef("pk")))
         )
-        freed = list(free.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True))
+        freed = list(free.select_for_update().order_by("pk").values_list("pk", flat=True))
         Participation.objects.filter(pk__in=theirs, slot__in=freed).update(slot=None)
         return Slot.objects.filter(pk__in=freed).update(state=Slot.State.FREE, lease_expires_at=None)
 

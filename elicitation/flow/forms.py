@@ -121,7 +121,7 @@ class Visit:
 
 EXPIRED = gettext_lazy("This page was open for more than a day. Nothing was sent yet: please send it again.")
 REWORDED = gettext_lazy(
-    "The words of this page have changed since you opened it. Please read them as they are now, and decide again."
+    "The words of this page have changed since you opened it. What you ticked is still ticked: please read it again."
 )
 
 View = Callable[..., HttpResponseBase]

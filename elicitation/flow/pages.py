@@ -53,10 +53,10 @@ def entry(request: HttpRequest, visit: Visit) -> HttpResponse:
         return show(
             visit, "declined", {"text": rendered(visit.texts.declined), "again": request.get_full_path()}
         )
-    if not fresh:
-        return _consent(visit, form, str(EXPIRED))
     if not visit.saw_protocol(request):
         return _consent(visit, form, str(REWORDED))
+    if not fresh:
+        return _consent(visit, form, str(EXPIRED))
     if not form.is_valid():
         return _consent(visit, form, _("Please tick every box that is needed if you want to take part."))
     try:

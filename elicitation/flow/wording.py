@@ -148,6 +148,10 @@ WORDING = {
         " answers, send them to the people who invited you, and give them this code instead of a completion code:"
         " DATA_PROBLEM."
     ),
+    "problem_text_no_file": _(
+        "We tried several times, and answers are still missing: {count}. It is not your fault. Please give the people"
+        " who invited you this code instead of a completion code: DATA_PROBLEM."
+    ),
     # windows that end
     "elsewhere_title": _("You continued in another window"),
     "elsewhere": _(

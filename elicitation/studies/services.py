@@ -106,8 +106,8 @@ def change_texts(
 ) -> Protocol:
     """Make a version of the protocol with other `texts`; it is in force for whoever joins from then on.
 
-    Texts that are the same as before change nothing. Returns the version in force. `based_on` is the version whose texts
-    were changed, where somebody may have made another one meanwhile.
+    Texts that are the same as before change nothing. `based_on` is the version that was read before changing it, where
+    somebody else may have made another one meanwhile. Returns the version in force.
 
     Raises:
         Conflict: the study is closed, or `based_on` is no longer in force.

@@ -11,13 +11,17 @@ const TIMEOUT_MS = 20_000;
 export class ApiError extends Error {
   /**
    * @param {string} message for people
-   * @param {{status?: number, body?: object}} [detail] HTTP status and the problem+json body, if any
+   * @param {object} [detail]
+   * @param {number} [detail.status] of HTTP
+   * @param {object} [detail.body] problem+json, if any
+   * @param {number|null} [detail.waitMs] how long a busy server asks to wait; null when it does not say
    */
-  constructor(message, { status = 0, body = {} } = {}) {
+  constructor(message, { status = 0, body = {}, waitMs = null } = {}) {
     super(message);
     this.name = 'ApiError';
     this.status = status;
     this.body = body;
+    this.waitMs = waitMs;
   }
 
   /** True when the same call may succeed later: no answer, a time limit, or a busy server. */
@@ -57,13 +61,13 @@ export class Api {
   }
 
   /**
-   * One picture as a PNG blob.
+   * One picture as a PNG blob. It never changes, so the browser may keep it for as long as the server allows.
    *
    * @param {string} url as the plan names it
    * @returns {Promise<Blob>}
    */
   async image(url) {
-    return this.#call(url, {}, (response) => response.blob());
+    return this.#call(url, { cache: 'default' }, (response) => response.blob());
   }
 
   /**
@@ -111,9 +115,9 @@ export class Api {
     const timer = setTimeout(() => abort.abort(), this.#timeout);
     try {
       const response = await this.#fetch(new URL(path, this.#base), {
+        cache: 'no-store',
         ...init,
         credentials: 'omit',
-        cache: 'no-store',
         headers: {
           Accept: 'application/json, image/png',
           ...init.headers,
@@ -138,5 +142,12 @@ async function problem(response) {
   return new ApiError(body.detail ?? `The server refused the call (${response.status}).`, {
     status: response.status,
     body,
+    waitMs: waitOf(response),
   });
+}
+
+/** What `Retry-After` asks of a caller that was too quick, given in seconds. */
+function waitOf({ status, headers }) {
+  const seconds = status === 429 ? Number.parseInt(headers.get('Retry-After'), 10) : NaN;
+  return Number.isNaN(seconds) ? null : 1000 * Math.max(1, seconds);
 }

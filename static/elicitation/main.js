@@ -8,7 +8,7 @@ import { say, useMessages } from './messages.js';
 import { Outbox, pause } from './outbox.js';
 import { loadPicture, Preloader } from './preload.js';
 import { endScreen, finishScreen, missingScreen, reloadCover } from './screens.js';
-import { Visit } from './visit.js';
+import { Opening } from './opening.js';
 import { showStatus } from './status.js';
 import { openStorage } from './storage.js';
 import { buildTimeline } from './timeline.js';
@@ -38,8 +38,8 @@ function refused(error) {
 async function start() {
   const storage = await openStorage({ idb: globalThis.idbKeyval }, `${key}:`);
   const outbox = new Outbox({ storage, send: sender(config.epoch) });
-  const visit = new Visit({ outbox, storage, timing: config.timing });
-  guard(outbox, visit);
+  const opening = new Opening({ outbox, storage, timing: config.timing });
+  guard(outbox, opening);
   await outbox.open();
   await sendLeftovers(outbox);
 
@@ -53,7 +53,7 @@ async function start() {
     { text: document.getElementById('saved'), bar: document.getElementById('progress'), outbox },
     { answered: plan.answered - outbox.unsent().length, total: plan.total },
   );
-  await visit.resume(plan, left);
+  await opening.resume(plan, left);
 
   if (!plan.comprehension_passed && plan.comprehension_rounds >= config.flow.max_comprehension_rounds)
     return failed();
@@ -66,7 +66,7 @@ async function start() {
     loadExamples(plan.examples),
   ]);
   pictures.run();
-  await run({ plan, plugin, pictures, examples, outbox, visit, storage, saved });
+  await run({ plan, plugin, pictures, examples, outbox, opening, storage, saved });
 }
 
 /** The plan should know what an earlier page left unsent. What cannot be sent soon goes on waiting meanwhile. */
@@ -110,7 +110,7 @@ async function run(parts) {
 }
 
 /** Wait for the last answers, then ask the server whether it has all of them. Ends by leaving the page. */
-async function finishing({ display, outbox, visit, storage, saved }) {
+async function finishing({ display, outbox, opening, storage, saved }) {
   const tell = finishScreen(display, outbox);
   const follow = () => tell(outbox.failing);
   outbox.addEventListener('change', follow);
@@ -124,7 +124,7 @@ async function finishing({ display, outbox, visit, storage, saved }) {
       return new Promise(() => {});
     } catch (error) {
       if (error.body?.missing_positions) {
-        await missed({ display, outbox, visit, storage, positions: error.body.missing_positions });
+        await missed({ display, outbox, opening, storage, positions: error.body.missing_positions });
         return new Promise(() => {});
       }
       if (!error.retryable) throw error;
@@ -135,11 +135,11 @@ async function finishing({ display, outbox, visit, storage, saved }) {
 }
 
 /** The server lacks answers that this browser believed to be saved. */
-async function missed({ display, outbox, visit, storage, positions }) {
+async function missed({ display, outbox, opening, storage, positions }) {
   const rounds = ((await storage.all()).get(MISSED)?.rounds ?? 0) + 1;
   await storage.put(MISSED, { rounds }).catch(() => {});
   const stuck = rounds >= ROUNDS;
-  if (stuck) visit.event('data_problem', { positions: positions.slice(0, 50), rounds });
+  if (stuck) opening.event('data_problem', { positions: positions.slice(0, 50), rounds });
   missingScreen(display, { count: positions.length, refused: outbox.setAside, stuck });
 }
 
@@ -151,7 +151,7 @@ function failed() {
 }
 
 /** React to what ends or interrupts the page: other windows, the server's refusals, errors, hiding. */
-function guard(outbox, visit) {
+function guard(outbox, opening) {
   let covered = false;
   const once = (show) => {
     if (covered) return;
@@ -168,8 +168,8 @@ function guard(outbox, visit) {
   outbox.addEventListener('stopped', ({ detail }) => stopped[detail]());
   outbox.addEventListener('result', ({ detail }) => detail.stale_epoch && elsewhere());
   outbox.addEventListener('refused', ({ detail: { item, result } }) => {
-    visit.event('save_refused', { id: item.id, status: result.status, message: result.message ?? '' });
+    opening.event('save_refused', { id: item.id, status: result.status, message: result.message ?? '' });
   });
   oneWindow(key, config.epoch, elsewhere);
-  observe({ outbox, visit });
+  observe({ outbox, opening });
 }

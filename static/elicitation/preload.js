@@ -14,6 +14,9 @@
  * @property {HTMLImageElement} image decoded, ready to be drawn
  */
 
+/** The pause after the first failure; each further one makes it longer by as much. */
+const PAUSE_MS = 400;
+
 export class Preloader extends EventTarget {
   #load;
   #concurrency;
@@ -34,14 +37,14 @@ export class Preloader extends EventTarget {
    * @param {(url: string) => Promise<Picture & {bytes: number}>} options.load
    * @param {number} [options.concurrency] pictures on the way at one time
    * @param {number} [options.tries] for each picture
-   * @param {(failures: number) => Promise<void>} [options.delay] waited before another try
+   * @param {(ms: number) => Promise<void>} [options.delay] waited before another try
    */
   constructor({
     urls,
     load,
     concurrency = 6,
     tries = 3,
-    delay = (n) => new Promise((done) => setTimeout(done, 400 * n)),
+    delay = (ms) => new Promise((done) => setTimeout(done, ms)),
   }) {
     super();
     this.#wanted = [...new Set(urls)];
@@ -90,7 +93,7 @@ export class Preloader extends EventTarget {
   }
 
   async #fetch(url) {
-    for (let attempt = 1; attempt <= this.#tries; attempt += 1) {
+    for (let failures = 0; failures < this.#tries; ) {
       try {
         const { bytes, ...picture } = await this.#load(url);
         this.#pictures.set(url, picture);
@@ -99,9 +102,11 @@ export class Preloader extends EventTarget {
         break;
       } catch (error) {
         this.#failed.set(url, error.message);
-        if (attempt === this.#tries) break;
+        // A server that says when to come back is not out of reach: such a wait is no failure.
+        if (error.waitMs == null) failures += 1;
+        if (failures === this.#tries) break;
         this.retried += 1;
-        await this.#delay(attempt);
+        await this.#delay(error.waitMs ?? PAUSE_MS * failures);
       }
     }
     this.dispatchEvent(new Event('progress'));

@@ -153,7 +153,7 @@ export function finishScreen(display, outbox) {
 
 /**
  * Some positions have no answer on the server although everything was sent: offer them again; after several rounds of
- * that, offer a file instead of asking on and on.
+ * that, give a code instead of asking on and on. Answers that were refused are offered as a file.
  *
  * @param {HTMLElement} display
  * @param {object} state
@@ -163,14 +163,15 @@ export function finishScreen(display, outbox) {
  */
 export function missingScreen(display, { count, refused, stuck }) {
   const heading = element('h1', {}, say(stuck ? 'problem_title' : 'missing_title'));
-  const file = stuck || refused.length ? downloadLink(refused) : null;
+  const file = refused.length ? downloadLink(refused) : null;
   const hint = !stuck && file ? element('p', {}, say('missing_stuck')) : null;
+  const stuckText = file ? 'problem_text' : 'problem_text_no_file';
   display.replaceChildren(
     element(
       'section',
       { class: 'screen' },
       heading,
-      element('p', {}, say(stuck ? 'problem_text' : 'missing_text', { count })),
+      element('p', {}, say(stuck ? stuckText : 'missing_text', { count })),
       hint,
       element(
         'div',

@@ -22,7 +22,7 @@ const { jsPsychInstructions, jsPsychSurveyMultiChoice, jsPsychCallFunction, jsPs
  * @param {import('./preload.js').Preloader} context.pictures of the trials
  * @param {object[]} context.examples from the reserved pool: `{pictures, params}`
  * @param {import('./outbox.js').Outbox} context.outbox
- * @param {import('./visit.js').Visit} context.visit
+ * @param {import('./opening.js').Opening} context.opening
  * @param {() => void} context.failed called when the last comprehension round went wrong
  * @param {(done: () => void) => void} context.finish called after the last trial
  * @returns {object[]}
@@ -42,21 +42,21 @@ export function buildTimeline(context) {
 const startPage = ({ total }) =>
   page(say('start_title'), paragraph(say('start_text', { total })), [say('start')]);
 
-async function loading({ jsPsych, plan, pictures, visit }) {
+async function loading({ jsPsych, plan, pictures, opening }) {
   const started = performance.now();
   const numbersOf = (urls) =>
     plan.trials
       .filter(({ images }) => images.some((url) => urls.includes(url)))
       .map((planned) => numberOf(plan, planned));
-  const onFailure = () => visit.event('preload_fail', { urls: pictures.failed.map(({ url }) => url) });
+  const onFailure = () => opening.event('preload_fail', { urls: pictures.failed.map(({ url }) => url) });
   await preloadScreen(jsPsych.getDisplayElement(), pictures, { numbersOf, onFailure });
   const ms = Math.round(performance.now() - started);
-  visit.event('preload', { files: pictures.total, bytes: pictures.bytes, ms, retried: pictures.retried });
+  opening.event('preload', { files: pictures.total, bytes: pictures.bytes, ms, retried: pictures.retried });
 }
 
 /** Instructions, practice and questions, round after round until the answers are right. */
 function lessons(context) {
-  const { config, plan, visit } = context;
+  const { config, plan, opening } = context;
   const questions = config.texts.comprehension ?? [];
   const limit = config.flow.max_comprehension_rounds;
   let round = plan.comprehension_rounds ?? 0;
@@ -74,7 +74,7 @@ function lessons(context) {
     on_finish: (data) => {
       round += 1;
       wrong = questions.filter((question, index) => data.response_index[index] !== question.correct);
-      visit.event('comprehension', { round, passed: wrong.length === 0, answers: data.response_index });
+      opening.event('comprehension', { round, passed: wrong.length === 0, answers: data.response_index });
     },
   };
   const failed = screen(() => new Promise(() => context.failed()));
@@ -111,7 +111,7 @@ function welcome(context) {
 }
 
 /** The study's instructions, and what is paid for, if anything. */
-function instructions({ config, jsPsych, visit }) {
+function instructions({ config, jsPsych, opening }) {
   const { texts } = config;
   const bonus = texts.bonus ? [`<h1>${escapeHtml(say('bonus_title'))}</h1>${texts.bonus}`] : [];
   const focus = () => focusOn(jsPsych.getDisplayElement().querySelector('h1, h2, h3, p'));
@@ -130,7 +130,7 @@ function instructions({ config, jsPsych, visit }) {
       on_page_change: focus,
       on_finish: ({ view_history: pages }) => {
         const order = pages.map(({ page_index }) => ({ page_index }));
-        visit.event('instructions', { pages: visit.timing ? pages : order });
+        opening.event('instructions', { pages: opening.timing ? pages : order });
       },
     },
   ];
@@ -152,7 +152,7 @@ function example(context) {
 
 /** One trial with the real controls on an example picture. None without an example. */
 function practice(context) {
-  const { examples, jsPsych, visit } = context;
+  const { examples, jsPsych, opening } = context;
   const chosen = examples[1] ?? examples[0];
   if (!chosen) return [];
   // A new one each time: the instructions may be read again.
@@ -166,7 +166,7 @@ function practice(context) {
       on_reading: (sentences) => coach.read(sentences),
       on_load: () => jsPsych.getDisplayElement().querySelector('.trial-end').before(coach.node),
       on_finish: ({ rt: rt_ms, payload: { input_method } }) =>
-        visit.event('practice', { input_method, ...(visit.timing && { rt_ms }) }),
+        opening.event('practice', { input_method, ...(opening.timing && { rt_ms }) }),
     },
   ];
 }
@@ -206,7 +206,7 @@ function hold({ outbox }) {
 }
 
 /** A break after every so many trials, but not right after somebody came back. */
-function rest({ config, plan, visit }, planned) {
+function rest({ config, plan, opening }, planned) {
   const answered = numberOf(plan, planned) - 1;
   const every = config.flow.break_every;
   if (!every || answered % every || planned === plan.trials[0]) return [];
@@ -214,7 +214,7 @@ function rest({ config, plan, visit }, planned) {
   return [
     {
       ...page(say('break_title'), text + (config.texts.break ?? ''), [say('go_on')]),
-      on_finish: ({ rt: rt_ms }) => visit.event('break', { answered, ...(visit.timing && { rt_ms }) }),
+      on_finish: ({ rt: rt_ms }) => opening.event('break', { answered, ...(opening.timing && { rt_ms }) }),
     },
   ];
 }
@@ -225,7 +225,7 @@ function numberOf({ total, trials }, planned) {
 }
 
 function trial(context, planned) {
-  const { plan, pictures, visit } = context;
+  const { plan, pictures, opening } = context;
   const loaded = ({ images }) => images.map((url) => pictures.picture(url));
   const next = plan.trials[plan.trials.indexOf(planned) + 1];
   return {
@@ -236,9 +236,9 @@ function trial(context, planned) {
       number: numberOf(plan, planned),
       total: plan.total,
     }),
-    on_start: () => visit.begin(planned),
+    on_start: () => opening.begin(planned),
     on_load: () => prepare([...loaded(planned), ...(next ? loaded(next) : [])]),
-    on_finish: (data) => visit.answer(planned, data),
+    on_finish: (data) => opening.answer(planned, data),
   };
 }
 

@@ -6,15 +6,15 @@
 const MOST_ERRORS = 20;
 
 /**
- * @param {{outbox: import('./outbox.js').Outbox, visit: import('./visit.js').Visit}} parts
+ * @param {{outbox: import('./outbox.js').Outbox, opening: import('./opening.js').Opening}} parts
  */
-export function observe({ outbox, visit }) {
+export function observe({ outbox, opening }) {
   window.addEventListener('online', () => outbox.wake());
   window.addEventListener('pagehide', () => outbox.wake());
   watchLeaving(outbox);
-  watchVisibility(outbox, visit);
-  watchConnection(outbox, visit);
-  watchErrors(visit);
+  watchVisibility(outbox, opening);
+  watchConnection(outbox, opening);
+  watchErrors(opening);
 }
 
 /** What only this page holds would go with it, so the browser asks first. */
@@ -24,7 +24,7 @@ function watchLeaving(outbox) {
   });
 }
 
-function watchVisibility(outbox, visit) {
+function watchVisibility(outbox, opening) {
   let since = null;
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'hidden') {
@@ -34,28 +34,28 @@ function watchVisibility(outbox, visit) {
       const ms = Math.round(performance.now() - since);
       since = null;
       outbox.wake();
-      if (visit.timing) visit.event('hidden', { ms, position: visit.position });
+      if (opening.timing) opening.event('hidden', { ms, position: opening.position });
     }
   });
 }
 
-function watchConnection(outbox, visit) {
+function watchConnection(outbox, opening) {
   let since = null;
   outbox.addEventListener('change', () => {
     if (outbox.failing) since ??= performance.now();
     else if (since !== null) {
       const ms = Math.round(performance.now() - since);
       since = null;
-      visit.event('offline', { ms });
+      opening.event('offline', { ms });
     }
   });
 }
 
-function watchErrors(visit) {
+function watchErrors(opening) {
   let left = MOST_ERRORS;
   const report = (message, source = '', line = 0) => {
     if (left > 0)
-      visit.event('js_error', {
+      opening.event('js_error', {
         message: String(message).slice(0, 500),
         source: String(source).slice(0, 200),
         line,

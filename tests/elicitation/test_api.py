@@ -23,6 +23,7 @@ from elicitation.interfaces import INTERFACES
 from elicitation.mixes.services import pixels_of
 from elicitation.participants.models import Participation
 from elicitation.participants.services import link_of
+from elicitation.studies.models import Slot
 from elicitation.studies.protocol import Display
 from elicitation.studies.texts import texts_of
 from elicitation.trials.models import Response, Trial, TrialImage
@@ -256,8 +257,13 @@ def test_a_reply_lost_after_commit_is_not_saved_twice(browser):
 
 def test_an_answer_costs_four_statements(browser, django_assert_num_queries):
     browser.save(answer(0))  # reads the protocol, once a process
-    with django_assert_num_queries(4 + 2):  # and those that begin and end the transaction
-        assert browser.save(answer(1)).json()["results"][0]["status"] == "created"
+    now = timezone.now()
+    for position, ago in enumerate((timedelta(0), timedelta(minutes=2), timedelta(minutes=59)), 1):
+        Participation.objects.update(last_seen_at=now - ago)
+        Slot.objects.filter(state=Slot.State.HELD).update(lease_expires_at=now - ago + timedelta(minutes=30))
+        with django_assert_num_queries(4 + 2):  # and those that begin and end the transaction
+            reply = browser.save(answer(position))
+        assert reply.json()["results"][0]["status"] == "created"
 
 
 def test_an_older_window_is_told_and_its_answer_is_kept(browser):

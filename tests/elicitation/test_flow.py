@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.apps import apps
+from django.db import connection, transaction
 from django.utils import timezone
 
 from elicitation.flow import allocation, saving, services
@@ -31,6 +33,8 @@ ANSWER = {
     "touched": {"mixing": True, "confidence": True},
 }
 N_TRIALS = 6  # of the study of conftest
+# PostgreSQL empties the tables after threads only where the apps are named.
+APPS = [app.name for app in apps.get_app_configs()] if connection.vendor == "postgresql" else None
 
 
 def join(study, pid="", boxes=BOXES):
@@ -179,7 +183,7 @@ def test_a_slot_whose_lease_ended_goes_to_somebody_else_and_its_holder_may_still
 def test_somebody_who_comes_back_takes_a_free_slot_of_their_batch(study):
     participation = join(study)
     Slot.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
-    assert allocation.release_expired(study) == 1
+    assert allocation.release_expired(study, study.protocol) == 1
     participation.refresh_from_db()
     assert participation.slot is None
     back = services.resume(participation=participation)
@@ -187,18 +191,87 @@ def test_somebody_who_comes_back_takes_a_free_slot_of_their_batch(study):
     assert back.slot.state == Slot.State.HELD
 
 
-@pytest.mark.parametrize("shown_again", [True, False])
-def test_whoever_answers_or_opens_the_page_keeps_their_slot(study, shown_again):
+def test_opening_the_page_begins_the_lease_again(study):
     participation = join(study)
     Slot.objects.update(lease_expires_at=timezone.now() + timedelta(minutes=1))
-    Participation.objects.update(last_seen_at=timezone.now() - timedelta(minutes=59))
-    if shown_again:
-        services.resume(participation=participation)
-    else:
-        save(participation, answer(0))
+    services.resume(participation=participation)
     participation.refresh_from_db()
     assert participation.slot.lease_expires_at > timezone.now() + timedelta(minutes=59)
-    assert participation.last_seen_at > timezone.now() - timedelta(minutes=1)
+
+
+def test_whoever_keeps_answering_keeps_their_slot_and_whoever_stops_loses_it(make_study):
+    study = make_study("short", lease_minutes=30, n_mixed_images=6, answers_per_unit=1)
+    participation, now = join(study), timezone.now()
+    Slot.objects.update(lease_expires_at=now - timedelta(minutes=10))  # the page was opened 40 minutes ago
+    save(participation, answer(0), answer(1))
+    answers = Response.objects.order_by("trial__position").values_list("pk", flat=True)
+    Response.objects.filter(pk=answers[0]).update(received_at=now - timedelta(minutes=35))
+    Response.objects.filter(pk=answers[1]).update(received_at=now - timedelta(minutes=29))
+    with pytest.raises(allocation.StudyFull):
+        join(study)
+    Response.objects.filter(pk=answers[1]).update(received_at=now - timedelta(minutes=31))
+    assert join(study).slot_id == participation.slot_id
+
+
+def test_a_slot_that_nobody_holds_any_more_is_free_when_its_lease_ends(study):
+    participation = join(study)
+    Participation.objects.filter(pk=participation.pk).update(slot=None)
+    assert allocation.release_expired(study, study.protocol) == 0
+    Slot.objects.filter(state=Slot.State.HELD).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    assert allocation.release_expired(study, study.protocol) == 1
+    assert not Slot.objects.exclude(state=Slot.State.FREE).exists()
+
+
+@pytest.mark.services
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="needs a DATABASE_URL of PostgreSQL")
+@pytest.mark.django_db(transaction=True, available_apps=APPS)
+@pytest.mark.parametrize(
+    ("does", "after"), [("completes", "filled"), ("comes back", "held"), ("fails the check", "free")]
+)
+def test_somebody_who_acts_while_a_newcomer_frees_lapsed_slots_stops_neither(study, does, after):
+    """Rows are locked on PostgreSQL only; SQLite has one writer at a time."""
+    participation, newcomers = join(study), []
+    slot = participation.slot
+    answer_all(participation)
+    long_ago = timezone.now() - timedelta(days=1)
+    Response.objects.update(received_at=long_ago)
+    Slot.objects.filter(pk=slot.pk).update(lease_expires_at=long_ago)
+
+    def come():
+        newcomers.append(join(study))
+        connection.close()
+
+    other = threading.Thread(target=come)
+    with transaction.atomic():
+        Participation.objects.select_for_update().get(pk=participation.pk)
+        other.start()
+        wait_for_somebody_who_waits()
+        if does == "completes":
+            assert services.complete(participation=participation) == []
+        elif does == "comes back":
+            services.resume(participation=participation)
+        else:
+            for _ in range(5):
+                round_of(participation, wrong_answers(study))
+    other.join()
+    slot.refresh_from_db()
+    assert slot.state == after
+    assert newcomers[0].slot != slot
+
+
+def wait_for_somebody_who_waits():
+    """Until another transaction of this database waits for a lock."""
+    waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    until = time.monotonic() + 20
+    with connection.cursor() as cursor:
+        while time.monotonic() < until:
+            # What a transaction is told of the others stands still until it asks anew.
+            cursor.execute("select pg_stat_clear_snapshot()")
+            cursor.execute(waits)
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.02)
+    raise AssertionError("nobody waits")
 
 
 # --- saving -----------------------------------------------------------------------------------------------------
@@ -255,7 +328,7 @@ def test_the_first_answer_to_a_trial_counts_and_the_later_one_is_kept_beside_it(
     assert (beside["payload"]["mixing_percent"], beside["counted"]) == (80, str(counted.pk))
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, available_apps=APPS)
 def test_windows_that_answer_one_trial_at_the_same_moment_leave_one_answer(study):
     participation, told = join(study), []
     ready = threading.Barrier(4)

@@ -20,6 +20,7 @@ from elicitation.participants.models import Consent, Participation, ProblemRepor
 from elicitation.participants.services import MAX_REPORTS, MAX_REPORTS_A_DAY, link_of
 from elicitation.studies.models import Protocol, Source, Study
 from elicitation.studies.services import change_texts, close_study, pause_study
+from elicitation.studies.texts import text_hashes
 from hilmix.accounts.roles import OPERATOR
 
 BOXES = {"adult": "on", "agree": "on"}
@@ -141,6 +142,43 @@ def test_a_box_that_is_needed_is_asked_for_beside_it_and_the_others_stay_ticked(
     assert re.search(r'name="agree" checked', page)
     assert re.search(r'name="contact" checked', page)
     assert not Participation.objects.exists()
+
+
+def test_nobody_consents_to_words_that_they_did_not_see(client, study):
+    token = token_of(client.get(entry_of(study)))
+    texts = study.protocol.content["texts"] | {"consent": "Answers are sold."}
+    newest = change_texts(study=study, texts=texts, actor=OPERATOR)
+    form = {**BOXES, "publish": "on", "decision": "consent"}
+    reply = client.post(entry_of(study), form | {"token": token})
+    page = reply.content.decode()
+    assert reply.status_code == 400
+    assert "The words of this page have changed" in page
+    assert "Answers are sold." in page
+    assert all(re.search(f'name="{name}" checked', page) for name in ("adult", "agree", "publish"))
+    assert not Consent.objects.exists()
+    assert client.post(entry_of(study), form | {"token": token_of(reply)}).status_code == 302
+    consent = Consent.objects.get()
+    assert consent.participation.protocol == newest
+    assert consent.text_sha256 == text_hashes(newest.content)["consent"]
+
+
+def test_whoever_is_let_in_while_the_words_change_has_agreed_to_those_that_they_saw(
+    client, study, monkeypatch
+):
+    """The change comes after the form was found to be of the newest version, and before the consent is kept."""
+    seen, join_study = study.protocol, services.join_study
+    texts = seen.content["texts"] | {"consent": "Answers are sold."}
+
+    def join_late(**given):
+        change_texts(study=study, texts=texts, actor=OPERATOR)
+        return join_study(**given)
+
+    monkeypatch.setattr(services, "join_study", join_late)
+    assert send(client, entry_of(study), **BOXES, decision="consent").status_code == 302
+    consent = Consent.objects.get()
+    assert study.protocol.version == 2
+    assert consent.participation.protocol == seen
+    assert consent.text_sha256 == text_hashes(seen.content)["consent"]
 
 
 def test_declining_leads_to_a_kind_page_and_keeps_nothing(client, study):

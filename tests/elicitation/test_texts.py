@@ -12,8 +12,9 @@ from django.urls import reverse
 
 from elicitation.flow import services
 from elicitation.interfaces import INTERFACES
+from elicitation.studies import text_pages
 from elicitation.studies.models import Source, Study
-from elicitation.studies.services import close_study, open_study
+from elicitation.studies.services import change_texts, close_study, open_study
 from elicitation.studies.text_checks import check_texts
 from elicitation.studies.texts import (
     INFORMATION,
@@ -392,6 +393,23 @@ def test_a_text_that_cannot_be_shown_comes_back_with_the_reason_and_what_was_typ
     assert said in reply.content.decode()
     assert "Typed just now." in reply.content.decode()
     assert study.protocol.version == 1
+
+
+def test_of_two_who_save_at_the_same_moment_one_is_told_and_keeps_what_they_typed(owner, study, monkeypatch):
+    texts = study.protocol.content["texts"] | {"thanks": "Thanks from somebody else."}
+
+    def second(**given):
+        change_texts(study=study, texts=texts, actor=OPERATOR)
+        return change_texts(**given)
+
+    monkeypatch.setattr(text_pages, "change_texts", second)
+    form = filled(owner, study) | {"debrief": "Typed just now.", "do": "save"}
+    reply = owner.post(texts_page(study), form)
+    assert reply.status_code == 400
+    assert "Somebody else saved these texts meanwhile." in reply.content.decode()
+    assert "Typed just now." in reply.content.decode()
+    assert study.protocol.version == 2
+    assert texts_of(study.protocol.content).thanks == "Thanks from somebody else."
 
 
 def test_the_texts_of_a_closed_study_stay_as_they_were(owner, study):

@@ -221,6 +221,31 @@ def test_the_button_withdraws_and_the_link_says_so_from_then_on(client, study):
     assert client.get(page_of(person))["Location"] == page_of(person, "participation")
 
 
+def test_the_code_that_leads_to_the_person_is_said_once_more_and_no_longer_kept(client, anonymising):
+    person = finished(anonymising)
+    code, address = person.completion_code, page_of(person)
+    page = client.get(address).content.decode()
+    assert f"Your completion code, <strong>{code}</strong>, is no longer kept here." in page
+    reply = press(client, address)
+    assert reply.status_code == 200
+    assert code in reply.content.decode()
+    assert "shown here for the last time" in reply.content.decode()
+    assert "/withdraw/" not in reply.content.decode()
+    person.refresh_from_db()
+    assert (person.state, person.completion_code) == (Participation.State.WITHDRAWN, "")
+    assert left_of(person)["answers"] == 6
+    again = client.get(page_of(person, "participation")).content.decode()
+    assert "You have withdrawn" in again
+    assert code not in again
+    assert "last time" not in again
+
+
+def test_whoever_withdraws_without_a_code_reads_of_none(client, anonymising):
+    person = joined(anonymising)
+    assert "completion code" not in client.get(page_of(person)).content.decode()
+    assert "completion code" not in press(client, page_of(person)).content.decode()
+
+
 def test_after_the_day_the_page_is_kind_and_has_no_button(client, study):
     person = finished(study)
     Participation.objects.update(started_at=timezone.now() - timedelta(days=31))

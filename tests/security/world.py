@@ -18,6 +18,7 @@ from django.test import Client, override_settings
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
+from elicitation.flow import saving
 from elicitation.flow import services as flow
 from elicitation.flow.access import token_for
 from elicitation.images.models import ImageSet
@@ -164,10 +165,10 @@ def join(study: Study, pid: str = "") -> Participation:
 def answer_all(participation: Participation) -> None:
     """Every planned answer is saved and the trials are handed over."""
     answers = [
-        flow.Incoming(id=uuid.uuid4(), position=trial.position, payload=ANSWER, rt_ms=900)
+        saving.Incoming(id=uuid.uuid4(), position=trial.position, payload=ANSWER, rt_ms=900)
         for trial in participation.trials.all()
     ]
-    receipts = flow.save_responses(participation=participation, epoch=1, answers=answers)
+    receipts = saving.save_responses(participation=participation, epoch=1, answers=answers)
     assert {receipt.status for receipt in receipts} == {"created"}
     assert flow.complete(participation=participation) == []
 

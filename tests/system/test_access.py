@@ -228,6 +228,7 @@ def problems(page: Page, *, targets: bool) -> list[str]:
 
 def expect_accessible(page: Page, name: str, *, targets: bool = True) -> None:
     """Nothing is wrong at either size; the window is as it was afterwards."""
+    page.wait_for_load_state("load")  # with its style sheets
     before = page.viewport_size
     for size in sorted(SIZES, key=lambda size: size == before):
         page.set_viewport_size(size)

@@ -329,6 +329,44 @@ def test_a_hundred_classes_are_named_and_ruled_out_by_keyboard_alone(studies, op
     assert {answer["input_method"] for answer in (first, *others)} == {"keyboard"}
 
 
+def test_a_class_that_was_ruled_out_among_a_hundred_is_refused_a_second_time(studies, open_window):
+    page = open_window()
+    address, keys = join(page, studies, "categorical-hundred"), Keys(page)
+    read(keys)
+
+    def answer() -> None:
+        keys.choose("#sl-most", "dark tree")
+        keys.write("70")
+        keys.tab_to("#sl-second-none")
+        keys.press("Space")
+
+    answer()
+    keys.go_on()
+    pass_check(keys, (2, 0))
+    expect_trial(page, 1)
+    answer()
+    rows = page.locator(".co-chosen li", has_text="red_apple")
+    keys.choose("#sl-excluded", "red apple")
+    keys.write("red apple")
+    expect(page.get_by_role("option", name="red_apple")).to_have_attribute("aria-disabled", "true")
+    expect(page.get_by_role("option", name="red_apple")).to_contain_text("you ruled it out")
+    keys.press("Enter")
+    expect(rows).to_have_count(1)
+    keys.press("Escape", "Escape")
+    page.get_by_role("button", name="Remove red_apple").click()
+    expect(rows).to_have_count(0)
+    keys.go_on()
+    expect_trial(page, 2)
+    answer()
+    keys.choose("#sl-excluded", "red apple")
+    keys.go_on()
+    expect_trial(page, 3)
+    studies.wait_until(lambda: len(saved(studies, address)) == 2, 10, lambda: "the answers were not saved")
+    first, second = saved(studies, address)
+    assert (first["excluded"], first["warnings_shown"]) == ([], 1)
+    assert (second["excluded"], second["warnings_shown"]) == ([class_of("red_apple")], 0)
+
+
 # -- 10 classes, all of them on the screen
 
 

@@ -65,7 +65,7 @@ export class Choice {
    * Where a class already is, seen from another place.
    *
    * @param {number} id
-   * @param {'most'|'second'|'excluded'} here its being here is no hindrance
+   * @param {'most'|'second'|'excluded'|null} here its being here is no hindrance; null for nowhere
    * @returns {'most'|'second'|'excluded'|null}
    */
   heldElsewhere(id, here) {

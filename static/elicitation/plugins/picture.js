@@ -10,6 +10,7 @@ import { COMFORTABLE_PX, sizeOf } from '../render.js';
 const FRAME_PX = 32;
 /** Share of the window's height that a picture may take where the window decides its size. */
 const SCREEN_SHARE = 0.42;
+
 /**
  * The frame of a picture and the canvas in it, still empty.
  *
@@ -28,13 +29,13 @@ export function pictureBox(label) {
  * @param {HTMLElement} container
  * @param {import('../preload.js').Picture} picture
  * @param {object} display the study's `enlargement` and `pixels`
- * @param {object} [room] where the window decides the size
+ * @param {object} room where the window decides the size
  * @param {number} [room.across] how many stand side by side
  * @param {number} [room.comfortable] css pixels it may take
  * @param {number} [room.frame] css pixels around it
  * @returns {import('../render.js').Size}
  */
-export function sizeIn(container, { width, height }, display, { across = 1, comfortable, frame = FRAME_PX } = {}) {
+export function sizeIn(container, { width, height }, display, { across = 1, comfortable, frame = FRAME_PX }) {
   const { enlargement = null, pixels = 'css' } = display;
   return sizeOf({
     width,

@@ -9,6 +9,7 @@
 
 import { element } from '../dom.js';
 import { say } from '../messages.js';
+import { columnsFor, placeAfter } from './columns.js';
 import { threePictures } from './examples.js';
 import { DATA, PARAMETERS, Shell } from './shell.js';
 import { simulate } from './simulating.js';
@@ -69,6 +70,7 @@ class Grid {
   #display;
   #shell;
   #tiles = [];
+  #columns = 1;
   #selected = null;
   #changes = 0;
 
@@ -89,19 +91,35 @@ class Grid {
 
   show() {
     this.#tiles = this.#trial.pictures.map((_, index) => this.#tile(index));
+    const grid = element(
+      'div',
+      {
+        class: 'sg',
+        role: 'radiogroup',
+        'aria-labelledby': 'sg-question',
+        on: { keydown: (event) => this.#key(event) },
+      },
+      ...this.#tiles,
+    );
     this.#shell.show(
       element('p', { class: 'trial-question', id: 'sg-question' }, this.#shell.words('question')),
-      element(
-        'div',
-        {
-          class: 'sg',
-          role: 'radiogroup',
-          'aria-labelledby': 'sg-question',
-          on: { keydown: (event) => this.#key(event) },
-        },
-        ...this.#tiles,
-      ),
+      grid,
     );
+    // The pictures themselves change their size with the window, and some time after it.
+    const resized = new ResizeObserver(() => this.#arrange(grid));
+    for (const node of [grid, this.#tiles[0]]) resized.observe(node);
+  }
+
+  #arrange(grid) {
+    const { columnGap, paddingLeft, paddingRight } = getComputedStyle(grid);
+    const gap = parseFloat(columnGap);
+    const width = grid.getBoundingClientRect().width - parseFloat(paddingLeft) - parseFloat(paddingRight);
+    const tile = this.#tiles[0].getBoundingClientRect().width;
+    // Without a size it is not on the page any more.
+    if (tile === 0) return;
+    const room = Math.max(1, Math.floor((width + gap) / (tile + gap)));
+    this.#columns = columnsFor(this.#tiles.length, room);
+    grid.style.setProperty('--columns', this.#columns);
   }
 
   #tile(index) {
@@ -141,20 +159,10 @@ class Grid {
 
   #key(event) {
     const here = this.#tiles.indexOf(event.target);
-    const row = this.#tiles.filter(({ offsetTop }) => offsetTop === this.#tiles[0].offsetTop).length;
-    const last = this.#tiles.length - 1;
-    const places = {
-      ArrowLeft: here - 1,
-      ArrowRight: here + 1,
-      ArrowUp: here - row,
-      ArrowDown: here + row,
-      Home: 0,
-      End: last,
-    };
-    const place = places[event.key];
-    if (here < 0 || place === undefined) return;
+    const place = placeAfter(event.key, here, { n: this.#tiles.length, columns: this.#columns });
+    if (here < 0 || place === null) return;
     event.preventDefault();
-    if (place >= 0 && place <= last) this.#stop(place);
+    this.#stop(place);
   }
 
   #missing() {

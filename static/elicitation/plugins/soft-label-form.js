@@ -156,7 +156,12 @@ class Form {
       held: (one) => this.#held(one, place),
       changed: (one, chosen) => this.#changed(place, one, chosen),
     };
-    const search = { label: say('class_search'), refused: () => this.#warned() };
+    // A list shows by its marks what was chosen in it; a search finds it again, and has to refuse it.
+    const search = {
+      label: say('class_search'),
+      held: (one) => this.#held(one, null),
+      refused: () => this.#warned(),
+    };
     const others = place === 'second' ? [{ id: NONE, name: say('no_alternative') }] : [];
     const list = { others, refused: (one) => this.#refuse(one, place) };
     this.#lists[place] = this.#areMany

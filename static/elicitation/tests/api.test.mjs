@@ -15,6 +15,31 @@ test('a picture may be named by a path of its own or relative to the API', async
   assert.deepEqual(asked, [`${BASE}images/a/`, `${BASE}images/b/`]);
 });
 
+test('pictures may come from the browser’s cache, and no other call', async () => {
+  const seen = [];
+  const api = apiThat(async (_, { cache }) => seen.push(cache) && json(200, {}));
+  await api.image('images/a/');
+  await api.plan();
+  await api.saveResponses(1, []);
+  await api.complete(0);
+  assert.deepEqual(seen, ['default', 'no-store', 'no-store', 'no-store']);
+});
+
+test('how long a busy server asks to wait is in the error, and at least a second', async () => {
+  const waits = [];
+  for (const [status, headers] of [
+    [429, { 'Retry-After': '12' }],
+    [429, { 'Retry-After': '0' }],
+    [429, {}],
+    [429, { 'Retry-After': 'Wed, 21 Oct 2026 07:28:00 GMT' }],
+    [503, { 'Retry-After': '12' }],
+  ]) {
+    const api = apiThat(async () => new Response('{}', { status, headers }));
+    waits.push((await api.image('a/').catch((error) => error)).waitMs);
+  }
+  assert.deepEqual(waits, [12_000, 1_000, null, null, null]);
+});
+
 test('a call carries the token and no cookie', async () => {
   let init;
   await apiThat(async (_, given) => (init = given) && json(200, {})).complete(3);

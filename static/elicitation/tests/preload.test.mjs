@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { Api } from '../api.js';
 import { Preloader } from '../preload.js';
+import { startServer } from './server.mjs';
 
 const urls = (n) => Array.from({ length: n }, (_, index) => `images/${index}/`);
 const picture = (url) => ({ src: `blob:${url}`, width: 8, height: 8, bytes: 10 });
@@ -71,4 +73,33 @@ test('a second call joins the one under way', async () => {
   const pictures = new Preloader({ urls: urls(2), load: async (url) => (asked += 1) && picture(url), delay });
   await Promise.all([pictures.run(), pictures.run()]);
   assert.equal(asked, 2);
+});
+
+test('a server that asks to wait is waited for, however often, and no try is used up', async (context) => {
+  const server = await startServer();
+  context.after(server.close);
+  let refusals = 5;
+  server.state.trouble = (when) => when === 'before' && refusals-- > 0 && 429;
+  const api = new Api({ base: server.base, token: 't0' });
+  const waited = [];
+  const pictures = new Preloader({
+    urls: urls(1),
+    load: async (url) => ({ ...picture(url), bytes: (await api.image(url)).size }),
+    delay: async (ms) => waited.push(ms),
+  });
+  assert.equal(await pictures.run(), true);
+  assert.deepEqual(waited, Array(5).fill(7000));
+  assert.deepEqual(pictures.failed, []);
+});
+
+test('failures are still counted between waits', async () => {
+  const said = [{ waitMs: 9000 }, {}, { waitMs: 9000 }, {}, {}];
+  const waited = [];
+  const pictures = new Preloader({
+    urls: urls(1),
+    load: async () => Promise.reject(Object.assign(new Error('busy'), said.shift())),
+    delay: async (ms) => waited.push(ms),
+  });
+  assert.equal(await pictures.run(), false);
+  assert.deepEqual(waited, [9000, 400, 9000, 800]);
 });

@@ -58,6 +58,7 @@ function carryOut(state, { path, body }) {
 function answer(response, status, body) {
   response.writeHead(status, {
     'Content-Type': status === 200 ? 'application/json' : 'application/problem+json',
+    ...(status === 429 && { 'Retry-After': '7' }),
   });
   response.end(JSON.stringify(body));
 }

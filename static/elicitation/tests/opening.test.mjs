@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { webcrypto } from 'node:crypto';
 import { test } from 'node:test';
 
-import { Visit, uuid } from '../visit.js';
+import { Opening, uuid } from '../opening.js';
 import { memoryStorage } from '../storage.js';
 
 const UUID4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -13,7 +13,7 @@ function open({ storage = memoryStorage(), timing = true } = {}) {
   const sent = [];
   const clocks = { steady: 5_000, date: new Date('2026-01-01T12:00:00Z') };
   let ids = 0;
-  const visit = new Visit({
+  const opening = new Opening({
     outbox: { put: (channel, body) => sent.push({ channel, ...body }) },
     storage,
     timing,
@@ -21,30 +21,30 @@ function open({ storage = memoryStorage(), timing = true } = {}) {
     clock: () => clocks.steady,
     date: () => clocks.date,
   });
-  return { visit, sent, storage, clocks };
+  return { opening, sent, storage, clocks };
 }
 
 test('an answer has the identifier that was drawn when its trial began', () => {
-  const { visit, sent } = open();
-  visit.begin({ position: 4 });
-  visit.event('hidden', {});
-  visit.answer({ position: 4 }, data);
+  const { opening, sent } = open();
+  opening.begin({ position: 4 });
+  opening.event('hidden', {});
+  opening.answer({ position: 4 }, data);
   const [event, answer] = sent;
   assert.deepEqual([event.id, answer.id], ['id-2', 'id-1']);
 });
 
 test('a trial that ends twice is one answer', () => {
-  const { visit, sent } = open();
-  visit.begin({ position: 4 });
-  visit.answer({ position: 4 }, data);
-  visit.answer({ position: 4 }, data);
+  const { opening, sent } = open();
+  opening.begin({ position: 4 });
+  opening.answer({ position: 4 }, data);
+  opening.answer({ position: 4 }, data);
   assert.equal(sent.length, 1);
 });
 
 test('what the plugin says is sent as it is, and nothing of jsPsych’s own', () => {
-  const { visit, sent } = open();
-  visit.begin({ position: 0, attempt: 1 });
-  visit.answer({ position: 0 }, data);
+  const { opening, sent } = open();
+  opening.begin({ position: 0, attempt: 1 });
+  opening.answer({ position: 0 }, data);
   const { payload, rt_ms: rt, attempt, position } = sent[0];
   assert.deepEqual({ rt, attempt, position }, { rt: 812, attempt: 1, position: 0 });
   assert.deepEqual(payload, { cannot_tell: true });
@@ -53,9 +53,9 @@ test('what the plugin says is sent as it is, and nothing of jsPsych’s own', ()
 
 test('a trial that was left without an answer is told, and its next attempt counts on', async () => {
   const storage = memoryStorage();
-  open({ storage }).visit.begin({ position: 2, attempt: 1 });
-  const { visit, sent } = open({ storage });
-  await visit.resume({ ...plan, answered: 2, trials: [{ position: 2 }, { position: 3 }] });
+  open({ storage }).opening.begin({ position: 2, attempt: 1 });
+  const { opening, sent } = open({ storage });
+  await opening.resume({ ...plan, answered: 2, trials: [{ position: 2 }, { position: 3 }] });
   assert.deepEqual([sent[0].channel, sent[0].kind], ['events', 'resume']);
   assert.deepEqual(sent[0].data, {
     answered: 2,
@@ -63,10 +63,10 @@ test('a trial that was left without an answer is told, and its next attempt coun
     attempt: 1,
     started_at: '2026-01-01T12:00:00.000Z',
   });
-  visit.begin({ position: 2, attempt: 1 });
-  visit.answer({ position: 2 }, data);
-  visit.begin({ position: 3, attempt: 1 });
-  visit.answer({ position: 3 }, data);
+  opening.begin({ position: 2, attempt: 1 });
+  opening.answer({ position: 2 }, data);
+  opening.begin({ position: 3, attempt: 1 });
+  opening.answer({ position: 3 }, data);
   assert.deepEqual(
     sent.slice(1).map(({ attempt }) => attempt),
     [2, 1],
@@ -75,38 +75,38 @@ test('a trial that was left without an answer is told, and its next attempt coun
 
 test('opening the page again before the interrupted trial is shown is no attempt at it', async () => {
   const storage = memoryStorage();
-  open({ storage }).visit.begin({ position: 2, attempt: 1 });
+  open({ storage }).opening.begin({ position: 2, attempt: 1 });
   const trials = [{ position: 2 }];
-  await open({ storage }).visit.resume({ ...plan, answered: 2, trials });
-  const { visit, sent } = open({ storage });
-  await visit.resume({ ...plan, answered: 2, trials });
+  await open({ storage }).opening.resume({ ...plan, answered: 2, trials });
+  const { opening, sent } = open({ storage });
+  await opening.resume({ ...plan, answered: 2, trials });
   assert.deepEqual(sent[0].data, { answered: 2 });
-  visit.begin({ position: 2, attempt: 2 }); // as the server says, who was told of the first attempt
-  visit.answer({ position: 2 }, data);
+  opening.begin({ position: 2, attempt: 2 }); // as the server says, who was told of the first attempt
+  opening.answer({ position: 2 }, data);
   assert.equal(sent.at(-1).attempt, 2);
 });
 
 test('a trial that was answered before the page was left is no interrupted one', async () => {
   const storage = memoryStorage();
-  open({ storage }).visit.begin({ position: 2, attempt: 1 });
-  const { visit, sent } = open({ storage });
-  await visit.resume({ ...plan, answered: 3, trials: [{ position: 3 }] });
+  open({ storage }).opening.begin({ position: 2, attempt: 1 });
+  const { opening, sent } = open({ storage });
+  await opening.resume({ ...plan, answered: 3, trials: [{ position: 3 }] });
   assert.deepEqual(sent[0].data, { answered: 3 });
 });
 
 test('the first opening of the page is no resume', async () => {
-  const { visit, sent } = open();
-  await visit.resume(plan);
+  const { opening, sent } = open();
+  await opening.resume(plan);
   assert.deepEqual(sent, []);
 });
 
 /** The number and the elapsed time of an answer given `after` ms in a window that resumed `resumed`. */
 async function numbered(resumed, after, unsent) {
-  const { visit, sent, clocks } = open();
-  await visit.resume({ ...plan, ...resumed }, unsent);
+  const { opening, sent, clocks } = open();
+  await opening.resume({ ...plan, ...resumed }, unsent);
   clocks.steady += after;
-  visit.begin({ position: 7 });
-  visit.answer({ position: 7 }, data);
+  opening.begin({ position: 7 });
+  opening.answer({ position: 7 }, data);
   const { trial_index: index, time_elapsed_ms: elapsed } = sent.at(-1);
   return { index, elapsed };
 }
@@ -130,12 +130,12 @@ test('answers that wait on this computer count on as well', async () => {
 });
 
 test('a computer’s clock that is set back in a trial does not reverse its times', () => {
-  const { visit, sent, clocks } = open();
-  visit.begin({ position: 0 });
+  const { opening, sent, clocks } = open();
+  opening.begin({ position: 0 });
   clocks.steady += 2_000;
   clocks.date = new Date('2019-01-01T00:00:00Z');
-  visit.answer({ position: 0 }, data);
-  visit.event('js_error', {});
+  opening.answer({ position: 0 }, data);
+  opening.event('js_error', {});
   assert.deepEqual(
     [sent[0].started_at, sent[0].ended_at],
     ['2026-01-01T12:00:00.000Z', '2026-01-01T12:00:02.000Z'],
@@ -145,12 +145,12 @@ test('a computer’s clock that is set back in a trial does not reverse its time
 });
 
 test('without a reason for times none is sent or kept', async () => {
-  const { visit, sent, storage, clocks } = open({ timing: false });
-  visit.begin({ position: 0 });
+  const { opening, sent, storage, clocks } = open({ timing: false });
+  opening.begin({ position: 0 });
   clocks.steady += 2_000;
   assert.deepEqual((await storage.all()).get('open-trial'), { position: 0, attempt: 1 });
-  visit.answer({ position: 0 }, data);
-  visit.event('practice', {});
+  opening.answer({ position: 0 }, data);
+  opening.event('practice', {});
   assert.deepEqual(Object.keys(sent[0]).sort(), [
     'attempt',
     'channel',

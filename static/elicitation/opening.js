@@ -19,7 +19,7 @@ export function uuid(crypto = globalThis.crypto) {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
-export class Visit {
+export class Opening {
   #outbox;
   #storage;
   #newId;
