@@ -42,7 +42,8 @@ BOXES = {"adult": True, "agree": True, "publish": True}
 ASKED = Asked(classes=tuple(CLASSES), first_class=3, second_class=5, params=PARAMS)
 WINDOW = {"input_method": "mouse", "viewport": [1280, 720, 2], "image_css_px": 320, "image_device_px": 640}
 AT_ONCE = 4  # participants who answer at the same time
-ANSWERS = 30  # of each of them in one repetition
+ANSWERS = 60  # of each of them in one repetition, long enough that a hiccup of the machine does not decide
+SAVES = 11  # repetitions
 JOINS = 15
 PICTURES = 1000
 
@@ -90,7 +91,7 @@ def _saving(study: Study) -> Figure:
                 yield [_requests(_join(study), path, port) for _ in range(AT_ONCE)]
 
         prepared = queues()
-        ready = [next(prepared) for _ in range(8)]  # made before the time that is measured begins
+        ready = [next(prepared) for _ in range(SAVES + 1)]  # made before the time that is measured begins
         return lambda: send_all(port, ready.pop(), b"created")
 
     with served() as port:
@@ -101,6 +102,7 @@ def _saving(study: Study) -> Figure:
             goal=0.5,
             unit="× speed of a bare REST view that inserts one row",
             work=AT_ONCE * ANSWERS,
+            n=SAVES,
         )
 
 
