@@ -19,12 +19,13 @@ from django.views.decorators.http import require_http_methods
 
 from elicitation.interfaces import interface_named
 from elicitation.studies.forms import GroupedForm, LinesField, area, information_field
+from elicitation.studies.models import Source
 from elicitation.studies.pages import visible_study
 from elicitation.studies.protocol import settings_of
 from elicitation.studies.services import change_texts
 from elicitation.studies.texts import INFORMATION, MAX_ITEMS, Texts, rendered, texts_of
 from hilmix.accounts.roles import Action, require
-from hilmix.errors import Conflict, Invalid
+from hilmix.errors import Conflict, Invalid, NotFound
 
 PAGE_BREAK = "\n---\n"
 WORDING = "wording_"  # before the name of a wording, as the field's name
@@ -170,6 +171,8 @@ def study_texts(request: HttpRequest, slug: str) -> HttpResponse:
     """Change the words of a study; those who have begun keep the version that they agreed to."""
     study = visible_study(request, slug)
     require(request.user, Action.EDIT_STUDY, study.pk)
+    if study.source == Source.IMPORTED:
+        raise NotFound("The words of this study were said elsewhere; there are none here to change.")
     protocol = study.protocol
     interface = interface_named(settings_of(protocol.content).interface)
     wording = ["perspective", *(name for name in interface.texts()["wording"] if name != "perspective")]

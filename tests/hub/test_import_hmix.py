@@ -128,10 +128,13 @@ def test_everybody_was_asked_in_one_way_whose_words_are_not_published(image_set,
     assert all(trial.pair == trial.images.get().mixed_image.pair for trial in trials)
 
 
-def test_the_page_of_the_imported_study_opens(image_set, tmp_path, client):
+def test_the_page_of_the_imported_study_opens_and_has_no_words_to_change(image_set, tmp_path, client):
     import_hmix(directory=write(tmp_path, published_rows()), image_set=image_set, actor=OPERATOR)
     client.force_login(User.objects.create_user("admin", kind=User.Kind.ADMIN))
-    assert "published answers" in client.get("/studies/hmix/").text
+    page = client.get("/studies/hmix/").text
+    assert "published answers" in page
+    assert "/texts/" not in page
+    assert client.get("/studies/hmix/texts/").status_code == 404
 
 
 def test_an_answer_says_what_it_said_when_it_was_published(image_set, tmp_path):
