@@ -80,7 +80,7 @@ def answered_study(images: ImageSet, slug: str, design: Design) -> Study:
         )
         for slot in slots
     )
-    condition = condition_of(participations[0])
+    condition = condition_of(participations[0], settings_of(study.protocol.content))
     trials = Trial.objects.bulk_create(
         Trial(
             participation=who,

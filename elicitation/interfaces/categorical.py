@@ -7,8 +7,7 @@ and excluded) is refused here.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -16,7 +15,7 @@ import numpy as np
 from django.utils.translation import gettext, gettext_noop
 
 from elicitation.interfaces import common, drawing
-from elicitation.interfaces.base import Asked, Column, Params, Payload
+from elicitation.interfaces.base import Asked, Column, Payload
 from hilmix.core.judgements import ClassMass, Judgement
 from hilmix.errors import Invalid
 
@@ -90,24 +89,11 @@ def texts() -> dict[str, Any]:
     }
 
 
-def draw_person(rng: random.Random, *, classes: Sequence[str]) -> Params:
-    return drawing.draw_class_order(rng, classes)
-
-
-def draw_params(rng: random.Random, asked: Sequence[Asked]) -> list[Params]:
-    return [{} for _ in asked]
-
-
-def shown_order(asked: Asked) -> Sequence[int]:
-    return (0,)
-
-
-def shown_to_person(person: Params, classes: Sequence[str]) -> dict[str, Any]:
-    return drawing.classes_in_order(person, classes)
-
-
-def shown(asked: Asked) -> dict[str, Any]:
-    return {}
+draw_person = drawing.draw_class_order
+draw_params = drawing.nothing_drawn
+shown_order = drawing.one_image
+shown_to_person = drawing.classes_in_order
+shown = drawing.nothing_shown
 
 
 def clean(payload: Mapping[str, Any], asked: Asked) -> Payload:

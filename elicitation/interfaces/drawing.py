@@ -48,6 +48,21 @@ def classes_in_order(person: Params, classes: Sequence[str]) -> dict[str, Any]:
     return {"classes": [{"id": index, "name": classes[index]} for index in person["class_order"]]}
 
 
+def nothing_drawn(rng: random.Random, asked: Sequence[Asked]) -> list[Params]:
+    """For an interface whose trials differ in nothing but their image."""
+    return [{} for _ in asked]
+
+
+def nothing_shown(asked: Asked) -> dict[str, Any]:
+    """For an interface that tells the browser nothing of a trial but its image."""
+    return {}
+
+
+def one_image(asked: Asked) -> Sequence[int]:
+    """For an interface that asks about a mixed image."""
+    return (0,)
+
+
 def filled_options(interface: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """`given` with `defaults` for what it does not say.
 

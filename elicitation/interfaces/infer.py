@@ -107,6 +107,9 @@ def texts() -> dict[str, Any]:
     }
 
 
+shown_order = drawing.one_image
+
+
 def draw_person(rng: random.Random, *, classes: Sequence[str]) -> Params:
     return {}
 
@@ -120,10 +123,6 @@ def draw_params(rng: random.Random, asked: Sequence[Asked]) -> list[Params]:
         return [{**side, "order": list(SLIDERS)} for side in sides]
     drawn = drawing.balanced(rng, len(asked), left=drawing.SIDES, upper=SLIDERS)
     return [{"left": one["left"], "order": _from_upper(one["upper"])} for one in drawn]
-
-
-def shown_order(asked: Asked) -> Sequence[int]:
-    return (0,)
 
 
 def shown_to_person(person: Params, classes: Sequence[str]) -> dict[str, Any]:

@@ -54,15 +54,13 @@ def write_plan(participation: Participation) -> list[Trial]:
     return trials
 
 
-def condition_of(participation: Participation) -> Condition:
+def condition_of(participation: Participation, settings: Settings) -> Condition:
     """The condition under which this participation is asked; made when it is the first of it.
 
     The interface asks as this version of hilmix has it, also in a study whose protocol an earlier version wrote.
     """
-    protocol = participation.protocol
-    settings = settings_of(protocol.content)
     asking = replace(settings, interface_version=interface_named(settings.interface).VERSION)
-    content = condition_content(asking, texts_of(protocol.content).wording)
+    content = condition_content(asking, texts_of(participation.protocol.content).wording)
     condition, _new = Condition.objects.get_or_create(
         study=participation.study, sha256=content_sha256(content), defaults={"content": content}
     )
@@ -85,7 +83,7 @@ def _ordered(
     rng: random.Random,
 ) -> tuple[list[Item], list[Trial]]:
     """What is asked about and the trial that asks, not saved yet, in their order."""
-    condition = condition_of(participation)
+    condition = condition_of(participation, settings)
     order = order_of_trials(
         [item.class_pair for item in units],
         [item.class_pair for item in checks],

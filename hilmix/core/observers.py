@@ -119,10 +119,8 @@ class Observer:
 
         Arguments otherwise as `answer`; the classes are indices below `n_classes`.
         """
-        value, _undecided, _noise = self._look(lambda_true, rng, image_effect)
-        named = rng.uniform(NAMED_AT_LEAST, NAMED_AT_MOST)
-        others = _others(rng, n_classes, {first_class, second_class})
-        shares = _shares(first_class, second_class, value)
+        parents = first_class, second_class
+        shares, named, others = self._look_at_classes(lambda_true, parents, n_classes, rng, image_effect)
         (top, share), *rest = sorted(shares.items(), key=lambda item: -item[1])
         mass = [(top, _whole_percent(share * named))]
         # Rounded down, so that the two never come to more than the whole.
@@ -142,14 +140,26 @@ class Observer:
 
         Arguments as `class_mass`. The probabilities sum to 1.
         """
-        value, _undecided, _noise = self._look(lambda_true, rng, image_effect)
-        named = rng.uniform(NAMED_AT_LEAST, NAMED_AT_MOST)
-        others = _others(rng, n_classes, {first_class, second_class})
+        parents = first_class, second_class
+        shares, named, others = self._look_at_classes(lambda_true, parents, n_classes, rng, image_effect)
         p = np.zeros(n_classes)
-        for index, share in _shares(first_class, second_class, value).items():
+        for index, share in shares.items():
             p[index] = share * (named if others else 1.0)
         p[others] = (1 - named) / max(len(others), 1)
         return Distribution(tuple(float(share) for share in p / p.sum()))
+
+    def _look_at_classes(
+        self,
+        lambda_true: float,
+        parents: tuple[int, int],
+        n_classes: int,
+        rng: np.random.Generator,
+        image_effect: float,
+    ) -> tuple[dict[int, float], float, list[int]]:
+        """One look: the share seen of each parent's class, what these have of the whole, and other classes."""
+        value, _undecided, _noise = self._look(lambda_true, rng, image_effect)
+        named = rng.uniform(NAMED_AT_LEAST, NAMED_AT_MOST)
+        return _shares(*parents, value), named, _others(rng, n_classes, set(parents))
 
     def _look(
         self, lambda_true: float, rng: np.random.Generator, image_effect: float

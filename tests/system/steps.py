@@ -180,3 +180,35 @@ def expect_accessible(page: Page) -> None:
     bad = [rule for rule in found if rule["impact"] in ("serious", "critical")]
     assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in bad] == [], page.url
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than the window"
+
+
+class Keys:
+    """Somebody without a mouse: every step is a key, and goes on from where the focus is."""
+
+    def __init__(self, page: Page, most_tabs: int) -> None:
+        self.page, self.most_tabs = page, most_tabs
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def tab_to(self, selector: str) -> None:
+        """Tab until an element that fits `selector` has the focus."""
+        for _ in range(self.most_tabs):
+            self.press("Tab")
+            if self.page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"Tab does not lead to {selector}")
+
+    def write(self, text: str) -> None:
+        self.page.keyboard.type(text)
+
+    def choose(self, selector: str, search: str) -> None:
+        """Take the first class that a search field finds."""
+        self.tab_to(selector)
+        self.write(search)
+        self.press("Enter")
+
+    def go_on(self, selector: str = "#trial-continue") -> None:
+        self.tab_to(selector)
+        self.press("Enter")

@@ -26,11 +26,10 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, Request, Response, Route, expect
 
 from tests.security.routes import ROUTES, every_pattern
+from tests.system.steps import DESKTOP, PHONE, Keys
 
 pytestmark = pytest.mark.browser
 
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
 SIZES = (DESKTOP, PHONE)
 SMALLEST = 24  # css pixels of a target, each way
 TRIALS = 8
@@ -561,29 +560,6 @@ def test_a_finger_is_enough_and_every_screen_of_the_interface_is_accessible(site
 # -- two interfaces by keyboard alone; the other three: test_taking_part, test_classes_in_the_browser
 
 
-class Keys:
-    """Somebody without a mouse: every step is a key, and goes on from where the focus is."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def tab_to(self, selector: str) -> None:
-        """Tab until an element that fits `selector` has the focus, and shows it."""
-        for _ in range(40):
-            self.press("Tab")
-            if self.page.evaluate("selector => document.activeElement.matches(selector)", selector):
-                return
-        raise AssertionError(f"Tab does not lead to {selector}")
-
-    def go_on(self, selector: str) -> None:
-        self.tab_to(selector)
-        self.press("Enter")
-
-
 def choose_a_picture(keys: Keys) -> None:
     keys.tab_to("[role=radio]")
     keys.press("ArrowRight", "ArrowDown", "ArrowLeft", "Space")
@@ -603,7 +579,7 @@ def test_pairs_are_answered_by_keyboard_alone_from_the_link_to_the_code(
     site, open_private, interface, answer
 ):
     page = open_private(DESKTOP)
-    keys = Keys(page)
+    keys = Keys(page, 40)
     page.goto(f"{site.url}/s/{interface}/")
     for box in ("adult", "agree"):
         keys.tab_to(f"[name={box}]")

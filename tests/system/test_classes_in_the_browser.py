@@ -16,10 +16,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.system.steps import DESKTOP, PHONE, Keys
+
 pytestmark = pytest.mark.browser
 
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
 TRIALS = 4
 PLUGINS = {"categorical": "/plugins/soft-label-form", "distribution": "/plugins/distribution-bars"}
 PREFIXES = ("red", "green", "blue", "grey", "dark", "light", "small", "large", "old", "new")
@@ -58,38 +58,6 @@ def studies(start_instance):
         instance.python(STUDIES)
 
     return start_instance(prepare)
-
-
-class Keys:
-    """Somebody without a mouse: every step is a key, and goes on from where the focus is."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def tab_to(self, selector: str) -> None:
-        """Tab until an element that fits `selector` has the focus."""
-        for _ in range(80):
-            self.press("Tab")
-            if self.page.evaluate("selector => document.activeElement.matches(selector)", selector):
-                return
-        raise AssertionError(f"Tab does not lead to {selector}")
-
-    def write(self, text: str) -> None:
-        self.page.keyboard.type(text)
-
-    def choose(self, selector: str, search: str) -> None:
-        """Take the first class that a search field finds."""
-        self.tab_to(selector)
-        self.write(search)
-        self.press("Enter")
-
-    def go_on(self, selector: str = "#trial-continue") -> None:
-        self.tab_to(selector)
-        self.press("Enter")
 
 
 # -- steps that a person takes
@@ -132,7 +100,7 @@ def pass_check(keys: Keys, rightly: tuple[int, ...]) -> None:
 
 def start(page: Page, instance, slug: str) -> str:
     """To the first trial without looking left or right, for tests of the trial itself."""
-    address, keys = join(page, instance, slug), Keys(page)
+    address, keys = join(page, instance, slug), Keys(page, 80)
     read(keys)
     if slug.startswith("distribution"):
         page.locator(".pf-number").first.fill("50")
@@ -192,7 +160,7 @@ def class_of(name: str) -> int:
 
 def test_a_hundred_classes_are_shared_out_by_keyboard_alone(studies, open_window):
     page = open_window()
-    address, keys = join(page, studies, "distribution-hundred"), Keys(page)
+    address, keys = join(page, studies, "distribution-hundred"), Keys(page, 80)
     read(keys)
     status = page.locator("#trial-status")
     summary = page.locator(".db-summary")
@@ -270,7 +238,7 @@ def test_a_hundred_classes_are_shared_out_by_keyboard_alone(studies, open_window
 
 def test_a_hundred_classes_are_named_and_ruled_out_by_keyboard_alone(studies, open_window):
     page = open_window()
-    address, keys = join(page, studies, "categorical-hundred"), Keys(page)
+    address, keys = join(page, studies, "categorical-hundred"), Keys(page, 80)
     read(keys)
     status = page.locator("#trial-status")
     expect(status).to_have_text("Choose what it is most probably.")
@@ -331,7 +299,7 @@ def test_a_hundred_classes_are_named_and_ruled_out_by_keyboard_alone(studies, op
 
 def test_a_class_that_was_ruled_out_among_a_hundred_is_refused_a_second_time(studies, open_window):
     page = open_window()
-    address, keys = join(page, studies, "categorical-hundred"), Keys(page)
+    address, keys = join(page, studies, "categorical-hundred"), Keys(page, 80)
     read(keys)
 
     def answer() -> None:
