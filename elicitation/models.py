@@ -6,11 +6,13 @@ from elicitation.images.models import ImageSet
 from elicitation.mixes.models import MixedImage, Pair
 from elicitation.participants.models import (
     Consent,
+    Departure,
     Identity,
     Participation,
     ParticipationEvent,
     ProblemReport,
 )
+from elicitation.recruiters.models import Recruitment, Submission
 from elicitation.studies.models import Batch, CheckImage, Condition, Protocol, Slot, Study, Unit
 from elicitation.trials.models import Response, Trial, TrialImage
 
@@ -19,6 +21,7 @@ __all__ = [
     "CheckImage",
     "Condition",
     "Consent",
+    "Departure",
     "Identity",
     "ImageSet",
     "MixedImage",
@@ -27,9 +30,11 @@ __all__ = [
     "ParticipationEvent",
     "ProblemReport",
     "Protocol",
+    "Recruitment",
     "Response",
     "Slot",
     "Study",
+    "Submission",
     "Trial",
     "TrialImage",
     "Unit",

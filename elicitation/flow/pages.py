@@ -28,7 +28,7 @@ from elicitation.flow.forms import (
 )
 from elicitation.flow.withdrawal import may_withdraw, withdraw, withdraw_until
 from elicitation.participants.models import Participation
-from elicitation.participants.services import link_of, report_problem
+from elicitation.participants.services import Arrival, link_of, report_problem
 from elicitation.studies.models import Source, Study
 from elicitation.studies.texts import information_rows, rendered
 from hilmix.errors import Conflict, Invalid
@@ -64,7 +64,7 @@ def entry(request: HttpRequest, visit: Visit) -> HttpResponse:
             study=visit.study,
             source=Source.PERSON,
             boxes=form.cleaned_data,
-            pid=pid,
+            arrival=Arrival(pid=pid),
             protocol=visit.protocol,
         )
     except Invalid as error:

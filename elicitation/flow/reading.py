@@ -10,8 +10,11 @@ from functools import lru_cache
 
 from elicitation.interfaces import interface_named
 from elicitation.interfaces.base import Interface
+from elicitation.studies.factors import Levels
 from elicitation.studies.models import Protocol
 from elicitation.studies.protocol import Settings, settings_of
+from elicitation.studies.texts import Texts, texts_of
+from elicitation.studies.ways import settings_with
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,15 @@ class Reading:
 
     settings: Settings
     classes: tuple[str, ...]
+    texts: Texts
 
     @property
     def interface(self) -> Interface:
         return interface_named(self.settings.interface)
+
+    def way(self, levels: Levels) -> Settings:
+        """The settings as the levels of a trial or a person have them."""
+        return settings_with(self.settings, levels) if levels else self.settings
 
 
 def reading_of(protocol: Protocol) -> Reading:
@@ -35,4 +43,6 @@ def reading_of(protocol: Protocol) -> Reading:
 def _read(sha256: str) -> Reading:
     # Two studies may share a content and its hash; then they share the image set that it names, too.
     protocol = Protocol.objects.filter(sha256=sha256).select_related("study__image_set")[0]
-    return Reading(settings_of(protocol.content), tuple(protocol.study.image_set.classes))
+    return Reading(
+        settings_of(protocol.content), tuple(protocol.study.image_set.classes), texts_of(protocol.content)
+    )

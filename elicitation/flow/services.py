@@ -15,23 +15,30 @@ from django.utils.translation import gettext as _
 
 from elicitation.flow import allocation
 from elicitation.participants.models import Consent, Identity, Participation
-from elicitation.participants.services import pid_hmac, remember_identity
-from elicitation.studies.models import Protocol, Slot, Study
+from elicitation.participants.services import UNKNOWN, Arrival, pid_hmac, remember_identity
+from elicitation.studies.models import Mode, Protocol, Slot, Study
 from elicitation.studies.texts import CONTACT, PUBLISH, text_hashes, texts_of
 from elicitation.trials.planning import write_plan
 from hilmix.errors import Conflict, Invalid
 
 
 def join_study(
-    *, study: Study, source: str, boxes: Mapping[str, bool], pid: str = "", protocol: Protocol | None = None
+    *,
+    study: Study,
+    source: str,
+    boxes: Mapping[str, bool],
+    arrival: Arrival = UNKNOWN,
+    protocol: Protocol | None = None,
+    mode: str = Mode.LIVE,
 ) -> tuple[Participation, bool]:
     """Take part: consent is written, a slot held, and the whole plan drawn and stored.
 
     Args:
         source: where the answers will come from; must be what the study is for.
         boxes: consent box name → ticked; all required ones of the protocol must be.
-        pid: the recruiter's id of the person, if any. Somebody who comes again gets the same participation.
+        arrival: who the person is at the recruiter, if known. Somebody who comes again gets the same participation.
         protocol: the version whose consent page was shown; the newest where none was.
+        mode: live, pilot or preview; each has places of its own.
 
     Returns the participation, and whether it is new.
 
@@ -43,21 +50,21 @@ def join_study(
     consent = _consent(protocol, boxes)
     if source != study.source:
         raise Conflict(f"“{study.title}” takes {study.get_source_display()} answers, not {source} ones.")
-    if pid and (known := known_participation(study, pid)):
+    if arrival.pid and (known := known_participation(study, arrival.pid)):
         return known, False
     try:
         with transaction.atomic():
             _require_open(study)
             slot = allocation.claim_slot(study, protocol)
-            participation = Participation(study=study, protocol=protocol, slot=slot, source=source)
+            participation = Participation(study=study, protocol=protocol, slot=slot, source=source, mode=mode)
             write_plan(participation)
             consent.participation = participation
             consent.save()
-            if pid:
-                remember_identity(participation, pid)
+            if arrival.pid:
+                remember_identity(participation, arrival)
     except IntegrityError:
         # The same person twice at once, in two windows: the first one's place is theirs.
-        if pid and (known := known_participation(study, pid)):
+        if arrival.pid and (known := known_participation(study, arrival.pid)):
             return known, False
         raise
     return participation, True

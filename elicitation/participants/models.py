@@ -10,7 +10,7 @@ import secrets
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from elicitation.studies.models import Protocol, Slot, Source, Study
+from elicitation.studies.models import Mode, Protocol, Slot, Source, Study
 
 # jsPsych's alphabet for subject ids: no letter that is read as another.
 PUBLIC_ID_ALPHABET = "0123456789abcdefghjklmnopqrstuvwxyz"
@@ -39,6 +39,10 @@ class Participation(models.Model):
     protocol = models.ForeignKey(Protocol, models.PROTECT, related_name="participations")
     slot = models.ForeignKey(Slot, models.PROTECT, null=True, related_name="participations")
     source = models.CharField(max_length=9, choices=Source.choices)
+    mode = models.CharField(max_length=7, choices=Mode.choices, default=Mode.LIVE)
+    levels = models.JSONField(
+        default=dict, help_text="factor → level, of the factors that vary between people"
+    )
     state = models.CharField(max_length=9, choices=State.choices, default=State.RUNNING)
     seed = models.BigIntegerField(default=new_seed)
     drawn = models.JSONField(
@@ -50,6 +54,11 @@ class Participation(models.Model):
     last_seen_at = models.DateTimeField(auto_now=True)
     completed_at = models.DateTimeField(null=True, blank=True)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
+    invalid_at = models.DateTimeField(
+        null=True, blank=True, help_text="when somebody marked it as not to count"
+    )
+    invalid_reason = models.CharField(max_length=300, blank=True)
+    measures = models.JSONField(default=dict, help_text="how it was answered, by the name of a flag")
     completion_code = models.CharField(max_length=12, blank=True)
     comments = models.TextField(blank=True)
     survey = models.JSONField(default=dict, help_text="answers to the closing questions, by name")
@@ -68,6 +77,21 @@ class Participation(models.Model):
         return self.public_id
 
 
+class Departure(models.Model):
+    """Somebody who came and did not take part. Nothing is kept but how it ended, and when."""
+
+    class Outcome(models.TextChoices):
+        NO_CONSENT = "no_consent", _("declined")
+        FULL = "full", _("no place was free")
+        EXCLUDED = "excluded", _("took part in a study that this one excludes")
+        WRONG_DEVICE = "wrong_device", _("the device was not fit for it")
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="departures")
+    mode = models.CharField(max_length=7, choices=Mode.choices, default=Mode.LIVE)
+    outcome = models.CharField(max_length=12, choices=Outcome.choices)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
 class Identity(models.Model):
     """Who a participation is at the recruiter. Looked up by HMAC only; the text is encrypted; never exported."""
 
@@ -75,6 +99,7 @@ class Identity(models.Model):
     study = models.ForeignKey(Study, models.CASCADE, related_name="+")
     pid_hmac = models.CharField(max_length=64)
     pid_ciphertext = models.TextField()
+    typed = models.BooleanField(default=False, help_text="typed in by the person, not told by the recruiter")
 
     class Meta:
         constraints = [
@@ -114,6 +139,7 @@ class ProblemReport(models.Model):
     page = models.CharField(max_length=40)
     text = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
+    handled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from dataclasses import dataclass
 from datetime import timedelta
 
 from cryptography.fernet import Fernet
@@ -17,6 +18,20 @@ from elicitation.participants.models import Identity, Participation, ProblemRepo
 from elicitation.studies.models import Study
 from hilmix.errors import Conflict, NotFound
 
+
+@dataclass(frozen=True)
+class Arrival:
+    """Who somebody is, as their recruiter tells it: the id of the person and of this stay, empty where it is not known.
+
+    `typed` where the person typed the id in.
+    """
+
+    pid: str = ""
+    session: str = ""
+    typed: bool = False
+
+
+UNKNOWN = Arrival()  # somebody of whom no recruiter says who they are
 LINK_SALT = "participation-link"
 MAX_REPORTS = 20  # of one participation
 MAX_REPORTS_A_DAY = 200  # to one study from people who have not begun, who are not told apart
@@ -28,13 +43,14 @@ def pid_hmac(study: Study, pid: str) -> str:
     return hmac.new(settings.IDENTITY_KEY.encode(), message, hashlib.sha256).hexdigest()
 
 
-def remember_identity(participation: Participation, pid: str) -> Identity:
-    """Keep who this is, apart from everything they answer."""
+def remember_identity(participation: Participation, arrival: Arrival) -> Identity:
+    """Keep who this is, apart from everything they answer. The recruiter's id must be known."""
     return Identity.objects.create(
         participation=participation,
         study=participation.study,
-        pid_hmac=pid_hmac(participation.study, pid),
-        pid_ciphertext=_cipher().encrypt(pid.encode()).decode(),
+        pid_hmac=pid_hmac(participation.study, arrival.pid),
+        pid_ciphertext=_cipher().encrypt(arrival.pid.encode()).decode(),
+        typed=arrival.typed,
     )
 
 

@@ -20,6 +20,14 @@ class Source(models.TextChoices):
     IMPORTED = "imported", _("imported")
 
 
+class Mode(models.TextChoices):
+    """What a participation is for. Only live ones are counted, labelled and released; modes share no places."""
+
+    LIVE = "live", _("live")
+    PILOT = "pilot", _("pilot")  # people try the study out before it opens
+    PREVIEW = "preview", _("preview")  # a researcher looks at what participants see
+
+
 class StudyQuerySet(models.QuerySet["Study"]):
     def visible_to(self, person: User | AnonymousUser) -> StudyQuerySet:
         """The studies this person may see: all for admins, those with a membership for researchers, none else."""
@@ -33,6 +41,7 @@ class StudyQuerySet(models.QuerySet["Study"]):
 class Study(models.Model):
     class State(models.TextChoices):
         DRAFT = "draft", _("draft")
+        PILOT = "pilot", _("pilot")  # a draft that people with the pilot link may try out
         OPEN = "open", _("open")
         PAUSED = "paused", _("paused")
         CLOSED = "closed", _("closed")
@@ -42,6 +51,7 @@ class Study(models.Model):
     state = models.CharField(max_length=6, choices=State.choices, default=State.DRAFT)
     source = models.CharField(max_length=9, choices=Source.choices, default=Source.PERSON)
     image_set = models.ForeignKey(ImageSet, models.PROTECT, related_name="studies")
+    copied_from = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="copies")
     created_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     opened_at = models.DateTimeField(null=True, blank=True)
@@ -70,7 +80,10 @@ class Study(models.Model):
 class Protocol(models.Model):
     """All that decides what a participant sees and how answers are read: interface, design, texts, display.
 
-    `content` is never changed once a live answer refers to it; a change makes a new version.
+    With it stands what was planned to be made of the answers: hypotheses and rules.
+
+    It is frozen at the first live answer under it. Its content is never changed once anybody takes part under it; a
+    change then makes a new version.
     """
 
     study = models.ForeignKey(Study, models.CASCADE, related_name="protocols")
@@ -78,7 +91,7 @@ class Protocol(models.Model):
     content = models.JSONField()
     sha256 = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
-    frozen_at = models.DateTimeField(null=True, blank=True)
+    frozen_at = models.DateTimeField(null=True, blank=True, help_text="of the first live answer")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["study", "version"], name="one_protocol_per_version")]
@@ -119,6 +132,7 @@ class Batch(models.Model):
     """The units that one participant answers; several participants answer the same batch."""
 
     study = models.ForeignKey(Study, models.CASCADE, related_name="batches")
+    mode = models.CharField(max_length=7, choices=Mode.choices, default=Mode.LIVE)
     ordinal = models.PositiveIntegerField()
 
     class Meta:
@@ -139,7 +153,11 @@ class Unit(models.Model):
 
 
 class Slot(models.Model):
-    """One place in a batch. It is held by a participation until answered, or until its lease ends."""
+    """One place in a batch and in a cell. It is held by a participation until answered, or until its lease ends.
+
+    `cell` counts the combinations of levels that differ between people (factors.cells_of), so that whoever takes a
+    place that was given back keeps the cells balanced.
+    """
 
     class State(models.TextChoices):
         FREE = "free", _("free")
@@ -148,6 +166,7 @@ class Slot(models.Model):
 
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="slots")
     ordinal = models.PositiveIntegerField()
+    cell = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(max_length=6, choices=State.choices, default=State.FREE)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
 

@@ -13,6 +13,10 @@ from typing import Any
 
 from django.utils.translation import gettext_noop
 
+from elicitation.studies.factors import Factor, read_factors
+from elicitation.studies.hypotheses import Hypothesis, read_hypotheses
+from elicitation.studies.payment import Payment, Stop
+from elicitation.studies.rules import Rule, read_rules
 from hilmix.errors import Invalid
 
 PERSPECTIVES = ("you", "100 others")
@@ -178,7 +182,8 @@ def _one_of(values: tuple[str, ...]) -> str:
 class Settings:
     """All of a protocol but its texts (`texts.py`). `bonus` is the rule's text as shown, empty for none.
 
-    `timing_reason` says why times and focus events are recorded; without a reason none are.
+    What varies between or within people is in `factors`; `ways.settings_with` reads the settings as some levels have
+    them. `timing_reason` says why times and focus events are recorded; without a reason none are.
     """
 
     interface: str
@@ -191,10 +196,15 @@ class Settings:
     display: Display = field(default_factory=Display)
     flow: Flow = field(default_factory=Flow)
     design: Design = field(default_factory=Design)
+    factors: tuple[Factor, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    hypotheses: tuple[Hypothesis, ...] = ()
+    payment: Payment = field(default_factory=Payment)
+    stop: Stop = field(default_factory=Stop)
 
     def as_content(self) -> dict[str, Any]:
         """The settings as they are stored in a protocol's content."""
-        content = asdict(self)
+        content: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # lists, as they will be read again
         content["interface"] = {
             "name": content.pop("interface"),
             "version": content.pop("interface_version"),
@@ -226,6 +236,11 @@ def settings_of(content: Mapping[str, Any]) -> Settings:
         display=Display(**content["display"]),
         flow=Flow(**flow),
         design=Design(**{**design, **lists}),
+        factors=read_factors(content.get("factors", ())),
+        rules=read_rules(content.get("rules", ())),
+        hypotheses=read_hypotheses(content.get("hypotheses", ())),
+        payment=Payment(**content.get("payment", {})),
+        stop=Stop(**content.get("stop", {})),
     )
 
 

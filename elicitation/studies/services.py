@@ -19,6 +19,8 @@ from elicitation.interfaces.base import Interface
 from elicitation.mixes.design import Recipe
 from elicitation.mixes.models import MixedImage
 from elicitation.mixes.services import create_mixed_images
+from elicitation.studies.factors import Factor, factor_problems
+from elicitation.studies.hypotheses import Hypothesis, hypothesis_problems
 from elicitation.studies.material import (
     Material,
     check_images,
@@ -27,6 +29,7 @@ from elicitation.studies.material import (
     refuse_overlap,
 )
 from elicitation.studies.models import Batch, CheckImage, Protocol, Slot, Source, Study, Unit
+from elicitation.studies.payment import Payment, Stop
 from elicitation.studies.protocol import (
     DEFAULT_TIMING_REASON,
     PERSPECTIVES,
@@ -38,6 +41,7 @@ from elicitation.studies.protocol import (
     content_sha256,
     settings_of,
 )
+from elicitation.studies.rules import Rule, default_rules, rule_problems
 from elicitation.studies.text_checks import check_texts
 from elicitation.studies.texts import default_texts, missing_information, texts_of
 from hilmix.accounts import audit
@@ -66,6 +70,11 @@ class StudyPlan:
     timing_reason: str = DEFAULT_TIMING_REASON
     display: Display = field(default_factory=Display)
     flow: Flow = field(default_factory=Flow)
+    factors: tuple[Factor, ...] = ()
+    rules: tuple[Rule, ...] = field(default_factory=default_rules)
+    hypotheses: tuple[Hypothesis, ...] = ()
+    payment: Payment = field(default_factory=Payment)
+    stop: Stop = field(default_factory=Stop)
     texts: Mapping[str, Any] | None = None
     information: Mapping[str, str] | None = None
 
@@ -203,7 +212,10 @@ def _check_plan(plan: StudyPlan, imported: bool) -> None:
         if len(getattr(plan, name)) > 2000:
             problems[name] = ["At most 2,000 characters."]
     problems |= plan.design.problems() or ({} if imported else plan.design.order_problems())
-    problems |= plan.display.problems() | plan.flow.problems()
+    problems |= plan.display.problems() | plan.flow.problems() | plan.stop.problems()
+    problems |= factor_problems(plan.factors) | rule_problems(plan.rules)
+    problems |= hypothesis_problems(plan.hypotheses, plan.factors, plan.design.lambdas_e4)
+    problems |= plan.payment.problems(perspective=plan.perspective, bonus_text=plan.bonus)
     if plan.interface in INTERFACES:
         problems |= _interface_problems(plan, INTERFACES[plan.interface])
     else:
@@ -252,6 +264,11 @@ def _settings(plan: StudyPlan, interface: Interface, imported: bool) -> Settings
         display=plan.display,
         flow=plan.flow,
         design=design,
+        factors=plan.factors,
+        rules=plan.rules,
+        hypotheses=plan.hypotheses,
+        payment=plan.payment,
+        stop=plan.stop,
     )
 
 

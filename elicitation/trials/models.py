@@ -26,6 +26,7 @@ class Trial(models.Model):
         Unit, models.PROTECT, null=True, related_name="trials", help_text="none for an attention check"
     )
     condition = models.ForeignKey(Condition, models.PROTECT, related_name="trials")
+    levels = models.JSONField(default=dict, help_text="factor → level, of every factor of the study")
     params = models.JSONField(
         default=dict, help_text="what the interface drew for this trial, e.g. the left class"
     )

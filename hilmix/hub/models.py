@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.utils.functional import cached_property
 
-from elicitation.studies.models import Source, Study
+from elicitation.studies.models import Protocol, Source, Study
 from elicitation.trials.models import Response
 from hilmix.accounts.models import User
 from hilmix.core import release as core_release
@@ -95,3 +95,24 @@ class Release(models.Model):
         """The directory's content for pages to show, its files not checked again."""
         manifest = json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
         return core_release.Release(self.directory, manifest)
+
+
+class Simulation(models.Model):
+    """A study carried out by simulated participants, once through the services and many times in memory.
+
+    `copy` holds the answers of the one that went through the services; the study itself is not touched. `result` says
+    how often each hypothesis was found, by the number of answers a unit.
+    """
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="simulations")
+    protocol = models.ForeignKey(Protocol, models.PROTECT, related_name="+")
+    release = models.ForeignKey(Release, models.PROTECT, related_name="+")
+    copy = models.OneToOneField(Study, models.SET_NULL, null=True, related_name="simulated_from")
+    options = models.JSONField(help_text="what was asked for: repetitions, numbers of answers, seed")
+    result = models.JSONField(default=dict)
+    created_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]

@@ -17,6 +17,7 @@ from elicitation.flow.events import MAX_EVENTS, record_events
 from elicitation.flow.simulation import simulate_participant
 from elicitation.flow.withdrawal import withdraw
 from elicitation.participants.models import Consent, Identity, Participation, ParticipationEvent
+from elicitation.participants.services import Arrival
 from elicitation.studies.models import Slot, Source
 from elicitation.studies.protocol import content_sha256
 from elicitation.studies.services import change_texts, close_study, pause_study
@@ -38,7 +39,7 @@ APPS = [app.name for app in apps.get_app_configs()] if connection.vendor == "pos
 
 
 def join(study, pid="", boxes=BOXES):
-    return services.join_study(study=study, source=study.source, boxes=boxes, pid=pid)[0]
+    return services.join_study(study=study, source=study.source, boxes=boxes, arrival=Arrival(pid=pid))[0]
 
 
 def answer(position, *, id=None, rt_ms=1500, at=None, **change):

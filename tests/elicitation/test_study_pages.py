@@ -10,7 +10,7 @@ from elicitation.flow import services
 from elicitation.flow.simulation import simulate_participant
 from elicitation.flow.withdrawal import withdraw
 from elicitation.interfaces import INTERFACES
-from elicitation.participants.services import report_problem
+from elicitation.participants.services import Arrival, report_problem
 from elicitation.studies.forms import StudyForm
 from elicitation.studies.models import Source, Study
 from elicitation.studies.protocol import settings_of
@@ -128,7 +128,9 @@ def test_checks_are_refused_where_the_interface_has_none(admin, form):
 def test_the_page_counts_consents_and_withdrawals_and_shows_reports_without_saying_whose(admin, make_study):
     study = make_study(answers_per_unit=5)
     people = [
-        services.join_study(study=study, source=Source.PERSON, boxes=BOXES | extra, pid=f"pid-{n}")[0]
+        services.join_study(
+            study=study, source=Source.PERSON, boxes=BOXES | extra, arrival=Arrival(pid=f"pid-{n}")
+        )[0]
         for n, extra in enumerate([{"publish": True}, {"publish": True, "contact": True}, {}])
     ]
     report_problem(study=study, participation=people[1], page="trials", text="Grey <b>picture</b>.")

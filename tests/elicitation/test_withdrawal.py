@@ -15,7 +15,7 @@ from django.utils import timezone
 from elicitation.flow import saving, services
 from elicitation.flow.withdrawal import may_withdraw, withdraw, withdraw_until
 from elicitation.participants.models import Consent, Identity, Participation
-from elicitation.participants.services import link_of, report_problem
+from elicitation.participants.services import Arrival, link_of, report_problem
 from elicitation.studies.models import Slot, Source
 from elicitation.studies.protocol import Flow
 from elicitation.trials.models import Response
@@ -39,7 +39,7 @@ SURVEY = {"clear": 4, "comments": "I am Ann from Ulm."}
 
 
 def joined(study, pid="") -> Participation:
-    return services.join_study(study=study, source=Source.PERSON, boxes=BOXES, pid=pid)[0]
+    return services.join_study(study=study, source=Source.PERSON, boxes=BOXES, arrival=Arrival(pid=pid))[0]
 
 
 def answer(participation: Participation, positions) -> list[str]:

@@ -24,7 +24,7 @@ from elicitation.flow.access import token_for
 from elicitation.images.models import ImageSet
 from elicitation.images.services import import_images
 from elicitation.participants.models import Participation
-from elicitation.participants.services import link_of
+from elicitation.participants.services import Arrival, link_of
 from elicitation.studies.models import Source, Study
 from elicitation.studies.protocol import Design
 from elicitation.studies.services import StudyPlan, create_study, open_study
@@ -158,7 +158,9 @@ def made_world(var: Path) -> Iterator[World]:
 
 def join(study: Study, pid: str = "") -> Participation:
     """A participation with its trials page opened once."""
-    participation, _new = flow.join_study(study=study, source=Source.PERSON, boxes=BOXES, pid=pid)
+    participation, _new = flow.join_study(
+        study=study, source=Source.PERSON, boxes=BOXES, arrival=Arrival(pid=pid)
+    )
     return flow.resume(participation=participation)
 
 
