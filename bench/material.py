@@ -14,8 +14,9 @@ from elicitation.images.services import import_images
 from elicitation.interfaces import interface_named
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Slot, Source, Study
+from elicitation.studies.opening import close_study, open_study
 from elicitation.studies.protocol import Design, Flow, settings_of
-from elicitation.studies.services import StudyPlan, close_study, create_study, open_study
+from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Response, Trial

@@ -16,8 +16,9 @@ from elicitation.images.models import ImageSet
 from elicitation.images.services import import_images
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source, Study
+from elicitation.studies.opening import close_study, open_study
 from elicitation.studies.protocol import Design
-from elicitation.studies.services import StudyPlan, close_study, create_study, open_study
+from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import OPERATOR

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from elicitation.interfaces import interface_named
 from elicitation.mixes.models import MixedImage
 from elicitation.mixes.services import pixels_of
-from elicitation.studies import services
+from elicitation.studies import opening, services
 from elicitation.studies.forms import StudyForm
 from elicitation.studies.models import Study, Unit
 from elicitation.studies.panels import panels_of
@@ -29,7 +29,7 @@ from hilmix.core.errors import DataError
 from hilmix.core.mixing import lambda_text, to_png
 from hilmix.errors import Conflict, Invalid
 
-MOVES = {"open": services.open_study, "pause": services.pause_study, "close": services.close_study}
+MOVES = {"open": opening.open_study, "pause": opening.pause_study, "close": opening.close_study}
 SHOWN_MIXES = 24
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,19 +16,13 @@ from django.utils.translation import gettext
 from elicitation.images.models import ImageSet
 from elicitation.interfaces import INTERFACES, interface_named
 from elicitation.interfaces.base import Interface
-from elicitation.mixes.design import Recipe
-from elicitation.mixes.models import MixedImage
-from elicitation.mixes.services import create_mixed_images
 from elicitation.studies.factors import Factor, factor_problems
 from elicitation.studies.hypotheses import Hypothesis, hypothesis_problems
 from elicitation.studies.material import (
-    Material,
     check_images,
     draw_example_images,
-    draw_material,
-    refuse_overlap,
 )
-from elicitation.studies.models import Batch, CheckImage, Protocol, Slot, Source, Study, Unit
+from elicitation.studies.models import Protocol, Source, Study
 from elicitation.studies.payment import Payment, Stop
 from elicitation.studies.protocol import (
     DEFAULT_TIMING_REASON,
@@ -135,7 +129,7 @@ def change_texts(
         check_texts(texts, interface_named(settings_of(content).interface))
         opened = current.state != Study.State.DRAFT
         if opened:
-            _refuse_uninformed(current, content)
+            refuse_uninformed(current, content)
         sha256 = content_sha256(content)
         if sha256 == before.sha256:
             return before
@@ -148,50 +142,6 @@ def change_texts(
         )
         audit.record(actor, "study.texts_changed", study, version=protocol.version)
     return protocol
-
-
-def open_study(*, study: Study, actor: Actor) -> None:
-    """Draw the design, make batches and slots, freeze the protocol, and let people in. Opens a paused study again.
-
-    Raises:
-        Conflict: the study is open or closed, or its instructions would show pictures of its trials.
-        DataError, Invalid: the image set cannot carry the design, or people would not be told what they must be.
-    """
-    require(actor, Action.OPEN_STUDY, study.pk)
-    if study.state == Study.State.PAUSED:
-        _move(study, Study.State.PAUSED, Study.State.OPEN, actor)
-        return
-    if study.state != Study.State.DRAFT:
-        raise Conflict(
-            f"“{study.title}” is {study.get_state_display()}; only a draft or paused study can be opened."
-        )
-    protocol = study.protocol
-    settings = settings_of(protocol.content)
-    settings.design.check()
-    _refuse_uninformed(study, protocol.content)
-    opened = study.image_set.open()
-    material = draw_material(opened, settings.design)
-    refuse_overlap(opened, settings.design, material)
-    with transaction.atomic():
-        _move(study, Study.State.DRAFT, Study.State.OPEN, actor)
-        _make_batches(study, material, settings)
-        checks = create_mixed_images(image_set=study.image_set, recipes=material.checks)
-        CheckImage.objects.bulk_create(CheckImage(study=study, mixed_image=image) for image in checks)
-        Protocol.objects.filter(pk=protocol.pk).update(frozen_at=timezone.now())
-
-
-def pause_study(*, study: Study, actor: Actor) -> None:
-    """Let nobody new in; whoever has begun may finish."""
-    require(actor, Action.OPEN_STUDY, study.pk)
-    _move(study, Study.State.OPEN, Study.State.PAUSED, actor)
-
-
-def close_study(*, study: Study, actor: Actor) -> None:
-    """End the study: nobody new, and no further answers."""
-    require(actor, Action.OPEN_STUDY, study.pk)
-    if study.state not in (Study.State.OPEN, Study.State.PAUSED):
-        raise Conflict(f"“{study.title}” is {study.get_state_display()}; it cannot be closed.")
-    _move(study, study.state, Study.State.CLOSED, actor)
 
 
 def _check_plan(plan: StudyPlan, imported: bool) -> None:
@@ -299,7 +249,7 @@ def _texts(plan: StudyPlan, interface: Interface, imported: bool) -> dict[str, A
     return texts
 
 
-def _refuse_uninformed(study: Study, content: Mapping[str, Any]) -> None:
+def refuse_uninformed(study: Study, content: Mapping[str, Any]) -> None:
     """People are told who asks, what for, and what becomes of their answers, or they are not asked."""
     missing = missing_information(texts_of(content)) if study.source == Source.PERSON else []
     if missing:
@@ -309,46 +259,3 @@ def _refuse_uninformed(study: Study, content: Mapping[str, Any]) -> None:
             + ".",
             fields={name: ["People must be told this before they consent."] for name in missing},
         )
-
-
-def _make_batches(study: Study, material: Material, settings: Settings) -> None:
-    """Write the recipes as units, batch by batch, with a slot for each answer wanted."""
-    lambdas_e4 = settings.design.lambdas_e4
-    by_pair = interface_named(settings.interface).UNIT == "pair"
-    made = _mixed_images(study.image_set, material, lambdas_e4 if by_pair else ())
-    for ordinal, recipes in enumerate(material.batches):
-        batch = Batch.objects.create(study=study, ordinal=ordinal)
-        Unit.objects.bulk_create(
-            Unit(
-                batch=batch,
-                ordinal=place,
-                pair=made[recipe].pair,
-                mixed_image=None if by_pair else made[recipe],
-            )
-            for place, recipe in enumerate(recipes)
-        )
-        Slot.objects.bulk_create(
-            Slot(batch=batch, ordinal=place) for place in range(settings.design.answers_per_unit)
-        )
-
-
-def _mixed_images(image_set: ImageSet, material: Material, every: Sequence[int]) -> dict[Recipe, MixedImage]:
-    """The mixed images of the trials by recipe; for pairs, those of `every` λ of each pair are made."""
-    drawn = dict.fromkeys(recipe for batch in material.batches for recipe in batch)
-    recipes = [replace(r, lambda_e4=value) for r in drawn for value in every] if every else list(drawn)
-    return dict(zip(recipes, create_mixed_images(image_set=image_set, recipes=recipes), strict=True))
-
-
-def _move(study: Study, before: str, after: str, actor: Actor) -> None:
-    """Change the state if it is still `before`, so that of two people who press a button one is told."""
-    now = timezone.now()
-    changes: dict[str, Any] = {"state": after}
-    if after == Study.State.CLOSED:
-        changes["closed_at"] = now
-    elif before == Study.State.DRAFT:
-        changes["opened_at"] = now
-    if not Study.objects.filter(pk=study.pk, state=before).update(**changes):
-        study.refresh_from_db()
-        raise Conflict(f"“{study.title}” is {study.get_state_display()} already; nothing was changed.")
-    study.refresh_from_db()
-    audit.record(actor, f"study.{after}", study)

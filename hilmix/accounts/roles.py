@@ -35,6 +35,9 @@ class Action(StrEnum):
     VIEW_STUDY = "study.view"
     EDIT_STUDY = "study.edit"
     OPEN_STUDY = "study.open"
+    RECRUIT = "study.recruit"
+    PAY_PARTICIPANTS = "participation.pay"
+    JUDGE_PARTICIPATION = "participation.judge"
     FREEZE_RELEASE = "release.freeze"
     VIEW_RELEASE = "release.view"
     IMPORT_ANSWERS = "hub.import"
@@ -59,6 +62,9 @@ ALLOWED: Final[dict[Action, frozenset[Role]]] = {
     Action.VIEW_STUDY: frozenset({A, O, E, V}),
     Action.EDIT_STUDY: frozenset({A, O, E}),
     Action.OPEN_STUDY: frozenset({A, O}),
+    Action.RECRUIT: frozenset({A, O}),
+    Action.PAY_PARTICIPANTS: frozenset({A, O}),
+    Action.JUDGE_PARTICIPATION: frozenset({A, O, E}),
     Action.FREEZE_RELEASE: frozenset({A, O}),
     Action.VIEW_RELEASE: frozenset({A, O, E, V}),
     Action.IMPORT_ANSWERS: frozenset({A}),

@@ -8,6 +8,7 @@ import pytest
 from django.apps import apps
 from django.core import serializers
 
+from elicitation.studies import opening
 from elicitation.studies import services as studies
 from elicitation.studies.models import Study
 from elicitation.studies.protocol import settings_of
@@ -169,7 +170,7 @@ def test_every_happening_leaves_one_row_that_says_who_did_what_to_what(study, ow
     services.set_membership(person=colleague, study=study, part="editor", actor=owner)
     services.create_token(person=somebody, name="a notebook", scope="read")
     services.revoke_token(person=somebody, token_key=ApiToken.objects.get().token_key)
-    studies.open_study(study=study, actor=owner)
+    opening.open_study(study=study, actor=owner)
     assert list(
         AuditEvent.objects.order_by("pk").values_list("actor__username", "action", "object_kind")
     ) == [
@@ -207,7 +208,7 @@ HAPPENINGS = {
     "token": lambda c: services.create_token(person=c.owner, name="another", scope="read"),
     "revoked": lambda c: services.revoke_token(person=c.owner, token_key=ApiToken.objects.get().token_key),
     "created": lambda c: studies.create_study(plan=c.plan, actor=c.owner),
-    "opened": lambda c: studies.open_study(study=c.study, actor=c.owner),
+    "opened": lambda c: opening.open_study(study=c.study, actor=c.owner),
 }
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from elicitation.images.services import import_images
 from elicitation.studies.models import Source
+from elicitation.studies.opening import open_study
 from elicitation.studies.protocol import Design
-from elicitation.studies.services import StudyPlan, create_study, open_study
+from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
 from hilmix.accounts.roles import OPERATOR
 

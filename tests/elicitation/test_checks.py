@@ -9,8 +9,8 @@ from elicitation.flow.services import join_study
 from elicitation.images.services import import_human_labels
 from elicitation.interfaces import interface_named
 from elicitation.studies.models import Source, Unit
+from elicitation.studies.opening import open_study
 from elicitation.studies.protocol import settings_of
-from elicitation.studies.services import open_study
 from elicitation.trials.asking import asked_of
 from elicitation.trials.checks import failed_by_participation, result_of, results, right_class
 from elicitation.trials.models import Response, Trial

@@ -19,8 +19,9 @@ from elicitation.flow.withdrawal import withdraw
 from elicitation.participants.models import Consent, Identity, Participation, ParticipationEvent
 from elicitation.participants.services import Arrival
 from elicitation.studies.models import Slot, Source
+from elicitation.studies.opening import close_study, pause_study
 from elicitation.studies.protocol import content_sha256
-from elicitation.studies.services import change_texts, close_study, pause_study
+from elicitation.studies.services import change_texts
 from elicitation.studies.texts import texts_of
 from elicitation.trials.models import Response, Trial
 from hilmix.accounts.roles import OPERATOR

@@ -19,7 +19,8 @@ from elicitation.flow.forms import TOKEN_LIFETIME, TOKEN_SALT
 from elicitation.participants.models import Consent, Participation, ProblemReport
 from elicitation.participants.services import MAX_REPORTS, MAX_REPORTS_A_DAY, link_of
 from elicitation.studies.models import Protocol, Source, Study
-from elicitation.studies.services import change_texts, close_study, pause_study
+from elicitation.studies.opening import close_study, pause_study
+from elicitation.studies.services import change_texts
 from elicitation.studies.texts import text_hashes
 from hilmix.accounts.roles import OPERATOR
 

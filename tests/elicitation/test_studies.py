@@ -13,6 +13,7 @@ from elicitation.flow.services import join_study
 from elicitation.images.services import import_images
 from elicitation.interfaces import INTERFACES
 from elicitation.studies.models import Slot, Source, Study, Unit
+from elicitation.studies.opening import close_study, open_study, pause_study
 from elicitation.studies.protocol import (
     Design,
     Display,
@@ -21,14 +22,7 @@ from elicitation.studies.protocol import (
     content_sha256,
     settings_of,
 )
-from elicitation.studies.services import (
-    StudyPlan,
-    change_texts,
-    close_study,
-    create_study,
-    open_study,
-    pause_study,
-)
+from elicitation.studies.services import StudyPlan, change_texts, create_study
 from elicitation.studies.texts import demonstration_information, texts_of
 from hilmix.accounts.models import AuditEvent, Membership, User
 from hilmix.accounts.roles import OPERATOR

@@ -13,8 +13,8 @@ from elicitation.interfaces import INTERFACES
 from elicitation.participants.services import Arrival, report_problem
 from elicitation.studies.forms import StudyForm
 from elicitation.studies.models import Source, Study
+from elicitation.studies.opening import open_study
 from elicitation.studies.protocol import settings_of
-from elicitation.studies.services import open_study
 from elicitation.studies.texts import demonstration_information
 from elicitation.trials.models import Response, Trial
 from hilmix.accounts.models import User

@@ -14,7 +14,8 @@ from elicitation.flow import services
 from elicitation.interfaces import INTERFACES
 from elicitation.studies import text_pages
 from elicitation.studies.models import Source, Study
-from elicitation.studies.services import change_texts, close_study, open_study
+from elicitation.studies.opening import close_study, open_study
+from elicitation.studies.services import change_texts
 from elicitation.studies.text_checks import check_texts
 from elicitation.studies.texts import (
     INFORMATION,

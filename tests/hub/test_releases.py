@@ -12,8 +12,9 @@ from django.core.management import CommandError, call_command
 from elicitation.flow.simulation import simulate_participant
 from elicitation.images.models import ImageSet
 from elicitation.studies.models import Source, Study
+from elicitation.studies.opening import open_study
 from elicitation.studies.protocol import Design
-from elicitation.studies.services import StudyPlan, create_study, open_study
+from elicitation.studies.services import StudyPlan, create_study
 from elicitation.trials.models import Response
 from hilmix.accounts.models import AuditEvent, Membership, User
 from hilmix.accounts.roles import OPERATOR

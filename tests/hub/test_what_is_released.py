@@ -19,8 +19,9 @@ from elicitation.flow.simulation import simulate_participant
 from elicitation.flow.withdrawal import withdraw
 from elicitation.participants.models import Consent, Participation
 from elicitation.studies.models import Source, Study
+from elicitation.studies.opening import open_study
 from elicitation.studies.protocol import Design, Flow
-from elicitation.studies.services import StudyPlan, change_texts, create_study, open_study
+from elicitation.studies.services import StudyPlan, change_texts, create_study
 from elicitation.studies.texts import demonstration_information, texts_of
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Response, Trial

@@ -26,8 +26,9 @@ from elicitation.images.services import import_images
 from elicitation.participants.models import Participation
 from elicitation.participants.services import Arrival, link_of
 from elicitation.studies.models import Source, Study
+from elicitation.studies.opening import open_study
 from elicitation.studies.protocol import Design
-from elicitation.studies.services import StudyPlan, create_study, open_study
+from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
 from elicitation.trials.models import TrialImage
 from hilmix.accounts.models import Membership, User

@@ -76,7 +76,8 @@ from elicitation.images.models import ImageSet
 from elicitation.interfaces import INTERFACES
 from elicitation.participants.services import link_of
 from elicitation.studies.protocol import Design, Display, Flow
-from elicitation.studies.services import StudyPlan, close_study, create_study, open_study
+from elicitation.studies.opening import close_study, open_study
+from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import default_texts, demonstration_information
 from hilmix.accounts.roles import OPERATOR
 

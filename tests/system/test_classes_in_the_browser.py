@@ -28,7 +28,8 @@ HUNDRED = [f"{prefix}_{noun}" for prefix in PREFIXES for noun in NOUNS]
 STUDIES = """
 from elicitation.images.models import ImageSet
 from elicitation.studies.protocol import Design
-from elicitation.studies.services import StudyPlan, create_study, open_study
+from elicitation.studies.opening import open_study
+from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
 from hilmix.accounts.roles import OPERATOR
 for images in ("digits", "hundred"):

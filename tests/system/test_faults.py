@@ -53,7 +53,8 @@ COMPLETE = "**/participation/complete/"
 STUDY = f"""
 from elicitation.images.models import ImageSet
 from elicitation.studies.protocol import Design, Flow
-from elicitation.studies.services import StudyPlan, create_study, open_study
+from elicitation.studies.opening import open_study
+from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
 from hilmix.accounts.roles import OPERATOR
 plan = StudyPlan(

@@ -38,7 +38,8 @@ STUDY = """
 from dataclasses import replace
 from elicitation.images.models import ImageSet
 from elicitation.studies.protocol import Design, Display, Flow
-from elicitation.studies.services import StudyPlan, create_study, open_study
+from elicitation.studies.opening import open_study
+from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
 from hilmix.accounts.roles import OPERATOR
 design = Design(n_mixed_images=36, trials_per_person=18, repeats=1, answers_per_unit=40)

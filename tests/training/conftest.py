@@ -7,8 +7,9 @@ import pytest
 from elicitation.flow.simulation import simulate_participant
 from elicitation.images.services import import_images
 from elicitation.studies.models import Source
+from elicitation.studies.opening import close_study, open_study
 from elicitation.studies.protocol import Design
-from elicitation.studies.services import StudyPlan, change_texts, close_study, create_study, open_study
+from elicitation.studies.services import StudyPlan, change_texts, create_study
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.loaders import read_digits
