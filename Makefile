@@ -12,7 +12,7 @@ $(error make $(MAKE_VERSION) is too old: install GNU make 4 or later (apt instal
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check messages bench realdata faults clean tools
+.PHONY: help demo serve test services check messages bench realdata faults clean tools
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,7 +32,11 @@ serve: $(VENV)/installed-run node_modules/installed ## serve what is in HILMIX_V
 test: $(VENV)/installed-dev node_modules/installed ## set up and run all tests (browser tests with Chromium)
 	@sh .ci/chromium
 	npm test --silent
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults and not services"
+	@sh .ci/test-services $(BIN)/python
+
+services: ## start PostgreSQL and Redis for the tests that need them (as root: installs them)
+	@sh .ci/services
 
 check: export HILMIX_VAR := $(VENV)/check-var
 check: $(VENV)/installed-dev ## lint, types, layers, migrations, API snapshot, known vulnerabilities
@@ -48,7 +52,8 @@ check: $(VENV)/installed-dev ## lint, types, layers, migrations, API snapshot, k
 # Participants' pages are translated; those of researchers and admins are in English.
 NOT_PARTICIPANTS := .* *.egg-info node_modules var bench/* hilmix/* tests/* training/* */models.py */panel.py \
 	elicitation/images/* elicitation/studies/[!pt]* elicitation/studies/pa* elicitation/studies/text_* \
-	templates/[!ep]* templates/error.html templates/elicitation/[!p]*
+	elicitation/monitoring/* templates/[!ep]* templates/error.html templates/elicitation/[!p]* \
+	templates/elicitation/p[!a]* templates/elicitation/pay* templates/elicitation/participation*
 messages: $(VENV)/installed-run ## collect participants' sentences into locale/ and compile it (needs GNU gettext)
 	@$(BIN)/python manage.py makemessages --locale he --no-location --no-obsolete --no-wrap \
 		$(foreach pattern,$(NOT_PARTICIPANTS),--ignore '$(pattern)')

@@ -16,11 +16,12 @@ from elicitation.participants.models import Participation
 from elicitation.studies.models import Slot, Source, Study
 from elicitation.studies.opening import close_study, open_study
 from elicitation.studies.protocol import Design, Flow, settings_of
+from elicitation.studies.reading import reading_of
 from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Response, Trial
-from elicitation.trials.planning import condition_of
+from elicitation.trials.planning import conditions_of
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.judgements import PerceivedLambda
 
@@ -81,7 +82,7 @@ def answered_study(images: ImageSet, slug: str, design: Design) -> Study:
         )
         for slot in slots
     )
-    condition = condition_of(participations[0], settings_of(study.protocol.content))
+    (condition,) = conditions_of(study, [reading_of(study.protocol).asking({})])
     trials = Trial.objects.bulk_create(
         Trial(
             participation=who,
@@ -89,7 +90,7 @@ def answered_study(images: ImageSet, slug: str, design: Design) -> Study:
             kind=Trial.Kind.MAIN,
             unit=unit,
             pair=unit.pair,
-            condition=condition,
+            condition_id=condition,
             params=PARAMS,
         )
         for who in participations

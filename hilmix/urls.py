@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from elicitation.flow.urls import page_urls
 from hilmix import api, home
+from hilmix.hub.urls import study_urls
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -14,6 +15,7 @@ urlpatterns = [
     *page_urls,
     path("", include("hilmix.accounts.urls")),
     path("", include("elicitation.urls")),
+    *study_urls,
     path("jobs/", include("hilmix.jobs.urls")),
     path("releases/", include("hilmix.hub.urls")),
     path("experiments/", include("training.urls")),

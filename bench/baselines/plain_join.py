@@ -16,17 +16,18 @@ HOLD = (
     "update elicitation_slot set state = 'held', lease_expires_at = datetime('now', '+1 hour') where id = ?"
 )
 PARTICIPATION = """
-    insert into elicitation_participation (public_id, study_id, protocol_id, slot_id, source, state, seed, epoch,
-        drawn, started_at, last_seen_at, completion_code, comments, survey)
-    values (?, ?, ?, ?, 'person', 'running', ?, 0, '{}', datetime('now'), datetime('now'), '', '', '{}')
+    insert into elicitation_participation (public_id, study_id, protocol_id, slot_id, source, mode, levels, state, seed,
+        epoch, drawn, started_at, last_seen_at, invalid_reason, measures, completion_code, comments, survey)
+    values (?, ?, ?, ?, 'person', 'live', '{}', 'running', ?, 0, '{}', datetime('now'), datetime('now'), '', '{}', '',
+        '', '{}')
 """
 CONSENT = """
     insert into elicitation_consent (participation_id, text_sha256, boxes, publish, contact, given_at)
     values (?, '', '{}', 1, 0, datetime('now'))
 """
 TRIAL = """
-    insert into elicitation_trial (participation_id, position, kind, unit_id, pair_id, condition_id, params)
-    values (?, ?, 'main', ?, ?, ?, ?)
+    insert into elicitation_trial (participation_id, position, kind, unit_id, pair_id, condition_id, levels, params)
+    values (?, ?, 'main', ?, ?, ?, '{}', ?)
 """
 PARAMS = '{"left": "first", "order": ["mixing", "confidence"]}'
 IMAGE = 'insert into elicitation_trialimage (trial_id, "order", mixed_image_id) values (?, 0, ?)'

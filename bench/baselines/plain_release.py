@@ -3,8 +3,8 @@
 The same answers from the same SQLite into the same formats (Parquet zstd and csv, labels of the same policies
 as fixed_size_list, lossless PNG), every file hashed. It omits: interfaces and judgements as objects,
 pseudonyms by HMAC, words for truth values in csv, all checks (types, keys, formulas in csv, pictures against
-their hashes), intervals and spreads of labels, the check whether anything has changed, dictionary and card, and
-being complete or absent.
+their hashes), intervals and spreads of labels, flags and what they measure, the check whether anything has changed,
+dictionary and card, and being complete or absent.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ CONDITIONS = """
 """
 RESPONSES = """
     select p.first_index || '-' || p.second_index || '-' || m.lambda_e4, 'mixed_image', substr(c.sha256, 1, 12),
-           who.public_id, t.position, r.trial_index, t.kind = 'repeat', t.kind = 'main',
-           json_extract(r.payload, '$.cannot_tell'),
+           who.public_id, protocol.sha256, t.levels, t.position, r.trial_index, t.kind = 'repeat', t.kind = 'main',
+           case t.kind when 'repeat' then 'repeat' end, '[]', json_extract(r.payload, '$.cannot_tell'),
            case json_extract(t.params, '$.left') when 'first'
                 then 1 - json_extract(r.payload, '$.mixing_percent') / 100.0
                 else json_extract(r.payload, '$.mixing_percent') / 100.0 end,
@@ -52,6 +52,7 @@ RESPONSES = """
            json_extract(t.params, '$.left'), t.params, cast(r.rt_ms as real), r.time_elapsed_ms, r.attempt, r.payload,
            null, m.id
     from elicitation_participation who
+    join elicitation_protocol protocol on protocol.id = who.protocol_id
     join elicitation_trial t on t.participation_id = who.id
     join elicitation_response r on r.trial_id = t.id
     join elicitation_condition c on c.id = t.condition_id
@@ -61,12 +62,13 @@ RESPONSES = """
     where who.study_id = ? order by t.participation_id, t.position
 """
 PARTICIPANTS = """
-    select who.public_id, who.source, protocol.sha256, count(*), 0, 0, who.drawn, who.survey
+    select who.public_id, who.source, protocol.sha256, who.levels, 0, who.invalid_at is not null, who.measures, '[]',
+           '[]', count(*), 0, 0, who.drawn, who.survey
     from elicitation_participation who
     join elicitation_protocol protocol on protocol.id = who.protocol_id
     join elicitation_trial t on t.participation_id = who.id where who.study_id = ? group by who.id
 """
-NUMBER, IMAGE = 9, -1  # places in a row of RESPONSES
+NUMBER, IMAGE = 13, -1  # places in a row of RESPONSES
 
 
 def freeze(database: Path, study: int, parents: np.ndarray, n_classes: int, directory: Path) -> None:

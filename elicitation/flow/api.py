@@ -178,12 +178,14 @@ class PlannedTrialSerializer(serializers.Serializer[Any]):
     position = serializers.IntegerField()
     images = serializers.ListField(child=serializers.CharField())
     params = serializers.DictField()
+    way = serializers.IntegerField(help_text="its way of asking, as the page's configuration numbers them")
     attempt = serializers.IntegerField()
 
 
 class ExampleSerializer(serializers.Serializer[Any]):
     images = serializers.ListField(child=serializers.CharField())
     params = serializers.DictField()
+    way = serializers.IntegerField(help_text="the way of asking that it is an example of")
 
 
 class PlanSerializer(serializers.Serializer[Any]):
@@ -241,9 +243,12 @@ class ExampleView(ParticipationView):
     throttle_classes = [PictureThrottle]
 
     @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY}, operation_id="participation_example")
-    def get(self, request: Request, number: int, order: int) -> HttpResponse:
-        settings = reading_of(self.participation.protocol).settings
-        return _png(to_png(example_image(self.participation.study, settings, number, order)))
+    def get(self, request: Request, way: int, number: int, order: int) -> HttpResponse:
+        ways = reading_of(self.participation.protocol).ways_of(self.participation.levels)
+        if way >= len(ways):
+            raise NotFound("There is no such example.")
+        _levels, asking = ways[way]
+        return _png(to_png(example_image(self.participation.study, asking.settings, number, order)))
 
 
 class ResponsesView(ParticipationView):

@@ -13,9 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from elicitation.flow import allocation
+from elicitation.flow.reading import reading_of
 from elicitation.participants.models import Participation, ParticipationEvent
-from elicitation.studies.protocol import settings_of
-from elicitation.studies.texts import texts_of
 
 COMPREHENSION = "comprehension"  # one round of the check; `answers` holds a position for each question
 RESUME = "resume"  # somebody came back; `position` is that of a trial left without an answer, if any
@@ -63,7 +62,7 @@ def _judge(participation: Participation, rounds: Sequence[bool]) -> None:
     """After `rounds`: a reload does not ask again whoever passed; after too many the slot goes back."""
     if participation.state != Participation.State.RUNNING or participation.comprehension_passed_at:
         return
-    most = settings_of(participation.protocol.content).flow.max_comprehension_rounds
+    most = reading_of(participation.protocol).settings.flow.max_comprehension_rounds
     told = comprehension_rounds(participation)
     if any(rounds[: max(0, most - told + len(rounds))]):
         participation.comprehension_passed_at = timezone.now()
@@ -75,7 +74,7 @@ def _judge(participation: Participation, rounds: Sequence[bool]) -> None:
 
 
 def _is_right(participation: Participation, answers: Any) -> bool:
-    questions = texts_of(participation.protocol.content).comprehension
+    questions = reading_of(participation.protocol).questions_of(participation.levels)
     return answers == [question.correct for question in questions]
 
 
@@ -83,7 +82,7 @@ def _without_timing(
     participation: Participation, events: Sequence[ParticipationEvent]
 ) -> list[ParticipationEvent]:
     """All of `events` where the study says why it records times; else those that are not about the focus, untimed."""
-    if settings_of(participation.protocol.content).timing_reason:
+    if reading_of(participation.protocol).settings.timing_reason:
         return list(events)
     kept = [event for event in events if event.kind not in FOCUS]
     for event in kept:

@@ -1,7 +1,7 @@
 """Saving answers: each exactly once, in one transaction a call, with a receipt that says what became of it.
 
 It is the most frequent call by far, so it writes an answer and nothing else: that an answer came is also what keeps a
-place (allocation.py).
+place (allocation.py). Only the first live answer under a protocol writes more: it freezes the protocol.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from elicitation.flow.events import MAX_EVENTS
 from elicitation.flow.reading import reading_of
 from elicitation.interfaces.common import strip_timing
 from elicitation.participants.models import Participation, ParticipationEvent
-from elicitation.studies.models import Study
+from elicitation.studies.models import Mode, Protocol, Study
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Response, Trial
 from hilmix.errors import Invalid
@@ -84,19 +85,21 @@ def _save_one(trial: Trial | None, epoch: int, answer: Incoming, savepoint: bool
         return Receipt(answer.id, "unknown", f"There is no trial {answer.position} in your plan.")
     participation = trial.participation
     reading = reading_of(participation.protocol)
+    way = reading.asking(trial.levels)
     try:
-        asked = asked_of(trial, reading.settings, reading.classes, participation.drawn)
-        payload = reading.interface.clean(answer.payload, asked)
+        asked = asked_of(trial, way.settings, reading.classes, participation.drawn)
+        payload = way.interface.clean(answer.payload, asked)
     except Invalid as error:
         return Receipt(answer.id, "invalid", error.message)
     if not reading.settings.timing_reason:
-        payload = strip_timing(payload, reading.interface.COLUMNS)
+        payload = strip_timing(payload, way.interface.COLUMNS)
         answer = replace(answer, rt_ms=None, time_elapsed_ms=None, started_at=None, ended_at=None)
     digest = hashlib.sha256(json.dumps([answer.position, payload], sort_keys=True).encode()).hexdigest()
     takes_answers = participation.state == Participation.State.RUNNING
     takes_answers &= participation.study.state != Study.State.CLOSED
     first = getattr(trial, "response", None)
     if takes_answers and first is None and _insert(trial, answer, payload, digest, epoch, savepoint):
+        _freeze_protocol(participation)
         return Receipt(answer.id, "created")
     if (same := Response.objects.filter(pk=answer.id).select_related("trial").first()) is not None:
         mine = same.trial.participation_id == participation.pk
@@ -140,6 +143,14 @@ def _insert(
     return True
 
 
+def _freeze_protocol(participation: Participation) -> None:
+    """The first live answer under a protocol fixes it for good; those after it find that done."""
+    protocol = participation.protocol
+    if participation.mode == Mode.LIVE and protocol.frozen_at is None:
+        protocol.frozen_at = timezone.now()
+        Protocol.objects.filter(pk=protocol.pk, frozen_at=None).update(frozen_at=protocol.frozen_at)
+
+
 def _keep_superseded(trial: Trial, answer: Incoming, payload: Mapping[str, Any]) -> None:
     """No answer is thrown away: a later one is kept as an event beside the one that counts."""
     participation = trial.participation
@@ -155,12 +166,15 @@ def _keep_superseded(trial: Trial, answer: Incoming, payload: Mapping[str, Any])
 READ_TO_SAVE = (
     "position",
     "kind",
+    "levels",
     "params",
     "pair__first_class",
     "pair__second_class",
     "response__payload_sha256",
     "participation__state",
     "participation__drawn",
+    "participation__mode",
     "participation__study__state",
     "participation__protocol__sha256",
+    "participation__protocol__frozen_at",
 )

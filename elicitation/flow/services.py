@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
@@ -14,12 +15,21 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from elicitation.flow import allocation
+from elicitation.flow.reading import reading_of
 from elicitation.participants.models import Consent, Identity, Participation
 from elicitation.participants.services import UNKNOWN, Arrival, pid_hmac, remember_identity
-from elicitation.studies.models import Mode, Protocol, Slot, Study
-from elicitation.studies.texts import CONTACT, PUBLISH, text_hashes, texts_of
+from elicitation.studies.factors import cells_of
+from elicitation.studies.models import Mode, Protocol, Study
+from elicitation.studies.texts import CONTACT, PUBLISH, text_hashes
+from elicitation.trials.flags import process_measures
 from elicitation.trials.planning import write_plan
 from hilmix.errors import Conflict, Invalid
+
+
+class TookPartBefore(Conflict):
+    """The person tried the study out, and may not take part in it as well; or the other way round."""
+
+    code = "took_part_before"
 
 
 def join_study(
@@ -44,27 +54,31 @@ def join_study(
 
     Raises:
         Invalid: a required consent box is not ticked.
-        Conflict: the study is not open, is for another source, or is full (`StudyFull`).
+        Conflict: the study lets nobody in for this mode, is for another source, is full (`StudyFull`), or the person
+            took part in another mode (`TookPartBefore`).
     """
-    protocol = protocol or study.protocol
+    protocol = protocol or Protocol.objects.raw(NEWEST, [study.pk])[0]
     consent = _consent(protocol, boxes)
     if source != study.source:
         raise Conflict(f"“{study.title}” takes {study.get_source_display()} answers, not {source} ones.")
-    if arrival.pid and (known := known_participation(study, arrival.pid)):
+    if known := _known(study, arrival, mode):
         return known, False
     try:
         with transaction.atomic():
-            _require_open(study)
-            slot = allocation.claim_slot(study, protocol)
-            participation = Participation(study=study, protocol=protocol, slot=slot, source=source, mode=mode)
+            _require_open(study, protocol, mode)
+            slot = allocation.claim_slot(study, protocol, mode)
+            cells = cells_of(reading_of(protocol).settings.factors)
+            participation = Participation(
+                study=study, protocol=protocol, slot=slot, source=source, mode=mode, levels=cells[slot.cell]
+            )
             write_plan(participation)
             consent.participation = participation
-            consent.save()
+            consent.save(force_insert=True)
             if arrival.pid:
                 remember_identity(participation, arrival)
     except IntegrityError:
         # The same person twice at once, in two windows: the first one's place is theirs.
-        if arrival.pid and (known := known_participation(study, arrival.pid)):
+        if known := _known(study, arrival, mode):
             return known, False
         raise
     return participation, True
@@ -113,9 +127,10 @@ def complete(*, participation: Participation) -> list[int]:
         if missing or current.state != Participation.State.RUNNING:
             return missing
         current.state = Participation.State.ANSWERED
-        current.save(update_fields=["state", "last_seen_at"])
-        if current.slot_id is not None:
-            Slot.objects.filter(pk=current.slot_id).update(state=Slot.State.FILLED, lease_expires_at=None)
+        current.measures = process_measures(current)
+        current.save(update_fields=["state", "measures", "last_seen_at"])
+        allocation.take_back(current)  # where the lease ended meanwhile and nobody has taken the place
+        allocation.fill(current)
     return []
 
 
@@ -147,28 +162,70 @@ def known_participation(study: Study, pid: str) -> Participation | None:
     return identity.participation if identity else None
 
 
-def _require_open(study: Study) -> None:
-    state = Study.objects.values_list("state", flat=True).get(pk=study.pk)
-    if state != Study.State.OPEN:
+def lets_in(state: str, mode: str) -> bool:
+    """Whether a study in this state takes new people in this mode."""
+    if mode == Mode.PREVIEW:
+        return state != Study.State.CLOSED
+    return state == (Study.State.PILOT if mode == Mode.PILOT else Study.State.OPEN)
+
+
+def _require_open(study: Study, protocol: Protocol, mode: str) -> None:
+    """Until this transaction ends, nobody closes the study or writes its protocol anew."""
+    shared = " for share of study" if connection.features.has_select_for_update else ""
+    with connection.cursor() as cursor:
+        cursor.execute(STATE + shared, [protocol.pk])
+        state, sha256 = cursor.fetchone()
+    if not lets_in(state, mode):
         raise Conflict(_("“%(title)s” is not open at the moment.") % {"title": study.title})
+    if sha256 != protocol.sha256:
+        raise Conflict(_("This study was changed a moment ago. Please open its page again."))
+
+
+def _known(study: Study, arrival: Arrival, mode: str) -> Participation | None:
+    """The participation of somebody who comes again.
+
+    Raises:
+        TookPartBefore: it was in another mode. Whoever tried a study out has seen it, and is not asked again.
+    """
+    known = known_participation(study, arrival.pid) if arrival.pid else None
+    if known is not None and known.mode != mode:
+        raise TookPartBefore(_("You have taken part in this study before. Thank you for coming."))
+    return known
 
 
 def _consent(protocol: Protocol, boxes: Mapping[str, bool]) -> Consent:
     """What was agreed to, not saved yet. Publishing needs a box of its own where the protocol has one."""
-    shown = {box.name: box for box in texts_of(protocol.content).boxes}
+    shown = {box.name: box for box in reading_of(protocol).texts.boxes}
     ticked = {name: bool(boxes.get(name)) for name in shown}
     if missing := [box.text for name, box in shown.items() if box.required and not ticked[name]]:
         message = _("Please tick every box that is needed if you want to take part.")
         raise Invalid(message, fields={"boxes": missing})
     return Consent(
-        text_sha256=text_hashes(protocol.content)["consent"],
+        text_sha256=_consent_sha256(protocol.sha256),
         boxes=ticked,
         publish=ticked.get(PUBLISH, True),
         contact=ticked.get(CONTACT, False),
     )
 
 
-# Written out, because it is part of every save, and for the ORM to put it together takes longer than to answer it.
+@lru_cache(maxsize=256)
+def _consent_sha256(protocol_sha256: str) -> str:
+    """The hash of the consent page of the protocols with this hash."""
+    contents = Protocol.objects.filter(sha256=protocol_sha256).values_list("content", flat=True)
+    return text_hashes(contents[0])["consent"]
+
+
+# Written out, because they are part of every joining and every save: the ORM takes longer to put them together than
+# the database to answer.
+NEWEST = """
+    select id, study_id, version, sha256 from elicitation_protocol
+    where study_id = %s order by version desc limit 1
+"""
+STATE = """
+    select study.state, protocol.sha256
+    from elicitation_study study join elicitation_protocol protocol on protocol.study_id = study.id
+    where protocol.id = %s
+"""
 COUNTS = """
     select count(elicitation_response.id), count(*)
     from elicitation_trial left join elicitation_response on elicitation_response.trial_id = elicitation_trial.id

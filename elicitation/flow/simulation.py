@@ -17,15 +17,15 @@ from elicitation.studies.texts import texts_of
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Trial
 from hilmix.core.judgements import ClassMass, Judgement, PerceivedLambda, PerceivedMidpoint
-from hilmix.core.observers import Observer, draw_image_effect
+from hilmix.core.observers import H_MIX, Observer, Population, draw_image_effect
 from hilmix.errors import Conflict
 
 
-def simulate_participant(*, study: Study, seed: int) -> Participation:
+def simulate_participant(*, study: Study, seed: int, population: Population = H_MIX) -> Participation:
     """One simulated person takes part in `study` from consent to completion code.
 
-    The same study and `seed` give the same person; the plan they get is drawn like anybody's. They agree to everything,
-    and fail an attention check only where they do not look.
+    The same study and `seed` give the same person of `population`; the plan they get is drawn like anybody's. They
+    agree to everything, see the same however they are asked, and fail an attention check only where they do not look.
 
     Raises:
         Conflict: the study is not for simulated participants, not open, or full.
@@ -37,7 +37,7 @@ def simulate_participant(*, study: Study, seed: int) -> Participation:
     boxes = {box.name: True for box in texts_of(study.protocol.content).boxes}
     participation, _new = services.join_study(study=study, source=Source.SIMULATED, boxes=boxes)
     rng = np.random.default_rng([study.pk, seed])
-    observer = Observer.draw(rng)
+    observer = Observer.draw(rng, population)
     answers = _answers(participation, observer, rng)
     for start in range(0, len(answers), 20):
         save_responses(participation=participation, epoch=0, answers=answers[start : start + 20])
@@ -70,9 +70,10 @@ def _payload(
     observer: Observer,
     rng: np.random.Generator,
 ) -> dict[str, object]:
-    asked = asked_of(trial, reading.settings, reading.classes, participation.drawn)
-    said = _judged(trial, asked, reading.interface.JUDGEMENT, observer, rng)
-    return reading.interface.payload_for(said, asked, rng)
+    way = reading.asking(trial.levels)
+    asked = asked_of(trial, way.settings, reading.classes, participation.drawn)
+    said = _judged(trial, asked, way.interface.JUDGEMENT, observer, rng)
+    return way.interface.payload_for(said, asked, rng)
 
 
 def _judged(
@@ -81,11 +82,13 @@ def _judged(
     """What the observer sees in the images of a trial, as the kind of judgement that the interface takes."""
     # The effect of a pair or an image is the same for everybody, so it is drawn from that alone.
     if kind is PerceivedMidpoint:
-        effect = draw_image_effect(np.random.default_rng([trial.pair.first_index, trial.pair.second_index]))
+        of_pair = np.random.default_rng([trial.pair.first_index, trial.pair.second_index])
+        effect = draw_image_effect(of_pair, observer.population)
         return observer.midpoint([value / 10_000 for value in asked.lambdas_e4], rng, effect)
     shown = trial.images.all()[0].mixed_image
     share = shown.lambda_e4 / 10_000
-    effect = draw_image_effect(np.random.default_rng(int(shown.sha256[:15], 16)))
+    of_image = np.random.default_rng(int(shown.sha256[:15], 16))
+    effect = draw_image_effect(of_image, observer.population)
     if kind is PerceivedLambda:
         return observer.answer(share, rng, effect)
     names = observer.class_mass if kind is ClassMass else observer.distribution

@@ -8,6 +8,7 @@ page_urls = [
     path("s/<slug:slug>/", pages.entry, name="study_entry"),
     path("s/<slug:slug>/problem/", pages.problem, name="study_problem"),
     path("p/<str:link>/", pages.participation, name="participation"),
+    path("p/<str:link>/device/", pages.device, name="participation_device"),
     path("p/<str:link>/survey/", pages.survey, name="participation_survey"),
     path("p/<str:link>/withdraw/", pages.withdrawal, name="participation_withdraw"),
     path("p/<str:link>/problem/", pages.problem, name="participation_problem"),
@@ -16,7 +17,7 @@ api_urls = [
     path("participation/plan/", api.PlanView.as_view(), name="participation_plan"),
     path("participation/images/<int:image_id>/", api.ImageView.as_view(), name="participation_image"),
     path(
-        "participation/examples/<int:number>/<int:order>/",
+        "participation/examples/<int:way>/<int:number>/<int:order>/",
         api.ExampleView.as_view(),
         name="participation_example",
     ),

@@ -53,10 +53,12 @@ def withdraw(*, participation: Participation) -> Participation:
             raise Conflict(_("The day until which you could withdraw is over; nothing was changed."))
         deletes = _flow(current).withdrawal == "delete"
         Identity.objects.filter(participation=current).delete()
+        current.submissions.all().delete()
         current.events.all().delete()
         current.problem_reports.all().delete()
         if deletes:
             Response.objects.filter(trial__participation=current).delete()
+            current.measures = {}
         else:
             current.completion_code = ""
         if deletes or current.state == Participation.State.RUNNING:

@@ -116,7 +116,7 @@ WORDING = {
     "check_failed_title": _("This is where it ends"),
     "check_failed": _(
         "The questions about the instructions were not answered correctly, so you cannot go on with this study. Thank"
-        " you for your time. If you came from a recruiting site, please return your place there."
+        " you for your time. If you came from a recruiting site, the next page leads back there."
     ),
     # loading
     "preload_title": _("Loading the pictures"),
@@ -132,6 +132,8 @@ WORDING = {
     "bonus_title": _("Bonus"),
     "break_title": _("Time for a break"),
     "break_text": _("You have answered {answered} of {total}."),
+    # a part of the trials that is asked otherwise than the one before
+    "part_title": _("What comes next"),
     # connection and saving
     "hold_title": _("Waiting for the connection"),
     "hold_durable": _("Your answers are safe on this device. You can go on as soon as they are saved."),
@@ -145,12 +147,12 @@ WORDING = {
     "problem_title": _("Some answers could not be saved"),
     "problem_text": _(
         "We tried several times, and answers are still missing: {count}. It is not your fault. Please download your"
-        " answers, send them to the people who invited you, and give them this code instead of a completion code:"
-        " DATA_PROBLEM."
+        " answers and send them to the people who invited you. “Report a problem” shows the code to give instead of a"
+        " completion code."
     ),
     "problem_text_no_file": _(
-        "We tried several times, and answers are still missing: {count}. It is not your fault. Please give the people"
-        " who invited you this code instead of a completion code: DATA_PROBLEM."
+        "We tried several times, and answers are still missing: {count}. It is not your fault. “Report a problem” shows"
+        " the code to give instead of a completion code."
     ),
     # windows that end
     "elsewhere_title": _("You continued in another window"),

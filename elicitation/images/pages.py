@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import numpy as np
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
+from django_filters import ChoiceFilter
 
 from elicitation.images.models import ImageSet
 from hilmix.accounts.roles import Action, require
 from hilmix.core.mixing import to_png
 from hilmix.errors import NotFound
+from hilmix.lists import Filters, SortedBy, TextFilter, listing
 
 SHOWN_PER_CLASS = 6
+
+
+class ImageSetFilters(Filters):
+    name = TextFilter(label=_("Name"))
+    human_labels = ChoiceFilter(
+        choices=[("yes", _("yes")), ("no", _("no"))],
+        label=_("Human labels"),
+        empty_label=_("all"),
+        method="by_human_labels",
+    )
+    order = SortedBy(
+        {"newest": (_("newest first"), ("-created_at",)), "images": (_("most images first"), ("-n_images",))}
+    )
+
+    def by_human_labels(self, queryset: QuerySet[ImageSet], name: str, value: str) -> QuerySet[ImageSet]:
+        without = {"human_labels_sha256": ""}
+        return queryset.exclude(**without) if value == "yes" else queryset.filter(**without)
 
 
 @require_safe
 def image_set_list(request: HttpRequest) -> HttpResponse:
     require(request.user, Action.VIEW_IMAGE_SETS)
-    return render(request, "elicitation/image_sets.html", {"image_sets": ImageSet.objects.all()})
+    image_sets = listing(request, ImageSet.objects.all(), ImageSetFilters)
+    return render(request, "elicitation/image_sets.html", {"listing": image_sets})
 
 
 @require_safe

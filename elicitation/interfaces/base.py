@@ -74,7 +74,10 @@ class Interface(Protocol):
         All are about the controls; none says or shows what was mixed in which share."""
 
     def draw_person(self, rng: random.Random, *, classes: Sequence[str]) -> Params:
-        """What stays the same for a person, such as the order of the classes."""
+        """What stays the same for a person, such as the order of the classes.
+
+        Somebody who meets several interfaces keeps what these draw under one name, as the first of them drew it.
+        """
 
     def draw_params(self, rng: random.Random, asked: Sequence[Asked]) -> list[Params]:
         """What differs between the trials of one participant (sides, orders, starts), balanced, drawn once."""

@@ -41,7 +41,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("hit_bound", "the person tried to step beyond an end"),
     *common.COLUMNS,
 )
-OPTIONS: Mapping[str, Any] = {"controls": "all", "min_steps": 0}
+OPTIONS: Mapping[str, Any] = {
+    "controls": "all",
+    "min_steps": 0,
+    "left": drawing.BALANCED,
+    "start": drawing.BALANCED,
+}
 SOURCES = {
     "keys": ("key",),
     "buttons": ("button",),
@@ -49,13 +54,13 @@ SOURCES = {
     "all": ("key", "button", "slider"),
 }
 KEYS = {"left": "g", "right": "h"}
-STARTS = ("low", "high")  # near the left or the right end
 MAX_PATH = 500
 
 
 def check_options(options: Mapping[str, Any], *, n_classes: int, n_lambdas: int) -> dict[str, Any]:
     drawing.need_lambdas(n_lambdas)
     filled = drawing.filled_options(NAME, options, OPTIONS)
+    drawing.check_drawn(filled)
     try:
         common.one_of("controls", filled["controls"], tuple(SOURCES))
         common.whole("min_steps", filled["min_steps"], 0, 100)
@@ -111,8 +116,9 @@ def draw_person(rng: random.Random, *, classes: Sequence[str]) -> Params:
 
 
 def draw_params(rng: random.Random, asked: Sequence[Asked]) -> list[Params]:
-    """Which class is on the left, and near which end a trial starts: balanced, and crossed with each other."""
-    return drawing.balanced(rng, len(asked), left=drawing.SIDES, start=STARTS)
+    """Which class is on the left, and near which end a trial starts: balanced, and crossed with each other, unless the
+    study's options fix them."""
+    return drawing.drawn(rng, asked, left=drawing.SIDES, start=drawing.STARTS)
 
 
 def shown_order(asked: Asked) -> Sequence[int]:

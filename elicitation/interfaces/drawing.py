@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,12 @@ from elicitation.interfaces.base import Asked, Params
 from hilmix.errors import Invalid
 
 SIDES = ("first", "second")  # which class of the pair is named on the left
+STARTS = ("low", "high")  # near which end of a row a trial starts, the left or the right one
+BALANCED = "balanced"  # the option of a drawn value that leaves it to chance, as often one as the other
+DRAWN: Mapping[str, tuple[str, str]] = {
+    "left": SIDES,
+    "start": STARTS,
+}  # what an option of the same name may fix
 MOST_CLASSES = 1000
 
 
@@ -29,6 +36,15 @@ def balanced(rng: random.Random, n: int, **factors: tuple[str, str]) -> list[Par
     drawn = [cells[i % len(cells)] for i in range(n)]
     rng.shuffle(drawn)
     return [{name: factors[name][place] for name, place in cell.items()} for cell in drawn]
+
+
+def drawn(rng: random.Random, asked: Sequence[Asked], **factors: tuple[str, str]) -> list[Params]:
+    """As `balanced`, one draw a trial; a factor that the option of its name fixes has that value in all of them."""
+    options = asked[0].options if asked else {}
+    fixed = {name: options[name] for name in factors if options.get(name, BALANCED) != BALANCED}
+    free = {name: values for name, values in factors.items() if name not in fixed}
+    draws = balanced(rng, len(asked), **free) if free else [{} for _ in asked]
+    return [{**draw, **fixed} for draw in draws]
 
 
 def named_sides(asked: Asked) -> dict[str, str]:
@@ -74,6 +90,14 @@ def filled_options(interface: str, given: Mapping[str, Any], defaults: Mapping[s
         problem = f"The interface {interface} has no option {', '.join(unknown)}; {there_is}."
         raise Invalid(problem, fields={"options": [problem]})
     return {**defaults, **given}
+
+
+def check_drawn(options: Mapping[str, Any]) -> None:
+    """Raise Invalid unless what `options` say of drawn values is one of these, or that they are balanced."""
+    for name, values in DRAWN.items():
+        if name in options and options[name] not in (choices := (BALANCED, *values)):
+            problem = f"{name} is one of {', '.join(choices)}, not {reprlib.repr(options[name])}."
+            raise Invalid(problem, fields={"options": [problem]})
 
 
 def need_classes(n_classes: int) -> None:

@@ -37,12 +37,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("history", "[milliseconds, slider, position] of the first 200 settings", steps=True),
     *common.COLUMNS,
 )
-OPTIONS: Mapping[str, Any] = {"randomize_question_order": False}
+OPTIONS: Mapping[str, Any] = {"randomize_question_order": False, "left": drawing.BALANCED}
 SLIDERS = ("mixing", "confidence")
 
 
 def check_options(options: Mapping[str, Any], *, n_classes: int, n_lambdas: int) -> dict[str, Any]:
     filled = drawing.filled_options(NAME, options, OPTIONS)
+    drawing.check_drawn(filled)
     if not isinstance(filled["randomize_question_order"], bool):
         problem = "randomize_question_order is true or false."
         raise Invalid(problem, fields={"options": [problem]})
@@ -119,9 +120,9 @@ def draw_params(rng: random.Random, asked: Sequence[Asked]) -> list[Params]:
     if not asked:
         return []
     if not asked[0].options.get("randomize_question_order"):
-        sides = drawing.balanced(rng, len(asked), left=drawing.SIDES)
+        sides = drawing.drawn(rng, asked, left=drawing.SIDES)
         return [{**side, "order": list(SLIDERS)} for side in sides]
-    drawn = drawing.balanced(rng, len(asked), left=drawing.SIDES, upper=SLIDERS)
+    drawn = drawing.drawn(rng, asked, left=drawing.SIDES, upper=SLIDERS)
     return [{"left": one["left"], "order": _from_upper(one["upper"])} for one in drawn]
 
 

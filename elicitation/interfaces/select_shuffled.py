@@ -34,12 +34,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("n_changes", "how often the choice was changed"),
     *common.COLUMNS,
 )
-OPTIONS: Mapping[str, Any] = {}
+OPTIONS: Mapping[str, Any] = {"left": drawing.BALANCED}
 
 
 def check_options(options: Mapping[str, Any], *, n_classes: int, n_lambdas: int) -> dict[str, Any]:
     drawing.need_lambdas(n_lambdas)
-    return drawing.filled_options(NAME, options, OPTIONS)
+    filled = drawing.filled_options(NAME, options, OPTIONS)
+    drawing.check_drawn(filled)
+    return filled
 
 
 def texts() -> dict[str, Any]:
@@ -95,7 +97,7 @@ def draw_person(rng: random.Random, *, classes: Sequence[str]) -> Params:
 
 def draw_params(rng: random.Random, asked: Sequence[Asked]) -> list[Params]:
     """For each trial its own order of the grid, and which class is named first, balanced."""
-    sides = drawing.balanced(rng, len(asked), left=drawing.SIDES)
+    sides = drawing.drawn(rng, asked, left=drawing.SIDES)
     sizes = [len(one.lambdas_e4) for one in asked]
     return [{**side, "order": rng.sample(range(n), n)} for side, n in zip(sides, sizes, strict=True)]
 

@@ -6,10 +6,12 @@ A design comes in batches, each answered by one person, so that nobody sees one 
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +42,7 @@ def draw_design(
     batch_size: int,
     seed: int,
     same_class: bool = False,
+    class_pairs: Sequence[ClassPair] = (),
 ) -> list[list[Recipe]]:
     """Draw `n` recipes from the images at `indices` (one split) and deal them into batches of `batch_size`.
 
@@ -54,16 +57,18 @@ def draw_design(
         lambdas_e4: the study's λ in ten-thousandths, 0 to 10,000.
         batch_size: how many recipes one person answers; at most `n`.
         same_class: also mix images of one class; otherwise never.
+        class_pairs: mix these pairs of classes only; empty for all (and then `same_class` says which).
 
     Raises:
-        Invalid: too few classes or images, or λ out of range.
+        Invalid: too few classes or images, a chosen pair without images, or λ out of range.
     """
     if not lambdas_e4 or any(not 0 <= value <= 10_000 for value in lambdas_e4):
         raise Invalid("The list of λ needs at least one value, each from 0 to 1.")
     rng = random.Random(seed)  # noqa: S311  (a design, not a secret)
     decks = _decks(labels, indices, rng)
-    pairs = _class_pairs(decks, same_class, rng)
+    pairs = _class_pairs(decks, same_class, class_pairs, rng)
     used: set[frozenset[int]] = set()
+    orders = _Orders()
     batches: list[list[Recipe]] = []
     for start in range(0, n, batch_size):
         own = range(start, min(start + batch_size, n))
@@ -71,14 +76,34 @@ def draw_design(
         batch = _from_first(batches[0], lacking, labels) if lacking else []
         seen = {index for recipe in batch for index in recipe.parents}
         for i in own:
-            lap, place = divmod(i, len(pairs))
-            swapped = (i // len(lambdas_e4) + lap) % 2 == 0
-            first_class, second_class = pairs[place][::-1] if swapped else pairs[place]
+            place, share = i % len(pairs), _share_of_turn(i, len(pairs), len(lambdas_e4))
+            first_class, second_class = pairs[place][:: -1 if orders.swapped(place, share) else 1]
             first, second = _unused_parents(decks[first_class], decks[second_class], seen, used)
-            batch.append(Recipe(first, second, lambdas_e4[(i + lap) % len(lambdas_e4)]))
+            batch.append(Recipe(first, second, lambdas_e4[share]))
         rng.shuffle(batch)
         batches.append(batch)
     return batches
+
+
+def _share_of_turn(turn: int, n_pairs: int, n_lambdas: int) -> int:
+    """The position of the λ of the recipe that is drawn as the `turn`-th: each pair meets all of them in turn."""
+    round_of_all = n_pairs * n_lambdas // math.gcd(n_pairs, n_lambdas)  # after it, pairs would meet the same λ again
+    return (turn + turn // round_of_all) % n_lambdas
+
+
+class _Orders:
+    """Which of two classes is first: what was less often so for this pair and λ, then over all, this pair, this λ."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[Any, ...]] = Counter()
+
+    def swapped(self, place: int, share: int) -> bool:
+        def kinds(swap: bool) -> list[tuple[Any, ...]]:
+            return [("both", place, share, swap), (swap,), ("pair", place, swap), ("share", share, swap)]
+
+        swap = min((True, False), key=lambda swap: [self.counts[kind] for kind in kinds(swap)])
+        self.counts.update(kinds(swap))
+        return swap
 
 
 def draw_checks(
@@ -139,10 +164,20 @@ def _decks(labels: np.ndarray, indices: Iterable[int], rng: random.Random) -> di
     return {name: _Deck(by_class[name], rng) for name in sorted(by_class)}
 
 
-def _class_pairs(decks: dict[int, _Deck], same_class: bool, rng: random.Random) -> list[ClassPair]:
-    """The pairs of classes that can be mixed, in random order."""
+def _class_pairs(
+    decks: dict[int, _Deck], same_class: bool, chosen: Sequence[ClassPair], rng: random.Random
+) -> list[ClassPair]:
+    """The pairs of classes that are mixed, those chosen or all that can be, in random order."""
+    if missing := sorted({index for pair in chosen for index in pair} - set(decks)):
+        raise Invalid(
+            "The split has no images of these classes of the chosen pairs (counted from 0): "
+            + ", ".join(map(str, missing))
+            + ".",
+            fields={"class_pairs": ["There are no images to mix of one of these classes."]},
+        )
     combine = itertools.combinations_with_replacement if same_class else itertools.combinations
-    pairs = [pair for pair in combine(decks, 2) if pair[0] != pair[1] or len(decks[pair[0]].images) > 1]
+    possible = [tuple(sorted(pair)) for pair in chosen] or combine(decks, 2)
+    pairs = [(first, second) for first, second in possible if first != second or len(decks[first].images) > 1]
     if not pairs:
         raise Invalid("Mixing needs images of at least two classes in the split; this one has fewer.")
     rng.shuffle(pairs)

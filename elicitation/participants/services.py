@@ -14,8 +14,8 @@ from django.core import signing
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from elicitation.participants.models import Identity, Participation, ProblemReport
-from elicitation.studies.models import Study
+from elicitation.participants.models import Departure, Identity, Participation, ProblemReport
+from elicitation.studies.models import Mode, Study
 from hilmix.errors import Conflict, NotFound
 
 
@@ -39,8 +39,22 @@ MAX_REPORTS_A_DAY = 200  # to one study from people who have not begun, who are 
 
 def pid_hmac(study: Study, pid: str) -> str:
     """The look-up value of a recruiter's id in one study; differs between studies, so tables cannot be joined."""
-    message = f"{study.pk}:{pid}".encode()
-    return hmac.new(settings.IDENTITY_KEY.encode(), message, hashlib.sha256).hexdigest()
+    return keyed(f"{study.pk}:{pid}")
+
+
+def keyed(message: str) -> str:
+    """The look-up value of something that says who somebody is: nobody without the key can compute it."""
+    return hmac.new(settings.IDENTITY_KEY.encode(), message.encode(), hashlib.sha256).hexdigest()
+
+
+def encrypted(text: str) -> str:
+    """Something that says who somebody is, as it is stored."""
+    return _cipher().encrypt(text.encode()).decode()
+
+
+def decrypted(stored: str) -> str:
+    """What `encrypted` made unreadable."""
+    return _cipher().decrypt(stored.encode()).decode()
 
 
 def remember_identity(participation: Participation, arrival: Arrival) -> Identity:
@@ -49,14 +63,20 @@ def remember_identity(participation: Participation, arrival: Arrival) -> Identit
         participation=participation,
         study=participation.study,
         pid_hmac=pid_hmac(participation.study, arrival.pid),
-        pid_ciphertext=_cipher().encrypt(arrival.pid.encode()).decode(),
+        pid_ciphertext=encrypted(arrival.pid),
         typed=arrival.typed,
     )
 
 
 def reveal_identity(identity: Identity) -> str:
     """The recruiter's id again, for paying somebody."""
-    return _cipher().decrypt(identity.pid_ciphertext.encode()).decode()
+    return decrypted(identity.pid_ciphertext)
+
+
+def record_departure(*, study: Study, mode: str, outcome: str) -> None:
+    """Count somebody who came and does not take part; nothing else is kept. Previews are not counted."""
+    if mode != Mode.PREVIEW:
+        Departure.objects.create(study=study, mode=mode, outcome=outcome)
 
 
 def link_of(participation: Participation) -> str:

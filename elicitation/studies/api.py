@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
+from django.shortcuts import get_object_or_404
 from django.urls import path
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
-from elicitation.studies.models import Study
+from elicitation.studies.factors import cells_of
+from elicitation.studies.models import Protocol, Study
+from elicitation.studies.protocol import settings_of
 from hilmix.accounts.models import User
 
 
 class StudySerializer(serializers.ModelSerializer[Study]):
     image_set = serializers.SlugRelatedField[Any](slug_field="name", read_only=True)
-    protocol_sha256 = serializers.CharField(source="protocol.sha256", read_only=True)
-    design = serializers.DictField(source="protocol.content.design", read_only=True)
+    protocol_sha256 = serializers.SerializerMethodField()
+    design = serializers.SerializerMethodField()
 
     class Meta:
         model = Study
@@ -30,7 +39,42 @@ class StudySerializer(serializers.ModelSerializer[Study]):
             "opened_at",
             "closed_at",
         ]
+        read_only_fields: list[str] = fields
+
+    def get_protocol_sha256(self, study: Study) -> str:
+        return _newest(study).sha256
+
+    def get_design(self, study: Study) -> dict[str, Any]:
+        design: dict[str, Any] = _newest(study).content["design"]
+        return design
+
+
+class StudyDetailSerializer(StudySerializer):
+    protocol_version = serializers.SerializerMethodField()
+    frozen_at = serializers.SerializerMethodField(
+        help_text="when the first answer of a participant under this version came"
+    )
+    cells = serializers.SerializerMethodField(
+        help_text="the combinations of levels that differ between people, in the order of a slot's cell"
+    )
+    hypotheses = serializers.SerializerMethodField(help_text="the planned tests, as the protocol has them")
+
+    class Meta(StudySerializer.Meta):
+        fields = [*StudySerializer.Meta.fields, "protocol_version", "frozen_at", "cells", "hypotheses"]
         read_only_fields = fields
+
+    def get_protocol_version(self, study: Study) -> int:
+        return _newest(study).version
+
+    def get_frozen_at(self, study: Study) -> datetime | None:
+        return _newest(study).frozen_at
+
+    def get_cells(self, study: Study) -> list[dict[str, str]]:
+        return [dict(levels) for levels in cells_of(settings_of(_newest(study).content).factors)]
+
+    def get_hypotheses(self, study: Study) -> list[dict[str, Any]]:
+        hypotheses: list[dict[str, Any]] = settings_of(_newest(study).content).as_content()["hypotheses"]
+        return hypotheses
 
 
 class StudyList(generics.ListAPIView[Study]):
@@ -39,23 +83,47 @@ class StudyList(generics.ListAPIView[Study]):
     serializer_class = StudySerializer
 
     def get_queryset(self) -> QuerySet[Study]:
-        assert isinstance(self.request.user, User)
-        return Study.objects.visible_to(self.request.user).select_related("image_set")
+        return _studies(self.request)
 
 
 class StudyDetail(generics.RetrieveAPIView[Study]):
-    """One study that you may see."""
+    """One study that you may see, and what its protocol has planned."""
 
-    serializer_class = StudySerializer
+    serializer_class = StudyDetailSerializer
     lookup_field = "slug"
     queryset = Study.objects.none()
 
     def get_queryset(self) -> QuerySet[Study]:
-        assert isinstance(self.request.user, User)
-        return Study.objects.visible_to(self.request.user).select_related("image_set")
+        return _studies(self.request)
+
+
+class StudyProtocol(APIView):
+    """All that decides what participants of a study see and how their answers are read, as it is hashed."""
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request, slug: str) -> Response:
+        return Response(_newest(get_object_or_404(_studies(request), slug=slug)).content)
+
+
+def _studies(request: Request) -> QuerySet[Study]:
+    """The studies that the caller may see, each with the version in force, at a constant number of queries."""
+    assert isinstance(request.user, User)
+    versions = Protocol.objects.filter(study=OuterRef("study")).order_by("-version").values("version")
+    newest = Protocol.objects.filter(version=Subquery(versions[:1]))
+    return (
+        Study.objects.visible_to(request.user)
+        .select_related("image_set")
+        .prefetch_related(Prefetch("protocols", newest, to_attr="newest"))
+    )
+
+
+def _newest(study: Study) -> Protocol:
+    protocol: Protocol = study.newest[0]  # type: ignore[attr-defined]  # prefetched by _studies
+    return protocol
 
 
 api_urls = [
     path("studies/", StudyList.as_view(), name="api_studies"),
     path("studies/<slug:slug>/", StudyDetail.as_view(), name="api_study"),
+    path("studies/<slug:slug>/protocol/", StudyProtocol.as_view(), name="api_study_protocol"),
 ]

@@ -1,127 +1,133 @@
-"""What a researcher fills in for a new study, and the fields that other forms of researchers share.
+"""The settings of a study as one form, but for those that are rows (rows_forms.py): what a researcher fills in.
 
 A form checks how values are written; whether they fit together is for the service, which names the fields it refuses.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.utils.translation import gettext
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from elicitation.images.models import ImageSet
-from elicitation.interfaces import INTERFACES
-from elicitation.studies.protocol import (
-    DEFAULT_TIMING_REASON,
-    Design,
-    Display,
-    Flow,
+from elicitation.studies.fields import (
+    AmountField,
+    ClassPairsField,
+    GroupedForm,
+    LambdasField,
+    NumbersField,
+    OptionsField,
+    area,
+    information_field,
+    interface_choices,
+    number,
+    options_help,
+    read_class_pairs,
+    written_class_pairs,
 )
-from elicitation.studies.services import StudyPlan
-from elicitation.studies.texts import INFORMATION, REQUIRED_INFORMATION
-from hilmix.core.errors import DataError
-from hilmix.core.mixing import lambda_e4_from_text
-from hilmix.errors import Invalid
+from elicitation.studies.payment import Payment, Stop
+from elicitation.studies.plans import StudyPlan
+from elicitation.studies.protocol import DEFAULT_TIMING_REASON, Design, Display, Flow
+from elicitation.studies.texts import INFORMATION
 
-DESIGN, DISPLAY, FLOW = Design(), Display(), Flow()
-
-
-class GroupedForm(forms.Form):
-    """A form whose fields stand under headings, and that shows what a service refused."""
-
-    groups: Sequence[tuple[Any, Sequence[str]]] = ()
-
-    def grouped(self) -> list[tuple[Any, list[forms.BoundField]]]:
-        """Heading and fields of each group."""
-        return [(title, [self[name] for name in names]) for title, names in self.groups]
-
-    def refuse(self, error: Invalid) -> None:
-        """Put the messages of `error` beside the fields that it names, and the others above the form."""
-        for name, problems in error.fields.items():
-            here = name in self.fields
-            texts = [str(problem) for problem in problems]
-            self.add_error(name if here else None, texts if here else [f"{name}: {text}" for text in texts])
-        if not error.fields:
-            self.add_error(None, error.message)
+DESIGN, DISPLAY, FLOW, PAYMENT, STOP = Design(), Display(), Flow(), Payment(), Stop()
+FIXED = _("Fixed: the study's places were made with it. Copy the study to ask otherwise.")
 
 
-def number(initial: int, label: Any, help_text: Any = "") -> forms.IntegerField:
-    return forms.IntegerField(initial=initial, label=label, help_text=help_text)
+@dataclass(frozen=True)
+class Section:
+    """A part of the form, to be found by its `key` in the table of contents. `rows` names a template for rows."""
+
+    key: str
+    title: Promise
+    intro: Promise | str = ""
+    fields: tuple[str, ...] = ()
+    rows: str = ""
 
 
-class LinesField(forms.CharField):
-    """Text of several lines, which end in one way whatever the browser sends."""
-
-    def to_python(self, value: Any) -> str:
-        return str(super().to_python(value)).replace("\r\n", "\n")
-
-
-def area(label: Any, help_text: Any = "", rows: int = 3, **options: Any) -> LinesField:
-    return LinesField(
-        label=label,
-        help_text=help_text,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": rows}),
-        **options,
-    )
-
-
-class NumbersField(forms.CharField):
-    """Whole numbers with spaces or commas between them, as a tuple; empty for none."""
-
-    def clean(self, value: Any) -> tuple[int, ...]:
-        try:
-            return tuple(int(text) for text in super().clean(value).replace(",", " ").split())
-        except ValueError:
-            raise forms.ValidationError(_("Whole numbers with spaces between them.")) from None
-
-
-class OptionsField(forms.CharField):
-    """Lines `name=value`; a value that is JSON (true, 3) is read as such, any other is text."""
-
-    def clean(self, value: Any) -> dict[str, Any]:
-        options: dict[str, Any] = {}
-        for line in filter(str.strip, super().clean(value).splitlines()):
-            name, equals, text = (part.strip() for part in line.partition("="))
-            if not equals or not name or name in options:
-                raise forms.ValidationError(
-                    _("“%(line)s”: each line is name=value, and a name is there once."),
-                    params={"line": line},
-                )
-            options[name] = _json_or_text(text)
-        return options
-
-
-def _json_or_text(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def interface_choices() -> list[tuple[str, str]]:
-    return [(name, f"{name}: {gettext(interface.TITLE)}") for name, interface in INTERFACES.items()]
-
-
-def options_help() -> str:
-    """Which options there are, with their defaults."""
-    told = [
-        f"{name}: "
-        + ", ".join(f"{option}={json.dumps(value)}" for option, value in interface.OPTIONS.items())
-        for name, interface in INTERFACES.items()
-        if interface.OPTIONS
-    ]
-    return gettext("A line name=value each; empty for the defaults. %s") % "; ".join(told).replace('"', "")
+SECTIONS = (
+    Section("about", _("The study"), fields=("title", "slug", "image_set", "language")),
+    Section(
+        "asked",
+        _("How it is asked"),
+        fields=("interface", "options", "perspective", "bonus", "timing_reason"),
+    ),
+    Section(
+        "factors",
+        _("What varies"),
+        _(
+            "To compare ways of asking: a factor has levels, and each level changes some of the settings of this form."
+            " People are spread evenly over the levels. Leave this empty where everybody is asked in one way."
+        ),
+        rows="factors",
+    ),
+    Section(
+        "shown",
+        _("What is shown to how many"),
+        fields=(
+            *("n_mixed_images", "lambdas", "trials_per_person", "repeats", "answers_per_unit", "seed"),
+            *("lease_minutes", "class_pairs", "same_class"),
+        ),
+    ),
+    Section("apart", _("Images set apart"), fields=("checks", "check_images", "example_images")),
+    Section("display", _("Display"), fields=("enlargement", "pixels", "resampling", "exposure_ms")),
+    Section(
+        "way",
+        _("The way through it"),
+        fields=(
+            *("max_comprehension_rounds", "break_every", "resume_gap_minutes", "min_width_px"),
+            *("withdraw_days", "withdrawal"),
+        ),
+    ),
+    Section(
+        "payment",
+        _("Payment"),
+        _("What participants are promised. The planner reckons with it what the study will cost."),
+        fields=("currency", "reward_e2", "minutes", "bonus_kind", "bonus_e2"),
+    ),
+    Section(
+        "stop",
+        _("When it is enough"),
+        _("The monitor says when this is reached; nothing closes by itself."),
+        fields=("stop", "stop_width"),
+    ),
+    Section(
+        "rules",
+        _("Rules of quality"),
+        _(
+            "What is looked at in each participation. A rule only flags, unless it says that it leaves out: then the"
+            " flagged people's answers make no labels. No answer is ever deleted, and a rule can be changed later."
+        ),
+        rows="rules",
+    ),
+    Section(
+        "hypotheses",
+        _("Hypotheses"),
+        _(
+            "What you expect, written down before the first answer and frozen with it. Anything else is exploratory."
+        ),
+        rows="hypotheses",
+    ),
+    Section(
+        "information",
+        _("What people are told before they consent"),
+        _("All other words are written once the draft is there, on the page of its texts."),
+        fields=tuple(INFORMATION),
+    ),
+)
 
 
 class StudyForm(GroupedForm):
-    """What a researcher chooses for a new study; the fields are those of `StudyPlan` and its parts."""
+    """What a researcher chooses for a study; the fields are those of `StudyPlan` and its parts.
+
+    `base` is the plan that is being changed: what the form does not ask stays as it is there. Fields named in `fixed`
+    are shown and keep their value whatever is sent.
+    """
 
     title = forms.CharField(max_length=120, label=_("Title"), help_text=_("Participants see it."))
     slug = forms.SlugField(
@@ -131,8 +137,12 @@ class StudyForm(GroupedForm):
         error_messages={"invalid": _("Letters, digits, hyphens and underscores only: it becomes the link.")},
     )
     image_set = forms.ModelChoiceField(queryset=ImageSet.objects.all(), label=_("Image set"))
-    language = forms.ChoiceField(choices=settings.LANGUAGES, label=_("Language"))
-    interface = forms.ChoiceField(choices=interface_choices, label=_("Interface"))
+    language = forms.ChoiceField(
+        choices=settings.LANGUAGES, label=_("Language"), help_text=_("Of all that participants read.")
+    )
+    interface = forms.ChoiceField(
+        choices=interface_choices, label=_("Interface"), help_text=_("What participants do with a picture.")
+    )
     options = OptionsField(
         required=False,
         label=_("Options of the interface"),
@@ -152,21 +162,40 @@ class StudyForm(GroupedForm):
         initial=DEFAULT_TIMING_REASON,
     )
     n_mixed_images = number(
-        DESIGN.n_mixed_images, _("Mixed images"), _("Pairs, where the interface asks about pairs.")
+        DESIGN.n_mixed_images, _("Mixed images"), _("Pairs, where every interface asks about pairs.")
     )
-    lambdas = forms.CharField(initial="0.1 0.25 0.5 0.75 0.9", label=_("Mixing coefficients λ"))
+    lambdas = LambdasField(
+        initial="0.1 0.25 0.5 0.75 0.9",
+        label=_("Mixing coefficients λ"),
+        help_text=_("The share of the first image, from 0 to 1."),
+    )
     trials_per_person = number(DESIGN.trials_per_person, _("Trials a person"))
-    repeats = number(DESIGN.repeats, _("Repeated trials a person"))
+    repeats = number(
+        DESIGN.repeats,
+        _("Repeated trials a person"),
+        _("Shown again later, to see how much one person's answers vary."),
+    )
     answers_per_unit = number(
         DESIGN.answers_per_unit,
         _("People per mixed image"),
-        _("9 answers give a reliability of about .8."),
+        _("9 answers give a reliability of about .8. Where people differ in levels: for each combination."),
     )
     seed = number(DESIGN.seed, _("Seed"), _("Decides which images are mixed."))
-    same_class = forms.BooleanField(required=False, label=_("Also mix images of one class"))
     lease_minutes = number(
         DESIGN.lease_minutes,
         _("Minutes without an answer until a place is given to somebody else"),
+        _("0: reckoned from the estimated minutes under Payment."),
+    )
+    class_pairs = ClassPairsField(
+        required=False,
+        label=_("Class pairs"),
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_("A pair a line, such as “cat / dog”. Empty: every two classes, equally often."),
+    )
+    same_class = forms.BooleanField(
+        required=False,
+        label=_("Also mix images of one class"),
+        help_text=_("Where no class pairs are chosen above."),
     )
     checks = number(
         DESIGN.checks,
@@ -198,10 +227,20 @@ class StudyForm(GroupedForm):
         label=_("Milliseconds until a mask covers the picture"),
         help_text=_("Empty for no limit."),
     )
-    max_comprehension_rounds = number(FLOW.max_comprehension_rounds, _("Rounds of the comprehension check"))
+    max_comprehension_rounds = number(
+        FLOW.max_comprehension_rounds,
+        _("Rounds of the comprehension check"),
+        _("Whoever has not understood after so many cannot go on."),
+    )
     break_every = number(FLOW.break_every, _("A break every so many trials"), _("0 for none."))
     resume_gap_minutes = number(
         FLOW.resume_gap_minutes, _("Minutes away until the short instructions are shown again")
+    )
+    min_width_px = forms.IntegerField(
+        required=False,
+        initial=FLOW.min_width_px,
+        label=_("Least width of the window in CSS pixels"),
+        help_text=_("0 for any. 700 keeps telephones out."),
     )
     withdraw_days = number(FLOW.withdraw_days, _("Days in which one can withdraw"), _("0: not by the link."))
     withdrawal = forms.ChoiceField(
@@ -211,72 +250,136 @@ class StudyForm(GroupedForm):
         ],
         label=_("Withdrawing"),
     )
-
-    groups = (
-        (_("The study"), ("title", "slug", "image_set", "language")),
-        (_("How it is asked"), ("interface", "options", "perspective", "bonus", "timing_reason")),
-        (
-            _("What is shown to how many"),
-            (
-                "n_mixed_images",
-                "lambdas",
-                "trials_per_person",
-                "repeats",
-                "answers_per_unit",
-                "seed",
-                "lease_minutes",
-                "same_class",
-            ),
+    currency = forms.CharField(
+        required=False,
+        max_length=3,
+        initial=PAYMENT.currency,
+        label=_("Currency"),
+        help_text=_("Three letters, such as GBP."),
+    )
+    reward_e2 = AmountField(
+        initial="0.00",
+        label=_("Reward for taking part"),
+        help_text=_("Such as 2.25; 0 where nobody is paid."),
+    )
+    minutes = forms.IntegerField(
+        required=False,
+        initial=PAYMENT.minutes,
+        label=_("Estimated minutes"),
+        help_text=_("How long it takes; recruiters ask for it. 0 where it is not known."),
+    )
+    bonus_kind = forms.ChoiceField(
+        required=False,
+        choices=[
+            ("none", _("no bonus")),
+            ("flat", _("the same for everybody who finishes")),
+            ("agreement", _("grows with the agreement with other people's answers")),
+        ],
+        label=_("Bonus"),
+        help_text=_(
+            "Its rule in words stands under “How it is asked”. Agreement needs the perspective of 100 others."
         ),
-        (_("Images set apart"), ("checks", "check_images", "example_images")),
-        (_("Display"), ("enlargement", "pixels", "resampling", "exposure_ms")),
-        (
-            _("The way through it"),
-            (
-                "max_comprehension_rounds",
-                "break_every",
-                "resume_gap_minutes",
-                "withdraw_days",
-                "withdrawal",
-            ),
-        ),
-        (_("What people are told before they consent"), tuple(INFORMATION)),
+    )
+    bonus_e2 = AmountField(initial="0.00", label=_("Bonus, at most"))
+    stop = forms.ChoiceField(
+        required=False,
+        choices=[
+            ("answers", _("every mixed image has its answers")),
+            ("interval", _("the labels are sure enough")),
+        ],
+        label=_("Enough when"),
+    )
+    stop_width = forms.FloatField(
+        required=False,
+        initial=STOP.width,
+        label=_("Sure enough: width of the 95% interval of a label"),
+        help_text=_("On average at most this, from 0.01 to 1."),
     )
 
-    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
-        super().__init__(data)
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        base: StudyPlan | None = None,
+        fixed: Collection[str] = (),
+    ) -> None:
+        super().__init__(data, initial=_initial(base) if base else None)
+        self.base = base
         self.fields["options"].help_text = options_help()
-        for name in INFORMATION:
-            self.fields[name] = information_field(name)
+        if base is None:
+            for name in INFORMATION:
+                self.fields[name] = information_field(name)
+        else:
+            known = ", ".join(base.image_set.classes[:40])
+            self.fields["class_pairs"].help_text = f"{self.fields['class_pairs'].help_text} {known}"
+        for name in set(fixed) & set(self.fields):
+            self.fields[name].disabled = True
+            self.fields[name].help_text = FIXED
+        self.sections = [one for one in SECTIONS if one.rows or one.fields[0] in self.fields]
+        self.groups = tuple((one.title, one.fields) for one in self.sections if not one.rows)
 
-    def clean_lambdas(self) -> tuple[int, ...]:
-        try:
-            return tuple(
-                lambda_e4_from_text(text) for text in self.cleaned_data["lambdas"].replace(",", " ").split()
-            )
-        except DataError as error:
-            raise forms.ValidationError(str(error)) from None
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        if "image_set" in data and "class_pairs" in data:
+            try:
+                data["class_pairs"] = read_class_pairs(data["class_pairs"], data["image_set"].classes)
+            except forms.ValidationError as error:
+                self.add_error("class_pairs", error)
+        for name, default in (("min_width_px", 0), ("minutes", 0), ("stop_width", STOP.width)):
+            if data.get(name) is None:
+                data[name] = default
+        for name, otherwise in (("currency", PAYMENT.currency), ("bonus_kind", "none"), ("stop", STOP.rule)):
+            data[name] = data.get(name) or otherwise
+        return data
 
     def plan(self) -> StudyPlan:
         """The plan that the valid form describes."""
         data = {**self.cleaned_data, "lambdas_e4": self.cleaned_data["lambdas"]}
-        information = {name: data[name] for name in INFORMATION if data[name]}
-        names = {field.name for field in fields(StudyPlan)} & set(data)
-        return StudyPlan(
-            design=_part(Design, data),
-            display=_part(Display, data),
-            flow=_part(Flow, data),
+        base = self.base or StudyPlan(slug=data["slug"], title=data["title"], image_set=data["image_set"])
+        if self.base is None:
+            information: Mapping[str, str] | None = {name: data[name] for name in INFORMATION if data[name]}
+        else:
+            information = base.information
+        if data["interface"] != base.interface and data["options"] == base.options:
+            data["options"] = {}  # they were the other interface's
+        names = ({field.name for field in fields(StudyPlan)} & set(data)) - {"stop", "payment"}
+        return replace(
+            base,
+            design=_part(base.design, data),
+            display=_part(base.display, data),
+            flow=_part(base.flow, data),
+            payment=_part(base.payment, {**data, "bonus": data["bonus_kind"]}),
+            stop=Stop(rule=data["stop"], width=data["stop_width"]),
             information=information,
             **{name: data[name] for name in names},
         )
 
 
-def _part(kind: type[Any], data: Mapping[str, Any]) -> Any:
-    """One of the dataclasses of a plan from the form's fields of the same names."""
-    return kind(**{field.name: data[field.name] for field in fields(kind) if field.name in data})
+def _part(base: Any, data: Mapping[str, Any]) -> Any:
+    """One of the dataclasses of a plan with the form's fields of the same names."""
+    return replace(base, **{field.name: data[field.name] for field in fields(base) if field.name in data})
 
 
-def information_field(name: str) -> LinesField:
-    """The field of a piece of information, by its name in texts.py."""
-    help_text = _("Needed before people can take part.") if name in REQUIRED_INFORMATION else ""
-    return area(INFORMATION[name], help_text, rows=2, max_length=1000)
+def _initial(plan: StudyPlan) -> dict[str, Any]:
+    """The fields of the form as `plan` has them."""
+    design, payment = plan.design, plan.payment
+    return {
+        **{name: getattr(plan, name) for name in ("title", "slug", "language", "interface", "perspective")},
+        **{name: getattr(plan, name) for name in ("bonus", "timing_reason")},
+        **asdict(design),
+        **asdict(plan.display),
+        **asdict(plan.flow),
+        "image_set": plan.image_set.pk,
+        "options": OptionsField.written(plan.options),
+        "lambdas": LambdasField.written(design.lambdas_e4),
+        "class_pairs": written_class_pairs(design.class_pairs, plan.image_set.classes),
+        "check_images": NumbersField.written(design.check_images),
+        "example_images": NumbersField.written(design.example_images),
+        "currency": payment.currency,
+        "reward_e2": AmountField.written(payment.reward_e2),
+        "minutes": payment.minutes,
+        "bonus_kind": payment.bonus,
+        "bonus_e2": AmountField.written(payment.bonus_e2),
+        "stop": plan.stop.rule,
+        "stop_width": plan.stop.width,
+    }

@@ -42,9 +42,11 @@ def draw_material(opened: ImageSet, design: Design) -> Material:
     Raises:
         Invalid: the image set cannot carry the design.
     """
+    check_class_pairs(opened, design)
     free = set(_train(opened)) - set(design.example_images)
     recognised = check_images(opened, design)
-    checks = draw_checks(labels=opened.labels, recognised=recognised, indices=sorted(free), seed=design.seed)
+    beside = _of_chosen_classes(sorted(free), opened, design)
+    checks = draw_checks(labels=opened.labels, recognised=recognised, indices=beside, seed=design.seed)
     free -= {index for recipe in checks for index in recipe.parents}
     batches = draw_design(
         labels=opened.labels,
@@ -54,8 +56,20 @@ def draw_material(opened: ImageSet, design: Design) -> Material:
         batch_size=design.trials_per_person,
         seed=design.seed,
         same_class=design.same_class,
+        class_pairs=design.class_pairs,
     )
     return Material(batches, checks)
+
+
+def check_class_pairs(opened: ImageSet, design: Design) -> None:
+    """Refuse class pairs that the image set does not have.
+
+    Raises:
+        Invalid: a class pair names a class beyond the image set's.
+    """
+    classes = {index for pair in design.class_pairs for index in pair}
+    if outside := sorted(classes - set(range(len(opened.classes)))):
+        _refuse("class_pairs", f"There is no class {', '.join(map(str, outside))} (counted from 0).")
 
 
 def check_images(opened: ImageSet, design: Design) -> list[int]:
@@ -78,7 +92,8 @@ def check_images(opened: ImageSet, design: Design) -> list[int]:
             "The image set has no human labels that would tell which images everybody recognises: name some yourself.",
         )
     reserved = set(design.example_images)
-    clear = [index for index in _train(opened) if index not in reserved and _is_recognised(opened, index)]
+    known = _of_chosen_classes(_train(opened), opened, design)
+    clear = [index for index in known if index not in reserved and _is_recognised(opened, index)]
     if len(clear) < design.checks:
         _refuse("checks", f"At least 95% of people agree on only {len(clear)} images of the training split.")
     rng = random.Random(design.seed)  # noqa: S311  (a choice of images, not a secret)
@@ -128,6 +143,12 @@ def _train(opened: ImageSet) -> list[int]:
     if "train" not in opened.splits:
         raise Invalid(f"Image set {opened.name!r} has no split called 'train' to draw images from.")
     return [int(index) for index in opened.splits["train"]]
+
+
+def _of_chosen_classes(indices: Sequence[int], opened: ImageSet, design: Design) -> list[int]:
+    """The images at `indices` that are of a class that the trials show; all where that is one class or any."""
+    classes = {index for pair in design.class_pairs for index in pair}
+    return [index for index in indices if len(classes) < 2 or int(opened.labels[index]) in classes]
 
 
 def _is_recognised(opened: ImageSet, index: int) -> bool:

@@ -1,4 +1,7 @@
-"""Researchers' pages of studies: the list, a new one, and one study with its design, counts and mixed images."""
+"""Researchers' pages of studies: the list, and one study with its state, counts and mixed images.
+
+Writing a study is in edit_pages.py, its words in text_pages.py, the versions of its protocol in version_pages.py.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +13,43 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
+from django_filters import ChoiceFilter
 
-from elicitation.interfaces import interface_named
 from elicitation.mixes.models import MixedImage
 from elicitation.mixes.services import pixels_of
-from elicitation.studies import opening, services
-from elicitation.studies.forms import StudyForm
-from elicitation.studies.models import Study, Unit
+from elicitation.studies import opening
+from elicitation.studies.facts import facts_of
+from elicitation.studies.models import Mode, Source, Study, Unit
 from elicitation.studies.panels import panels_of
-from elicitation.studies.protocol import Settings, settings_of
+from elicitation.studies.protocol import settings_of
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import Action, allowed, require
 from hilmix.accounts.services import set_membership
 from hilmix.core.errors import DataError
 from hilmix.core.mixing import lambda_text, to_png
-from hilmix.errors import Conflict, Invalid
+from hilmix.errors import Conflict, Invalid, NotFound
+from hilmix.jobs.models import Job, JobState
+from hilmix.lists import Filters, SortedBy, TextFilter, listing
 
-MOVES = {"open": opening.open_study, "pause": opening.pause_study, "close": opening.close_study}
+MOVES = {
+    "pause": opening.pause_study,
+    "close": opening.close_study,
+    "end_pilot": opening.end_pilot,
+}
 SHOWN_MIXES = 24
+PILOT_PLACES = 5  # offered for a pilot
+MEANINGS = {
+    Study.State.DRAFT: _("Nobody can take part. Everything can still be changed."),
+    Study.State.PILOT: _(
+        "Whoever has the pilot's link can try it out; what they answer is never counted. End the pilot to change more"
+        " than words and rules."
+    ),
+    Study.State.OPEN: _("Whoever has the link can take part. What decides the places is fixed."),
+    Study.State.PAUSED: _("Nobody new gets in; whoever has begun may finish. It can be opened again."),
+    Study.State.CLOSED: _("Nobody takes part any more, and it cannot be opened again. Copy it to go on."),
+}
 
 
 class MemberForm(forms.Form):
@@ -43,6 +62,24 @@ class MemberForm(forms.Form):
     )
 
 
+class PilotForm(forms.Form):
+    places = forms.IntegerField()
+
+
+class StudyFilters(Filters):
+    title = TextFilter(label=_("Study"))
+    state = ChoiceFilter(choices=Study.State.choices, label=_("State"), empty_label=_("all"))
+    source = ChoiceFilter(choices=Source.choices, label=_("Answers from"), empty_label=_("all"))
+    image_set = TextFilter(field_name="image_set__name", label=_("Image set"))
+    order = SortedBy(
+        {
+            "title": (_("by title"), ("title",)),
+            "oldest": (_("oldest first"), ("pk",)),
+            "finished": (_("most finished first"), ("-n_completed",)),
+        }
+    )
+
+
 @require_safe
 def study_list(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
@@ -50,24 +87,13 @@ def study_list(request: HttpRequest) -> HttpResponse:
         Study.objects.visible_to(request.user)
         .select_related("image_set")
         .annotate(
-            n_completed=Count("participations", filter=Q(participations__state__in=["answered", "completed"]))
+            n_completed=Count(
+                "participations",
+                filter=Q(participations__state__in=["answered", "completed"], participations__mode=Mode.LIVE),
+            )
         )
     )
-    return render(request, "elicitation/studies.html", {"studies": studies})
-
-
-@require_http_methods(["GET", "POST"])
-def new_study(request: HttpRequest) -> HttpResponse:
-    require(request.user, Action.CREATE_STUDY)
-    form = StudyForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            study = services.create_study(plan=form.plan(), actor=request.user)
-            messages.success(request, _("The study is a draft. Look at it, then open it."))
-            return redirect("study", slug=study.slug)
-        except Invalid as error:
-            form.refuse(error)
-    return render(request, "elicitation/new_study.html", {"form": form}, status=400 if form.errors else 200)
+    return render(request, "elicitation/studies.html", {"listing": listing(request, studies, StudyFilters)})
 
 
 @require_safe
@@ -75,26 +101,25 @@ def study_detail(request: HttpRequest, slug: str) -> HttpResponse:
     assert isinstance(request.user, User)
     study = visible_study(request, slug)
     protocol = study.protocol
-    counts = study.participations.aggregate(
-        started=Count("pk"),
-        running=Count("pk", filter=Q(state="running")),
-        finished=Count("pk", filter=Q(state__in=["answered", "completed"])),
-        withdrawn=Count("pk", filter=Q(state="withdrawn")),
-    )
-    slots = study.batches.aggregate(
-        total=Count("slots"), filled=Count("slots", filter=Q(slots__state="filled"))
-    )
-    shown = mixed_images_of(study).select_related("pair").order_by("pk")
+    settings = settings_of(protocol.content)
+    live = study.participations.filter(mode=Mode.LIVE)
+    shown = mixed_images_of(study, mode=Mode.LIVE).select_related("pair").order_by("pk")
     classes = study.image_set.classes
     context: dict[str, Any] = {
         "study": study,
         "protocol": protocol,
-        "protocols": study.protocols.order_by("-version"),
-        "facts": facts_of(settings_of(protocol.content)),
+        "facts": facts_of(settings, classes),
         "link": request.build_absolute_uri(reverse("study_entry", args=[study.slug])),
-        "counts": counts,
-        "slots": slots,
-        "answers": study.participations.aggregate(
+        "counts": live.aggregate(
+            running=Count("pk", filter=Q(state="running")),
+            finished=Count("pk", filter=Q(state__in=["answered", "completed"])),
+            withdrawn=Count("pk", filter=Q(state="withdrawn")),
+        ),
+        "tried": study.participations.filter(mode=Mode.PILOT).count(),
+        "slots": study.batches.filter(mode=Mode.LIVE).aggregate(
+            total=Count("slots"), filled=Count("slots", filter=Q(slots__state="filled"))
+        ),
+        "answers": live.aggregate(
             main=Count("trials__response", filter=Q(trials__kind="main")),
             repeat=Count("trials__response", filter=Q(trials__kind="repeat")),
         ),
@@ -111,10 +136,21 @@ def study_detail(request: HttpRequest, slug: str) -> HttpResponse:
         "memberships": study.memberships.select_related("user").order_by("user__username"),
         "member_form": MemberForm(),
         "panels": panels_of(study, request.user),
-        "may_open": allowed(request.user, Action.OPEN_STUDY, study.pk),
-        "may_edit": allowed(request.user, Action.EDIT_STUDY, study.pk),
+        "job": _last_job(request, study),
+        **steering_of(request, study),
     }
     return render(request, "elicitation/study.html", context)
+
+
+def steering_of(request: HttpRequest, study: Study) -> dict[str, Any]:
+    """What a study's pages need to show its state and the buttons that this person may press."""
+    return {
+        "meaning": MEANINGS[Study.State(study.state)],
+        "pilot_places": PILOT_PLACES,
+        "may_open": allowed(request.user, Action.OPEN_STUDY, study.pk),
+        "may_edit": allowed(request.user, Action.EDIT_STUDY, study.pk),
+        "may_copy": allowed(request.user, Action.CREATE_STUDY),
+    }
 
 
 @require_safe
@@ -129,15 +165,37 @@ def mixed_image(request: HttpRequest, slug: str, mixed_image_id: int) -> HttpRes
 
 @require_POST
 def move_study(request: HttpRequest, slug: str, move: str) -> HttpResponse:
-    """Open, pause or close a study."""
+    """Open, pause or close a study, or begin or end its pilot. What draws its material is queued as a job."""
     study = visible_study(request, slug)
-    if move not in MOVES:
-        raise Invalid(f"A study can be opened, paused or closed, not {move!r}.")
     try:
-        MOVES[move](study=study, actor=request.user)
+        if move == "open":
+            _say_queued(request, opening.queue_open(study=study, actor=request.user))
+        elif move == "pilot":
+            form = PilotForm(request.POST)
+            places = form.cleaned_data["places"] if form.is_valid() else 0  # which the service refuses
+            _say_queued(request, opening.queue_pilot(study=study, places=places, actor=request.user))
+        elif move in MOVES:
+            MOVES[move](study=study, actor=request.user)
+        else:
+            raise NotFound(f"A study can be opened, piloted, paused or closed, not {move!r}.")
     except (Conflict, Invalid, DataError) as error:
-        messages.error(request, str(error))
+        said = [text for texts in getattr(error, "fields", {}).values() for text in texts]
+        messages.error(request, " ".join(dict.fromkeys([str(error), *said])))
     return redirect("study", slug=slug)
+
+
+def _say_queued(request: HttpRequest, job: Job | None) -> None:
+    if job is not None:
+        messages.success(request, _("The places are being made. This page shows how far it is."))
+
+
+def _last_job(request: HttpRequest, study: Study) -> Job | None:
+    """The newest job that makes places of this study, where the person may see it and it is not done."""
+    of_study = Q(kind=opening.OPEN_KIND, object_id=str(study.pk)) | Q(
+        kind=opening.PILOT_KIND, object_id__startswith=f"{study.pk}:"
+    )
+    job = Job.objects.visible_to(request.user).filter(of_study).order_by("-created_at").first()
+    return None if job is None or job.state == JobState.DONE else job
 
 
 @require_POST
@@ -158,60 +216,15 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("study", slug=slug)
 
 
-def mixed_images_of(study: Study) -> QuerySet[MixedImage]:
-    """The mixed images that a study's units are about: one each, or those of every λ of a pair."""
+def mixed_images_of(study: Study, mode: str | None = None) -> QuerySet[MixedImage]:
+    """The mixed images that a study's units are about, in any mode or in one: one each, or those of every λ of a
+    pair."""
     units = Unit.objects.filter(batch__study=study)
+    if mode is not None:
+        units = units.filter(batch__mode=mode)
     lambdas_e4 = settings_of(study.protocol.content).design.lambdas_e4
     of_pairs = Q(pair__in=units.filter(mixed_image=None).values("pair"), lambda_e4__in=lambdas_e4)
     return MixedImage.objects.filter(of_pairs | Q(pk__in=units.values("mixed_image")))
-
-
-def facts_of(settings: Settings) -> list[tuple[str, str]]:
-    """What a protocol settles beside its texts, as label and value."""
-    interface, design, flow = interface_named(settings.interface), settings.design, settings.flow
-    per_person = [f"{design.trials_per_person}", f"{design.repeats} {gettext('repeats')}"]
-    if interface.CHECKS:
-        per_person.append(f"{design.checks} {gettext('attention checks')}")
-    return [
-        (
-            gettext("Interface"),
-            f"{settings.interface}@{settings.interface_version}: {gettext(interface.TITLE)}",
-        ),
-        *[(name, str(value)) for name, value in settings.options.items()],
-        (gettext("Perspective"), settings.perspective),
-        (gettext("Language"), settings.language),
-        (gettext("Bonus rule"), settings.bonus or gettext("none")),
-        (gettext("Times"), settings.timing_reason or gettext("not recorded")),
-        ("λ", ", ".join(lambda_text(value) for value in design.lambdas_e4)),
-        (gettext("Trials a person"), " + ".join(per_person)),
-        (gettext("People per mixed image"), str(design.answers_per_unit)),
-        (gettext("Set apart"), _set_apart(settings)),
-        (gettext("Display"), _display(settings)),
-        (gettext("Comprehension check"), gettext("up to %d rounds") % flow.max_comprehension_rounds),
-        (
-            gettext("Breaks"),
-            gettext("every %d trials") % flow.break_every if flow.break_every else gettext("none"),
-        ),
-        (
-            gettext("Withdrawing"),
-            gettext("within %(days)d days: %(how)s") % {"days": flow.withdraw_days, "how": flow.withdrawal},
-        ),
-    ]
-
-
-def _set_apart(settings: Settings) -> str:
-    examples, checks = settings.design.example_images, settings.design.check_images
-    said = [gettext("%d images for instructions and practice") % len(examples)]
-    if settings.design.checks:
-        said.append(gettext("%d for checks") % len(checks) if checks else gettext("checks by agreement"))
-    return ", ".join(said)
-
-
-def _display(settings: Settings) -> str:
-    display = settings.display
-    size = f"{display.enlargement}× ({display.pixels})" if display.enlargement else gettext("fits the window")
-    limit = f"{display.exposure_ms} ms" if display.exposure_ms else gettext("no time limit")
-    return f"{size}, {display.resampling}, {limit}"
 
 
 def visible_study(request: HttpRequest, slug: str) -> Study:

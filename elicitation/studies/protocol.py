@@ -41,6 +41,8 @@ class Design:
     parents are mixed; `answers_per_unit` is how many people answer each unit. `checks` attention checks are asked of
     each person about `check_images` (positions in the image set; empty: those that at least 95% of people agree on).
     `example_images` are positions reserved for instructions and practice (empty: drawn when the study is created).
+    `class_pairs` are the pairs of classes that are mixed, by their indices (empty: all of two classes, and those of one
+    class if `same_class`); a pair of a class with itself mixes images of that class.
     """
 
     n_mixed_images: int = 60
@@ -54,6 +56,7 @@ class Design:
     checks: int = 0
     check_images: tuple[int, ...] = ()
     example_images: tuple[int, ...] = ()
+    class_pairs: tuple[tuple[int, int], ...] = ()
 
     def check(self) -> None:
         """Raise Invalid, naming the field, where the numbers do not fit together."""
@@ -78,9 +81,11 @@ class Design:
             problems["lambdas"] = ["A value is there twice."]
         if not 0 <= self.seed < 2**32:
             problems["seed"] = ["A whole number from 0 to 4,294,967,295."]
-        if not 5 <= self.lease_minutes <= 24 * 60:
-            problems["lease_minutes"] = ["Between 5 minutes and a day."]
-        return problems | self._reserved_problems()
+        if self.lease_minutes and not 5 <= self.lease_minutes <= 24 * 60:
+            problems["lease_minutes"] = [
+                "Between 5 minutes and a day, or 0 to reckon it from the estimated minutes."
+            ]
+        return problems | self._reserved_problems() | self._class_problems()
 
     def order_problems(self) -> Problems:
         """What leaves no room to order one person's trials, by field. Answers that exist already need no order."""
@@ -99,6 +104,16 @@ class Design:
                 f" {CHECK_GAP * self.checks} trials a person."
             ]
         return problems
+
+    def _class_problems(self) -> Problems:
+        chosen = [frozenset(pair) for pair in self.class_pairs]
+        if len(set(chosen)) != len(chosen):
+            return {"class_pairs": ["A pair of classes is there twice."]}
+        if chosen and self.same_class:
+            return {"same_class": ["Where the class pairs are chosen, name those of one class among them."]}
+        if len(chosen) > self.n_mixed_images:
+            return {"class_pairs": ["At most as many pairs as there are mixed images."]}
+        return {}
 
     def _reserved_problems(self) -> Problems:
         problems: Problems = {}
@@ -157,6 +172,7 @@ class Flow:
     resume_gap_minutes: int = 30  # away longer: the short instructions are shown again
     withdraw_days: int = 30  # from taking part; until then the private link withdraws
     withdrawal: str = "delete"  # or "anonymise": answers stay, nothing leads to the person
+    min_width_px: int = 0  # css pixels that the window must be wide; 0 for any
 
     def problems(self) -> Problems:
         """What is outside its range, by field."""
@@ -171,6 +187,8 @@ class Flow:
             problems["withdraw_days"] = ["Between 0 and 3,650 days."]
         if self.withdrawal not in WITHDRAWALS:
             problems["withdrawal"] = [_one_of(WITHDRAWALS)]
+        if not 0 <= self.min_width_px <= 4000:
+            problems["min_width_px"] = ["0 for any window, or at most 4,000 pixels."]
         return problems
 
 
@@ -220,7 +238,8 @@ OF_V1 = "Response times were part of every answer."  # protocols of hilmix 0.1 d
 def settings_of(content: Mapping[str, Any]) -> Settings:
     """The settings that a stored protocol content holds."""
     interface, design = content["interface"], dict(content["design"])
-    lists = {name: tuple(design[name]) for name in LISTS if name in design}
+    lists: dict[str, Any] = {name: tuple(design[name]) for name in LISTS if name in design}
+    lists["class_pairs"] = tuple((first, second) for first, second in design.get("class_pairs", ()))
     flow = dict(content.get("flow", {}))
     if "max_comprehension_rounds" in content:  # hilmix 0.1
         flow["max_comprehension_rounds"] = content["max_comprehension_rounds"]

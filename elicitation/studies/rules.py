@@ -15,65 +15,91 @@ from django.utils.translation import gettext_lazy as _
 
 Problems = dict[str, list[str]]
 
+SENSES: Mapping[str, Promise] = {"above": _("above"), "at least": _("at least"), "below": _("below")}
+
 
 @dataclass(frozen=True)
 class Flag:
     """Something that can be said of a participation. `process`: how it was answered; `content`: what was answered.
 
-    `params` name → (default, meaning with unit and range).
+    It stands where the `measure` is `sense` (above, below or at least) the value of the one parameter: `params` name →
+    (default, meaning with unit and range).
     """
 
     kind: Literal["process", "content"]
     meaning: Promise
+    measure: Promise
+    sense: Literal["above", "at least", "below"]
     params: Mapping[str, tuple[float, Promise]]
 
+    @property
+    def param(self) -> str:
+        """The name of its parameter."""
+        return next(iter(self.params))
 
-def _share(default: float, meaning: Any) -> Mapping[str, tuple[float, Any]]:
-    return {"share": (default, meaning)}
+    def stands(self, measure: float, params: Mapping[str, float]) -> bool:
+        """Whether a participation with this measure has the flag under a rule's `params`."""
+        limit = params[self.param]
+        if self.sense == "below":
+            return measure < limit
+        return measure > limit or (self.sense == "at least" and measure >= limit)
 
 
 FLAGS: Mapping[str, Flag] = {
     "untouched": Flag(
         "process",
         _("answered without touching the controls"),
-        _share(0.5, _("of the answers, more than this share (0–1)")),
+        _("share of the answers given without touching the controls, 0–1"),
+        "above",
+        {"share": (0.5, _("of the answers, more than this share (0–1)"))},
     ),
     "too_fast": Flag(
         "process",
         _("answered faster than one can look"),
-        {
-            "floor_ms": (1000.0, _("milliseconds under which an answer is too fast")),
-            **_share(0.2, _("of the answers, more than this share (0–1)")),
-        },
+        _("milliseconds that a fifth of the answers took at most"),
+        "below",
+        {"floor_ms": (1000.0, _("a fifth of the answers took less than so many milliseconds"))},
     ),
     "one_key": Flag(
         "process",
         _("gave one and the same answer, or pressed one key, all the way"),
-        _share(0.9, _("of the answers, at least this share (0–1)")),
+        _("share of the answers that are the most frequent one, or steps to one side only, 0–1"),
+        "at least",
+        {"share": (0.9, _("of the answers, at least this share (0–1)"))},
     ),
     "reversed": Flag(
         "process",
         _("answered in the reversed direction"),
-        _share(0.5, _("of the answers to uneven mixes, more than this share (0–1)")),
+        _("share of the answers to uneven mixes that see more of the lesser image, 0–1"),
+        "above",
+        {"share": (0.5, _("of the answers to uneven mixes, more than this share (0–1)"))},
     ),
     "failed_checks": Flag(
         "process",
         _("failed attention checks"),
+        _("number of failed attention checks"),
+        "at least",
         {"n": (2.0, _("at least so many failed checks"))},
     ),
     "focus_lost": Flag(
         "process",
         _("left the window while answering"),
-        _share(0.2, _("of the answers, more than this share (0–1)")),
+        _("share of the answers during which the window was left, 0–1"),
+        "above",
+        {"share": (0.2, _("of the answers, more than this share (0–1)"))},
     ),
     "disagreement": Flag(
         "content",
         _("answers unlike everybody else's"),
+        _("mean deviation from the mean of other people's answers to the same, 0–1"),
+        "above",
         {"deviation": (0.35, _("mean deviation from other people's answers, more than this (0–1)"))},
     ),
     "repeat_difference": Flag(
         "content",
         _("answers repeats no more alike than other pictures"),
+        _("difference between first answer and repeat, over that between answers to other pictures"),
+        "at least",
         {"ratio": (1.0, _("difference of repeats over that of the person's other answers, at least this"))},
     ),
 }

@@ -1,4 +1,5 @@
-"""The page on which researchers write the words of a study. Saving makes a new version of its protocol.
+"""The page on which researchers write the words of a study. Saving makes a new version of its protocol,
+but for a draft, which is rewritten.
 
 Markdown has a text area each, with a preview; consent boxes, questions and survey are rows, of which one more is empty.
 """
@@ -18,16 +19,22 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from elicitation.interfaces import interface_named
-from elicitation.studies.forms import GroupedForm, LinesField, area, information_field
-from elicitation.studies.models import Source
-from elicitation.studies.pages import visible_study
+from elicitation.studies.fields import (
+    GroupedForm,
+    LinesField,
+    area,
+    information_field,
+    pages,
+    written_pages,
+)
+from elicitation.studies.models import Protocol, Source, Study
+from elicitation.studies.pages import steering_of, visible_study
 from elicitation.studies.protocol import settings_of
 from elicitation.studies.services import change_texts
 from elicitation.studies.texts import INFORMATION, MAX_ITEMS, Texts, rendered, texts_of
 from hilmix.accounts.roles import Action, require
 from hilmix.errors import Conflict, Invalid, NotFound
 
-PAGE_BREAK = "\n---\n"
 WORDING = "wording_"  # before the name of a wording, as the field's name
 MARKDOWN: Mapping[str, tuple[Any, Any]] = {
     "consent": (_("Consent"), _("Above the information and the boxes.")),
@@ -49,12 +56,12 @@ def line(label: Any, **options: Any) -> LinesField:
 class WordsForm(GroupedForm):
     """All texts but those that are rows."""
 
-    version = forms.IntegerField(widget=forms.HiddenInput)
+    based_on = forms.CharField(max_length=64, widget=forms.HiddenInput)  # the hash of what was read
 
     def __init__(
-        self, texts: Texts, wording: list[str], version: int, data: Mapping[str, Any] | None
+        self, texts: Texts, wording: list[str], based_on: str, data: Mapping[str, Any] | None
     ) -> None:
-        super().__init__(data, initial={**_initial(texts), "version": version})
+        super().__init__(data, initial={**_initial(texts), "based_on": based_on})
         for name, (label, help_text) in MARKDOWN.items():
             rows = 14 if name in ("consent", "instructions") else 4
             self.fields[name] = area(label, help_text, rows=rows)
@@ -136,8 +143,8 @@ ROWS: Mapping[str, tuple[Any, type[forms.Form]]] = {
 class TextsForm:
     """The whole page: one form of words, and rows by kind."""
 
-    def __init__(self, texts: Texts, wording: list[str], version: int, data: Any = None) -> None:
-        self.words = WordsForm(texts, wording, version, data)
+    def __init__(self, texts: Texts, wording: list[str], based_on: str, data: Any = None) -> None:
+        self.words = WordsForm(texts, wording, based_on, data)
         rows = _initial_rows(texts)
         self.rows = {
             name: formset_factory(form, can_delete=True, max_num=MAX_ITEMS, absolute_max=MAX_ITEMS + 10)(
@@ -176,13 +183,13 @@ def study_texts(request: HttpRequest, slug: str) -> HttpResponse:
     protocol = study.protocol
     interface = interface_named(settings_of(protocol.content).interface)
     wording = ["perspective", *(name for name in interface.texts()["wording"] if name != "perspective")]
-    form = TextsForm(texts_of(protocol.content), wording, protocol.version, request.POST or None)
+    form = TextsForm(texts_of(protocol.content), wording, protocol.sha256, request.POST or None)
     refused = request.method == "POST" and not form.is_valid()
     if request.method == "POST" and not refused and request.POST.get("do") != "preview":
         try:
-            based_on = form.words.cleaned_data["version"]
+            based_on = form.words.cleaned_data["based_on"]
             saved = change_texts(study=study, texts=form.content(), actor=request.user, based_on=based_on)
-            messages.success(request, _said(saved.version, based_on))
+            messages.success(request, _said(study, saved, based_on))
             return redirect("study_texts", slug=slug)
         except Invalid as error:
             form.words.refuse(error)
@@ -195,19 +202,18 @@ def study_texts(request: HttpRequest, slug: str) -> HttpResponse:
         "form": form,
         "previews": form.words.previews(),
         "previewed": request.POST.get("do") == "preview",
+        "varies": bool(settings_of(protocol.content).factors),
+        **steering_of(request, study),
     }
     return render(request, "elicitation/study_texts.html", context, status=400 if refused else 200)
 
 
-def pages(text: str) -> list[str]:
-    """The pages of a text, which lines of --- part."""
-    return [page.strip() for page in f"\n{text}\n".split(PAGE_BREAK) if page.strip()]
-
-
-def _said(version: int, before: int) -> Any:
-    if version == before:
+def _said(study: Study, saved: Protocol, before: str) -> Any:
+    if saved.sha256 == before:
         return _("Nothing was changed.")
-    return _("Version %(version)d is in force for whoever begins from now on.") % {"version": version}
+    if study.state == Study.State.DRAFT:
+        return _("The draft was changed.")
+    return _("Version %(version)d is in force for whoever begins from now on.") % {"version": saved.version}
 
 
 def _initial(texts: Texts) -> dict[str, Any]:
@@ -216,7 +222,7 @@ def _initial(texts: Texts) -> dict[str, Any]:
         **content,
         **content["information"],
         **{WORDING + name: text for name, text in content["wording"].items()},
-        "instructions": PAGE_BREAK.join(f"\n{page}\n" for page in content["instructions"]).strip(),
+        "instructions": written_pages(content["instructions"]),
     }
 
 

@@ -119,9 +119,12 @@ def rendered(markdown: str) -> SafeString:
 def texts_of(content: Mapping[str, Any]) -> Texts:
     """The texts that a stored protocol content holds, of hilmix 0.1 too."""
     texts = dict(content["texts"])
-    if isinstance(texts.get("information"), list):
-        texts = _of_v1(texts)
-    return read_texts(texts)
+    return read_texts(_of_v1(texts) if is_of_v1(content) else texts)
+
+
+def is_of_v1(content: Mapping[str, Any]) -> bool:
+    """Whether the texts are in the form of hilmix 0.1."""
+    return isinstance(content["texts"].get("information"), list)
 
 
 def default_texts(

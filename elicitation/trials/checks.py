@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from elicitation.interfaces import interface_named
 from elicitation.interfaces.base import Payload
 from elicitation.studies.models import Study
-from elicitation.studies.protocol import Settings, settings_of
+from elicitation.studies.protocol import Settings
+from elicitation.studies.reading import reading_of
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Trial
 from hilmix.core.judgements import share_of
@@ -40,7 +41,10 @@ def right_class(trial: Trial) -> int:
 
 
 def result_of(trial: Trial, payload: Payload, settings: Settings, classes: tuple[str, ...]) -> CheckResult:
-    """What a stored answer to a check says. Its participation, pair and image are best loaded with it."""
+    """What a stored answer to a check says. Its participation, pair and image are best loaded with it.
+
+    `settings` are as the levels of the trial have them.
+    """
     asked = asked_of(trial, settings, classes, trial.participation.drawn)
     judgement = interface_named(settings.interface).judgement(payload, asked)
     right = right_class(trial)
@@ -51,8 +55,7 @@ def result_of(trial: Trial, payload: Payload, settings: Settings, classes: tuple
 
 def results(study: Study) -> Iterator[CheckResult]:
     """The results of all answered checks of a study, participation by participation."""
-    classes = tuple(study.image_set.classes)
-    settings = {protocol.pk: settings_of(protocol.content) for protocol in study.protocols.all()}
+    protocols = {protocol.pk: protocol for protocol in study.protocols.defer("content")}
     checks = Trial.objects.filter(
         participation__study=study, kind=Trial.Kind.CHECK, response__isnull=False
     ).order_by("participation_id", "position")
@@ -60,7 +63,8 @@ def results(study: Study) -> Iterator[CheckResult]:
         "images__mixed_image"
     )
     for trial in loaded:
-        yield result_of(trial, trial.response.payload, settings[trial.participation.protocol_id], classes)
+        reading = reading_of(protocols[trial.participation.protocol_id])
+        yield result_of(trial, trial.response.payload, reading.way(trial.levels), reading.classes)
 
 
 def failed_by_participation(study: Study) -> dict[int, int]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 
 from elicitation.studies.protocol import CHECK_GAP, REPEAT_GAP
 from elicitation.trials.models import Trial
@@ -27,7 +26,13 @@ class Planned:
 
 
 def order_of_trials(
-    units: Sequence[Hashable], checks: Sequence[Hashable], repeats: int, rng: random.Random
+    units: Sequence[Hashable],
+    checks: Sequence[Hashable],
+    repeats: int,
+    rng: random.Random,
+    *,
+    before: Hashable = None,
+    margin: int = 1,
 ) -> list[Planned]:
     """Every unit once, `repeats` of them again, and every check, in a random order.
 
@@ -39,33 +44,30 @@ def order_of_trials(
         units, checks: the class pair of each, in any form that can be compared.
         repeats: as `Design.order_problems` allows; where there is no room for the gap (hilmix 0.1 allowed that), it
             shrinks to half the units.
+        before: the class pair of the trial that comes before all these, if one does.
+        margin: how many trials at either end are no checks.
     """
     gap = REPEAT_GAP if len(units) >= REPEAT_GAP + 2 * repeats else len(units) // 2
     counts = Counter([*units, *checks])
     n = len(units) + len(checks) + repeats
-    fewest = max(0, 2 * max(counts.values()) - n - 1)  # neighbours of one class pair, in any order
+    fewest = max(0, 2 * max(counts.values(), default=0) - n - 1)  # neighbours of one class pair, in any order
     best: list[Planned] = []
+    least = n + 1
     for _attempt in range(ATTEMPTS if len(counts) > 1 else 1):
-        kinds = _kinds(len(units), len(checks), repeats, gap, rng)
-        order = _Order(units, checks, gap, rng).fill(kinds)
-        if not best or _neighbours(order, units, checks) < _neighbours(best, units, checks):
-            best = order
-        if _neighbours(best, units, checks) <= fewest:
+        kinds = _kinds(len(units), len(checks), repeats, gap, margin, rng)
+        order, neighbours = _Order(units, checks, gap, before, rng).fill(kinds)
+        if neighbours < least:
+            best, least = order, neighbours
+        if least <= fewest:
             break
     return best
 
 
-def _neighbours(order: Sequence[Planned], units: Sequence[Hashable], checks: Sequence[Hashable]) -> int:
-    """How often two trials of one class pair follow each other."""
-    keys = [(checks if planned.kind == CHECK else units)[planned.place] for planned in order]
-    return sum(one == other for one, other in pairwise(keys))
-
-
-def _kinds(n: int, checks: int, repeats: int, gap: int, rng: random.Random) -> list[str]:
+def _kinds(n: int, checks: int, repeats: int, gap: int, margin: int, rng: random.Random) -> list[str]:
     """The kind of trial at each position: checks and repeats each spread over the room they have."""
     kinds: list[str] = [MAIN] * (n + checks + repeats)
     last = len(kinds) - 1
-    for position in _spread(range(1, last), checks, rng, apart=CHECK_GAP):
+    for position in _spread(range(margin, last + 1 - margin), checks, rng, apart=CHECK_GAP):
         kinds[position] = CHECK
     room = [position for position in range(gap, last) if kinds[position] == MAIN]
     for position in _spread(room, repeats, rng):
@@ -80,47 +82,58 @@ def _spread(room: Sequence[int], n: int, rng: random.Random, apart: int = 1) -> 
     return [room[int(part * width) + rng.randint(0, slack)] for part in range(n)]
 
 
-@dataclass
 class _Order:
     """One attempt at an order: from left to right, each position gets something that its neighbour is not."""
 
-    units: Sequence[Hashable]
-    checks: Sequence[Hashable]
-    gap: int
-    rng: random.Random
-    order: list[Planned] = field(default_factory=list)
+    def __init__(
+        self,
+        units: Sequence[Hashable],
+        checks: Sequence[Hashable],
+        gap: int,
+        before: Hashable,
+        rng: random.Random,
+    ) -> None:
+        self.keys: dict[str, Sequence[Hashable]] = {MAIN: units, CHECK: checks, REPEAT: units}
+        self.waiting: dict[str, list[int]] = {MAIN: list(range(len(units))), CHECK: list(range(len(checks)))}
+        self.counts: dict[str, Counter[Hashable]] = {MAIN: Counter(units), CHECK: Counter(checks)}
+        self.shown: list[
+            tuple[int, int]
+        ] = []  # position and place of each unit, as long as it is not repeated
+        self.gap, self.before, self.rng = gap, before, rng
 
-    def fill(self, kinds: Sequence[str]) -> list[Planned]:
-        waiting: dict[str, list[int]] = {
-            MAIN: list(range(len(self.units))),
-            CHECK: list(range(len(self.checks))),
-        }
-        repeated: set[int] = set()
+    def fill(self, kinds: Sequence[str]) -> tuple[list[Planned], int]:
+        """The order, and how often two trials of one class pair follow each other."""
+        order, neighbours = [], 0
         for position, kind in enumerate(kinds):
-            if kind == REPEAT:
-                place = self._pick(self._to_repeat(position, repeated), self.units)
-                repeated.add(place)
-            else:
-                keys = self.units if kind == MAIN else self.checks
-                place = self._pick(self._most_frequent(waiting[kind], keys), keys)
-                waiting[kind].remove(place)
-            self.order.append(Planned(kind, place))
-        return self.order
+            places = self._to_repeat(position) if kind == REPEAT else self._most_frequent(kind)
+            keys = self.keys[kind]
+            others = [place for place in places if keys[place] != self.before]
+            place = self.rng.choice(others or places)
+            self._taken(kind, place, position)
+            neighbours += not others and self.before is not None
+            self.before = keys[place]
+            order.append(Planned(kind, place))
+        return order, neighbours
 
-    def _to_repeat(self, position: int, repeated: set[int]) -> list[int]:
+    def _taken(self, kind: str, place: int, position: int) -> None:
+        if kind == REPEAT:
+            self.shown = [(at, one) for at, one in self.shown if one != place]
+            return
+        self.waiting[kind].remove(place)
+        self.counts[kind][self.keys[kind][place]] -= 1
+        if kind == MAIN:
+            self.shown.append((position, place))
+
+    def _to_repeat(self, position: int) -> list[int]:
         """Units shown long enough before `position`; the longest ago where there is none."""
-        shown = [p.place for p in self.order if p.kind == MAIN and p.place not in repeated]
-        early = {p.place for p in self.order[: position - self.gap + 1] if p.kind == MAIN}
-        return [place for place in shown if place in early] or shown[:1]
+        early = [place for at, place in self.shown if at <= position - self.gap]
+        return early or [place for _at, place in self.shown[:1]]
 
-    def _most_frequent(self, waiting: list[int], keys: Sequence[Hashable]) -> list[int]:
+    def _most_frequent(self, kind: str) -> list[int]:
         """Those that must come now because more than half of what waits is like them; else all."""
-        key, count = Counter(keys[place] for place in waiting).most_common(1)[0]
-        return [place for place in waiting if keys[place] == key] if 2 * count > len(waiting) else waiting
-
-    def _pick(self, places: Sequence[int], keys: Sequence[Hashable]) -> int:
-        before = self._key(self.order[-1]) if self.order else None
-        return self.rng.choice([place for place in places if keys[place] != before] or list(places))
-
-    def _key(self, planned: Planned) -> Hashable:
-        return (self.checks if planned.kind == CHECK else self.units)[planned.place]
+        waiting, counts = self.waiting[kind], self.counts[kind]
+        count = max(counts.values())
+        if 2 * count <= len(waiting):
+            return waiting
+        key = next(key for key, n in counts.items() if n == count)
+        return [place for place in waiting if self.keys[kind][place] == key]

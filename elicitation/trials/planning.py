@@ -1,124 +1,235 @@
-"""The plan of one participation: every random draw made once, from its stored seed, and written down."""
+"""The plan of one participation: every random draw made once, from its stored seed, and written down.
+
+Its rows are written with SQL of our own: they are many, they are alike, and whoever joins waits for them.
+"""
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from elicitation.interfaces import interface_named
-from elicitation.interfaces.base import Asked, Interface
-from elicitation.mixes.models import MixedImage, Pair
+from django.db import connection
+
+from elicitation.interfaces.base import Params
+from elicitation.mixes.models import MixedImage
 from elicitation.participants.models import Participation
-from elicitation.studies.models import Condition, Unit
-from elicitation.studies.protocol import Settings, condition_content, content_sha256, settings_of
-from elicitation.studies.texts import texts_of
-from elicitation.trials.asking import asked_of
-from elicitation.trials.models import Trial, TrialImage
-from elicitation.trials.ordering import CHECK, order_of_trials
+from elicitation.studies.factors import Levels
+from elicitation.studies.models import Condition, Slot, Study
+from elicitation.studies.reading import Reading, Way, reading_of
+from elicitation.studies.ways import factors_within
+from elicitation.trials.asking import asked_about
+from elicitation.trials.assigning import (
+    Assigned,
+    Turn,
+    blocks_in_order,
+    combinations_of_units,
+    order_in_blocks,
+)
+from elicitation.trials.ordering import CHECK
 from hilmix.core.mixing import DEFAULT_METHOD
 
 
 @dataclass(frozen=True)
 class Item:
-    """What one trial is about: a unit, or an attention check; without a mixed image it is about the pair at every λ."""
+    """What one trial is about: a unit, or an attention check; without a mixed image it is about the pair alone."""
 
-    pair: Pair
+    unit_id: int | None
+    pair_id: int
     mixed_image_id: int | None
-    unit: Unit | None
+    lambda_e4: int | None
+    class_pair: tuple[int, int]
 
     @property
-    def class_pair(self) -> frozenset[int]:
-        return frozenset((self.pair.first_class, self.pair.second_class))
+    def classes(self) -> frozenset[int]:
+        """The two classes, whichever is first."""
+        return frozenset(self.class_pair)
 
 
-def write_plan(participation: Participation) -> list[Trial]:
-    """Draw and store a new participation that holds a slot, and its trials in the order they will be shown."""
-    settings = settings_of(participation.protocol.content)
-    interface = interface_named(settings.interface)
-    classes = participation.study.image_set.classes
-    rng = random.Random(participation.seed)  # noqa: S311  (an order, not a secret)
+@dataclass(frozen=True)
+class Drawn:
+    """A trial of the plan with everything that was drawn for it, and its images in the order shown."""
+
+    kind: str
+    item: Item
+    combination: int
+    params: Params
+    images: Sequence[int]
+
+
+def write_plan(participation: Participation) -> None:
+    """Draw and store a new participation that holds a slot, and its trials in the order they will be shown.
+
+    `participation.levels` holds the levels of the factors that vary between people.
+    """
+    reading = reading_of(participation.protocol)
     slot = participation.slot
     assert slot is not None
-    participation.drawn = interface.draw_person(rng, classes=classes)
-    participation.save()
-    units = [Item(unit.pair, unit.mixed_image_id, unit) for unit in slot.batch.units.select_related("pair")]
-    checks = _draw_checks(participation, settings.design.checks, rng)
-    items, trials = _ordered(participation, units, checks, settings, rng)
-    asked = [asked_of(trial, settings, classes, participation.drawn) for trial in trials]
-    for trial, params in zip(trials, interface.draw_params(rng, asked), strict=True):
-        trial.params = params
-    Trial.objects.bulk_create(trials)
-    asked = [replace(about, params=trial.params) for about, trial in zip(asked, trials, strict=True)]
-    TrialImage.objects.bulk_create(_shown_images(items, trials, asked, interface))
-    return trials
+    rng = random.Random(participation.seed)  # noqa: S311  (an order, not a secret)
+    ways = reading.ways_of(participation.levels)
+    participation.drawn = _draw_person(ways, reading.classes, rng)
+    participation.save(force_insert=True)
+    units = _units_of(slot.batch_id)
+    checks = _draw_checks(participation.study, reading.settings.design.checks, rng)
+    order = _ordered(units, checks, slot, reading, ways, rng)
+    drawn = _draw_params(order, units, checks, reading, ways, participation.drawn, rng)
+    _write(participation, drawn, ways)
 
 
-def condition_of(participation: Participation, settings: Settings) -> Condition:
-    """The condition under which this participation is asked; made when it is the first of it.
+def conditions_of(study: Study, ways: Sequence[Way]) -> list[int]:
+    """The primary key of the condition under which each of `ways` asks; it is made where it is the first of it."""
+    contents = dict(way.condition for way in ways)
+    there = Condition.objects.filter(study=study, sha256__in=contents)
+    keys = dict(there.values_list("sha256", "pk"))
+    for sha256 in contents.keys() - keys.keys():
+        made, _new = Condition.objects.get_or_create(
+            study=study, sha256=sha256, defaults={"content": contents[sha256]}
+        )
+        keys[sha256] = made.pk
+    return [keys[way.condition[0]] for way in ways]
 
-    The interface asks as this version of hilmix has it, also in a study whose protocol an earlier version wrote.
-    """
-    asking = replace(settings, interface_version=interface_named(settings.interface).VERSION)
-    content = condition_content(asking, texts_of(participation.protocol.content).wording)
-    condition, _new = Condition.objects.get_or_create(
-        study=participation.study, sha256=content_sha256(content), defaults={"content": content}
-    )
-    return condition
+
+def _draw_person(ways: Sequence[tuple[Levels, Way]], classes: Sequence[str], rng: random.Random) -> Params:
+    """What stays the same for the person over all the interfaces they meet; of one name, the first one's."""
+    interfaces = {way.interface.NAME: way.interface for _levels, way in ways}
+    drawn: Params = {}
+    for interface in interfaces.values():
+        drawn = {**interface.draw_person(rng, classes=classes), **drawn}
+    return drawn
 
 
-def _draw_checks(participation: Participation, n: int, rng: random.Random) -> list[Item]:
+def _units_of(batch_id: int) -> list[Item]:
+    with connection.cursor() as cursor:
+        cursor.execute(UNITS, [batch_id])
+        return [
+            Item(unit, pair, image, lambda_e4, (first, second))
+            for unit, pair, image, lambda_e4, first, second in cursor.fetchall()
+        ]
+
+
+def _draw_checks(study: Study, n: int, rng: random.Random) -> list[Item]:
     if not n:
         return []
-    pool = participation.study.check_images.select_related("mixed_image__pair").order_by("pk")
-    drawn = rng.sample([check.mixed_image for check in pool], n)
-    return [Item(image.pair, image.pk, None) for image in drawn]
+    image, pair = "mixed_image", "mixed_image__pair"
+    pool = study.check_images.order_by("pk").values_list(
+        f"{pair}_id", f"{image}_id", f"{image}__lambda_e4", f"{pair}__first_class", f"{pair}__second_class"
+    )
+    return [
+        Item(None, pair_id, image_id, lambda_e4, (first, second))
+        for pair_id, image_id, lambda_e4, first, second in rng.sample(list(pool), n)
+    ]
 
 
 def _ordered(
-    participation: Participation,
     units: Sequence[Item],
     checks: Sequence[Item],
-    settings: Settings,
+    slot: Slot,
+    reading: Reading,
+    ways: Sequence[tuple[Levels, Way]],
     rng: random.Random,
-) -> tuple[list[Item], list[Trial]]:
-    """What is asked about and the trial that asks, not saved yet, in their order."""
-    condition = condition_of(participation, settings)
-    order = order_of_trials(
-        [item.class_pair for item in units],
-        [item.class_pair for item in checks],
-        settings.design.repeats,
+) -> list[Assigned]:
+    """The trials in their order, each with the number of its way."""
+    turn = _turn_of(slot) if len(ways) > 1 else Turn()
+    strata = [unit.lambda_e4 for unit in units]
+    blocks = factors_within(reading.settings, "blocks")
+    return order_in_blocks(
+        [unit.classes for unit in units],
+        combinations_of_units(strata, len(ways), turn, slot.batch_id),
+        [check.classes for check in checks],
+        reading.settings.design.repeats,
+        blocks_in_order([levels for levels, _way in ways], blocks, turn),
         rng,
     )
-    items = [(checks if planned.kind == CHECK else units)[planned.place] for planned in order]
-    trials = [
-        Trial(
-            participation=participation,
-            position=position,
-            kind=planned.kind,
-            unit=item.unit,
-            pair=item.pair,
-            condition=condition,
-        )
-        for position, (planned, item) in enumerate(zip(order, items, strict=True))
-    ]
-    return items, trials
 
 
-def _shown_images(
-    items: Sequence[Item], trials: Sequence[Trial], asked: Sequence[Asked], interface: Interface
-) -> list[TrialImage]:
-    """The images of each trial in the order shown: its own one, or those of its pair, as the interface has it."""
-    pairs = {item.pair.pk for item in items if item.mixed_image_id is None}
-    found = MixedImage.objects.filter(pair__in=pairs, method=DEFAULT_METHOD)
-    recipes = found.values_list("pair_id", "lambda_e4", "pk") if pairs else ()
-    at = {(pair, lambda_e4): key for pair, lambda_e4, key in recipes}
-    return [
-        TrialImage(
-            trial_id=trial.pk,
-            order=order,
-            mixed_image_id=item.mixed_image_id or at[item.pair.pk, about.lambdas_e4[step]],
-        )
-        for item, trial, about in zip(items, trials, asked, strict=True)
-        for order, step in enumerate(interface.shown_order(about))
+def _turn_of(slot: Slot) -> Turn:
+    before = Slot.objects.filter(batch_id=slot.batch_id, cell=slot.cell, ordinal__lt=slot.ordinal).count()
+    return Turn(before, slot.cell, slot.batch.ordinal)
+
+
+def _draw_params(
+    order: Sequence[Assigned],
+    units: Sequence[Item],
+    checks: Sequence[Item],
+    reading: Reading,
+    ways: Sequence[tuple[Levels, Way]],
+    person: Mapping[str, Any],
+    rng: random.Random,
+) -> list[Drawn]:
+    """What differs between trials: balanced among those of one way, because each way draws for its own."""
+    items = [(checks if one.planned.kind == CHECK else units)[one.planned.place] for one in order]
+    at = _images_of_pairs(items, ways)
+    drawn: dict[int, Drawn] = {}
+    for number, (_levels, way) in enumerate(ways):
+        positions = [position for position, one in enumerate(order) if one.combination == number]
+        asked = [
+            asked_about(items[position].class_pair, way.settings, reading.classes, person, {})
+            for position in positions
+        ]
+        params = way.interface.draw_params(rng, asked)
+        for position, about, of_trial in zip(positions, asked, params, strict=True):
+            item = items[position]
+            if about.lambdas_e4:
+                steps = way.interface.shown_order(replace(about, params=of_trial))
+                images = [at[item.pair_id, about.lambdas_e4[step]] for step in steps]
+            else:
+                assert item.mixed_image_id is not None
+                images = [item.mixed_image_id]
+            drawn[position] = Drawn(order[position].planned.kind, item, number, of_trial, images)
+    return [drawn[position] for position in range(len(order))]
+
+
+def _images_of_pairs(items: Sequence[Item], ways: Sequence[tuple[Levels, Way]]) -> dict[tuple[int, int], int]:
+    """The mixed image of each pair and λ, where somebody is asked about pairs."""
+    if not any(way.interface.UNIT == "pair" for _levels, way in ways):
+        return {}
+    found = MixedImage.objects.filter(pair__in={item.pair_id for item in items}, method=DEFAULT_METHOD)
+    return {
+        (pair, lambda_e4): key for pair, lambda_e4, key in found.values_list("pair_id", "lambda_e4", "pk")
+    }
+
+
+def _write(participation: Participation, trials: Sequence[Drawn], ways: Sequence[tuple[Levels, Way]]) -> None:
+    conditions = conditions_of(participation.study, [way for _levels, way in ways])
+    levels = [json.dumps(of_way) for of_way, _way in ways]
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for position, trial in enumerate(trials):
+            yield (
+                participation.pk,
+                position,
+                str(trial.kind),
+                trial.item.pair_id,
+                trial.item.unit_id,
+                conditions[trial.combination],
+                levels[trial.combination],
+                json.dumps(trial.params),
+            )
+
+    images = [
+        (order, image, participation.pk, position)
+        for position, trial in enumerate(trials)
+        for order, image in enumerate(trial.images)
     ]
+    with connection.cursor() as cursor:
+        cursor.executemany(INSERT_TRIAL, list(rows()))
+        cursor.executemany(INSERT_IMAGE, images)
+
+
+UNITS = """
+    select unit.id, unit.pair_id, unit.mixed_image_id, mixed.lambda_e4, pair.first_class, pair.second_class
+    from elicitation_unit unit join elicitation_pair pair on pair.id = unit.pair_id
+        left join elicitation_mixedimage mixed on mixed.id = unit.mixed_image_id
+    where unit.batch_id = %s order by unit.ordinal
+"""
+INSERT_TRIAL = """
+    insert into elicitation_trial
+        (participation_id, position, kind, pair_id, unit_id, condition_id, levels, params)
+    values (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+INSERT_IMAGE = """
+    insert into elicitation_trialimage (trial_id, "order", mixed_image_id)
+    select id, %s, %s from elicitation_trial where participation_id = %s and position = %s
+"""

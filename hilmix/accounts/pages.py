@@ -12,11 +12,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_filters import ChoiceFilter, ModelChoiceFilter
 
 from hilmix.accounts import services
 from hilmix.accounts.models import ApiToken, AuditEvent, User
 from hilmix.accounts.roles import Action, require
 from hilmix.errors import Invalid
+from hilmix.lists import DayFilter, Filters, SortedBy, TextFilter, listing
 
 
 class PersonForm(forms.Form):
@@ -33,6 +35,29 @@ class PasswordForm(forms.Form):
     password = forms.CharField(
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), label=_("New password")
     )
+
+
+class PeopleFilters(Filters):
+    username = TextFilter(label=_("User name"))
+    kind = ChoiceFilter(choices=User.Kind.choices, label=_("Role"), empty_label=_("all"))
+    order = SortedBy(
+        {
+            "newest": (_("newest first"), ("-date_joined",)),
+            "seen": (_("signed in last"), ("-last_login",)),
+        }
+    )
+
+
+class AuditFilters(Filters):
+    actor = ModelChoiceFilter(
+        queryset=User.objects.order_by("username"), label=_("Who"), empty_label=_("everybody")
+    )
+    action = TextFilter(label=_("What"))
+    object_kind = TextFilter(label=_("To what kind"), lookup_expr="iexact")
+    object_id = TextFilter(label=_("To number"), lookup_expr="exact")
+    since = DayFilter(field_name="at", lookup_expr="date__gte", label=_("From day"))
+    until = DayFilter(field_name="at", lookup_expr="date__lte", label=_("To day"))
+    order = SortedBy({"oldest": (_("oldest first"), ("pk",))})
 
 
 @login_not_required
@@ -104,8 +129,7 @@ def people(request: HttpRequest) -> HttpResponse:
         except Invalid as error:
             for field, texts in error.fields.items():
                 form.add_error(field if field in form.fields else None, texts)
-    context = {"form": form, "link": link, "people": User.objects.order_by("username")}
-    return render(request, "accounts/people.html", context)
+    return _people_page(request, form, link)
 
 
 @require_POST
@@ -113,12 +137,16 @@ def new_link(request: HttpRequest, person_id: int) -> HttpResponse:
     require(request.user, Action.MANAGE_PEOPLE)
     person = get_object_or_404(User, pk=person_id)
     link = services.issue_sign_in_link(person=person, actor=request.user)
-    context = {"form": PersonForm(), "link": link, "people": User.objects.order_by("username")}
-    return render(request, "accounts/people.html", context)
+    return _people_page(request, PersonForm(), link)
+
+
+def _people_page(request: HttpRequest, form: PersonForm, link: str | None) -> HttpResponse:
+    people = listing(request, User.objects.order_by("username"), PeopleFilters)
+    return render(request, "accounts/people.html", {"form": form, "link": link, "listing": people})
 
 
 @require_GET
 def audit_trail(request: HttpRequest) -> HttpResponse:
     require(request.user, Action.VIEW_AUDIT)
-    events = AuditEvent.objects.select_related("actor")[:200]
-    return render(request, "accounts/audit.html", {"events": events})
+    events = listing(request, AuditEvent.objects.select_related("actor"), AuditFilters)
+    return render(request, "accounts/audit.html", {"listing": events})

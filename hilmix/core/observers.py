@@ -16,22 +16,6 @@ import numpy as np
 
 from hilmix.core.judgements import CannotTell, ClassMass, Distribution, PerceivedLambda, PerceivedMidpoint
 
-# Median perceived λ at λ = .1, .25, .5, .75, .9 in the H-Mix answers (.08, .14, .50, .83, .92), made
-# symmetric because which image is first is drawn at random here.
-_SHOWN = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-_SEEN = (0.01, 0.08, 0.155, 0.5, 0.845, 0.92, 0.99)
-
-# Spreads on the logit scale, chosen so that answers at each λ spread as the published ones do (standard
-# deviation about .17 to .25) and ICC(1) of the answers less the population curve is about .32, as published.
-PERSON_BIAS_SD = 0.25
-IMAGE_EFFECT_SD = 0.8
-NOISE_SD = 0.9
-
-# Confidence is base + slope·|answer − ½|·2 plus noise; its means are about .63 at λ = .5 and .79 at
-# the ends.
-CONFIDENCE_SLOPE = 0.38
-CONFIDENCE_NOISE_SD = 0.11
-
 # An image that is not mixed looks like what it is: it fails to only where the person does not look (a lapse).
 UNMIXED_AT_LEAST = 0.95
 
@@ -40,10 +24,53 @@ NAMED_AT_LEAST, NAMED_AT_MOST = 0.85, 1.0
 OTHERS = 3
 
 
-def draw_image_effect(rng: np.random.Generator) -> float:
+@dataclass(frozen=True)
+class Population:
+    """Whom observers are drawn from. Spreads are on the logit scale; `observer_fit` estimates them from answers.
+
+    `shown` λ (0–1), ascending, and `seen` the median share (0–1) that is seen there; between them it is interpolated ·
+    `person_bias_sd`, `image_effect_sd` how much people and images differ · `noise_sd` of one look, and `noise_spread`
+    by how much people differ in it (standard deviation of its logarithm) · `lapse`, `cannot_tell` means over people,
+    each Beta(1, ·) · `confidence` in an answer of one half, `confidence_sd` over people, `confidence_slope` how much
+    it grows up to an answer of all or nothing, `confidence_noise_sd` of one answer.
+
+    The defaults are of H-Mix: the median perceived λ of its infer answers at λ = .1, .25, .5, .75, .9 (.08, .14, .50,
+    .83, .92), made symmetric because which image is first is drawn at random here; spreads such that answers at each λ
+    spread as the published ones do (standard deviation about .17 to .25) and ICC(1) of the answers less the population
+    curve is about .32; confidences with means of about .63 at λ = .5 and .79 at the ends.
+    """
+
+    shown: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+    seen: tuple[float, ...] = (0.01, 0.08, 0.155, 0.5, 0.845, 0.92, 0.99)
+    person_bias_sd: float = 0.25
+    image_effect_sd: float = 0.8
+    noise_sd: float = 0.9
+    noise_spread: float = 0.2
+    lapse: float = 0.04
+    cannot_tell: float = 0.125
+    confidence: float = 0.5
+    confidence_sd: float = 0.1
+    confidence_slope: float = 0.38
+    confidence_noise_sd: float = 0.11
+
+    def evidence(self, lambda_true: float) -> float:
+        """The logit of the share that the average person sees in the average image."""
+        seen = float(np.interp(lambda_true, self.shown, self.seen))
+        return float(np.log(seen / (1 - seen)))
+
+
+H_MIX = Population()
+
+
+def draw_image_effect(rng: np.random.Generator, population: Population = H_MIX) -> float:
     """Draw how one mixed image differs from the average image of its λ, on the logit scale; the same for
     everybody."""
-    return float(rng.normal(0, IMAGE_EFFECT_SD))
+    return float(rng.normal(0, population.image_effect_sd))
+
+
+def beta_parameter(mean: float) -> float:
+    """b of the Beta(1, b) with this mean (0–1): most people are near 0, a few far from it."""
+    return 1 / max(mean, 1e-9) - 1
 
 
 @dataclass(frozen=True)
@@ -52,7 +79,7 @@ class Observer:
 
     `bias` logit-scale leaning to the first image · `noise` logit-scale standard deviation of each look ·
     `lapse` probability of an answer anywhere on the slider · `cannot_tell` probability of saying so in front
-    of an even mix · `confidence` confidence (0–1) in an answer of one half.
+    of an even mix · `confidence` confidence (0–1) in an answer of one half · `population` whom they were drawn from.
     """
 
     bias: float
@@ -60,16 +87,18 @@ class Observer:
     lapse: float
     cannot_tell: float
     confidence: float
+    population: Population = H_MIX
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Observer:
+    def draw(cls, rng: np.random.Generator, population: Population = H_MIX) -> Observer:
         """Draw a person from the population; the same generator state gives the same person."""
         return cls(
-            bias=float(rng.normal(0, PERSON_BIAS_SD)),
-            noise=float(NOISE_SD * rng.lognormal(0, 0.2)),
-            lapse=float(rng.beta(1, 24)),
-            cannot_tell=float(rng.beta(1, 7)),
-            confidence=float(np.clip(rng.normal(0.5, 0.1), 0.1, 0.9)),
+            bias=float(rng.normal(0, population.person_bias_sd)),
+            noise=float(population.noise_sd * rng.lognormal(0, population.noise_spread)),
+            lapse=float(rng.beta(1, beta_parameter(population.lapse))),
+            cannot_tell=float(rng.beta(1, beta_parameter(population.cannot_tell))),
+            confidence=float(np.clip(rng.normal(population.confidence, population.confidence_sd), 0.1, 0.9)),
+            population=population,
         )
 
     def answer(
@@ -87,8 +116,11 @@ class Observer:
         value, undecided, confidence_noise = self._look(lambda_true, rng, image_effect)
         if abs(value - 0.5) < 0.1 and undecided < self.cannot_tell:
             return CannotTell()
+        of = self.population
         confidence = (
-            self.confidence + CONFIDENCE_SLOPE * 2 * abs(value - 0.5) + CONFIDENCE_NOISE_SD * confidence_noise
+            self.confidence
+            + of.confidence_slope * 2 * abs(value - 0.5)
+            + of.confidence_noise_sd * confidence_noise
         )
         return PerceivedLambda(_whole_percent(value), _whole_percent(confidence))
 
@@ -104,7 +136,9 @@ class Observer:
         if lapse < self.lapse:
             return PerceivedMidpoint(lambdas[int(anywhere * len(lambdas))])
         leaning = self.bias + image_effect + self.noise * noise
-        return PerceivedMidpoint(min(lambdas, key=lambda share: abs(_evidence(share) + leaning)))
+        return PerceivedMidpoint(
+            min(lambdas, key=lambda share: abs(self.population.evidence(share) + leaning))
+        )
 
     def class_mass(
         self,
@@ -170,19 +204,13 @@ class Observer:
         )  # fmt: skip
         if lapse < self.lapse:
             return anywhere, undecided, confidence_noise
-        evidence = _evidence(lambda_true) + self.bias + image_effect + self.noise * noise
+        evidence = self.population.evidence(lambda_true) + self.bias + image_effect + self.noise * noise
         value = float(1 / (1 + np.exp(-evidence)))
         if lambda_true == 1:
             value = max(value, UNMIXED_AT_LEAST)
         elif lambda_true == 0:
             value = min(value, 1 - UNMIXED_AT_LEAST)
         return value, undecided, confidence_noise
-
-
-def _evidence(lambda_true: float) -> float:
-    """The logit of the share that the average person sees in the average image."""
-    seen = float(np.interp(lambda_true, _SHOWN, _SEEN))
-    return float(np.log(seen / (1 - seen)))
 
 
 def _shares(first_class: int, second_class: int, value: float) -> dict[int, float]:

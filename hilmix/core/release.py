@@ -47,9 +47,10 @@ SOURCES = ("person", "simulated", "imported")
 # What a caller gives; the writer adds format, counts, files and the two hashes.
 REQUIRED = (
     "name", "version", "study", "source", "protocol_sha256", "image_set", "created_at", "code_version",
-    "label_sets",
+    "rules", "label_sets",
 )  # fmt: skip
 _OF_A_LABEL_SET = {"policy", "condition", "version", "params", "meaning"}
+_OF_RULES = {"protocol_sha256", "sha256", "rules"}
 
 # Facts about the making, not the content: two releases that differ in these alone hold the same data.
 _NOT_CONTENT = {"name", "version", "created_at", "code_version", "sha256", "manifest_sha256"}
@@ -111,6 +112,12 @@ class Release:
             return list(self.manifest["label_sets"])
         policies = self.manifest["label_policies"]
         return [{"policy": name, "condition": None, **entry} for name, entry in sorted(policies.items())]
+
+    @property
+    def rules(self) -> list[dict[str, Any]]:
+        """The rules of quality that were applied when the labels were made: `flag`, `params`, `excludes` and
+        `reason`; none before format 3."""
+        return list(self.manifest["rules"]["rules"]) if self.format > 2 else []
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -175,6 +182,9 @@ class Release:
     def labels(self, policy: str, condition: str | None = None) -> npt.NDArray[np.float64]:
         """Return the soft labels of one policy, float64 [n, K], rows summing to 1.
 
+        They are made of the answers that are `counted` in the table `responses`; whom a rule or a researcher left out
+        is in that table and in no label (`hmix_weighted` takes the repeats of who counts as well).
+
         `condition` is needed where a study asked in several ways. Raises DataError as `label_set`.
         """
         entry = self.label_set(policy, condition)
@@ -217,9 +227,9 @@ def write_release(
     Args:
         tables: rows of every table of `COLUMNS`; consumed once, in the order of `COLUMNS`.
         images: (pixel sha256, PNG bytes) of every mixed image, each once.
-        manifest: the keys of `REQUIRED`; `study` is {slug, title}, `image_set` {name, sha256, classes},
-            `label_sets` a list of {policy, condition, version, params, meaning}, condition None for a policy
-            that uses no answer.
+        manifest: the keys of `REQUIRED`; `study` is {slug, title}, `image_set` {name, sha256, classes}, `rules`
+            {protocol_sha256, sha256, rules}, `label_sets` a list of {policy, condition, version, params, meaning},
+            condition None for a policy that uses no answer.
 
     The same input gives the same bytes and the same hash; the hash does not cover name, version,
     `created_at`, `code_version` and the card that shows them. Raises DataError for anything that does not fit
@@ -234,11 +244,11 @@ def write_release(
     with new_directory(directory) as temporary:
         for folder in ("data", "csv", "images"):
             (temporary / folder).mkdir()
-        counts, hashes, conditions = _write_tables(temporary, tables, manifest)
+        facts, hashes, conditions = _write_tables(temporary, tables, manifest)
         _write_images(temporary / "images", images, hashes)
         (temporary / "DICTIONARY.md").write_text(dictionary(), "utf-8")
         content = {name: describe_file(temporary / name) for name in list_files(temporary)}
-        complete = {**manifest, "format": FORMATS[-1], "counts": counts}
+        complete = {**manifest, "format": FORMATS[-1], **facts}
         complete["sha256"] = _content_sha256(complete, content)
         (temporary / _CARD).write_text(dataset_card(complete, conditions), "utf-8")
         complete["files"] = {**content, _CARD: describe_file(temporary / _CARD)}
@@ -257,6 +267,10 @@ def _check_manifest(manifest: Mapping[str, Any]) -> None:
         raise DataError(f"A release comes from one source, {', '.join(SOURCES)}; not {manifest['source']!r}.")
     if not re.fullmatch(r"\d+\.\d+\.\d+", manifest["version"]):
         raise DataError(f"{manifest['version']!r} is no version; write three numbers such as 1.0.0.")
+    if manifest["rules"].keys() != _OF_RULES:
+        raise DataError(
+            f"The rules are described by {', '.join(sorted(_OF_RULES))}, not {sorted(manifest['rules'])}."
+        )
     for entry in manifest["label_sets"]:
         if entry.keys() != _OF_A_LABEL_SET:
             raise DataError(
@@ -271,9 +285,9 @@ def _content_sha256(manifest: Mapping[str, Any], files: Mapping[str, Mapping[str
 
 def _write_tables(
     directory: Path, tables: Mapping[str, Iterable[Row]], manifest: Mapping[str, Any]
-) -> tuple[dict[str, int], set[str], list[Row]]:
-    """Write all tables; return how many participants, responses and mixed images, the pictures' hashes, and the
-    conditions."""
+) -> tuple[dict[str, dict[str, int]], set[str], list[Row]]:
+    """Write all tables; return the manifest's `counts` (participants, responses, mixed images) and `left_out` (of
+    these participants, how many no label uses), the pictures' hashes, and the conditions."""
     n_classes = len(manifest["image_set"]["classes"])
 
     def rows(table: str) -> Iterator[Row]:
@@ -289,10 +303,11 @@ def _write_tables(
     named = _unique("conditions", [row["condition"] for row in conditions])
     answered = _check_responses(rows("responses"), units, named)
     checked = Counter((row["participant"], row["passed"]) for row in rows("checks"))
-    people = _check_people(rows("participants"), manifest["source"], answered, checked)
+    people, left_out = _check_people(rows("participants"), manifest["source"], answered, checked)
     _check_labels(rows("labels"), manifest["label_sets"], units["mixed_image"], named)
     counts = {"participants": len(people), "responses": answered.total(), "mixed_images": len(mixed)}
-    return counts, {sha256 for _, _, sha256 in mixed}, conditions
+    facts = {"counts": counts, "left_out": left_out}
+    return facts, {sha256 for _, _, sha256 in mixed}, conditions
 
 
 def pair_key(row: Row) -> str:
@@ -310,15 +325,21 @@ def _check_responses(
             raise DataError(f"Table responses: a unit is one of {', '.join(units)}, not {row['unit']!r}.")
         _check_known("responses", row["key"], units[row["unit"]], "mixed_images")
         _check_known("responses", row["condition"], conditions, "conditions")
+        if row["counted"] != (row.get("not_counted") is None):
+            raise DataError("Table responses: an answer is counted, or not_counted says why it is not.")
         answered[row["participant"]] += 1
     return answered
 
 
 def _check_people(
     rows: Iterable[Row], source: str, answered: Counter[str], checked: Counter[tuple[str, bool]]
-) -> set[str]:
+) -> tuple[set[str], dict[str, int]]:
+    """Who took part, and how many of them no label uses: `invalid`, and `excluded` by a rule (who may be both)."""
     people = []
+    left_out = {"invalid": 0, "excluded": 0}
     for row in rows:
+        left_out["invalid"] += row["invalid"]
+        left_out["excluded"] += row["excluded_by"] != "[]"
         person, failed = row["participant"], checked[row["participant"], False]
         if row["source"] != source:
             raise DataError(f"The participant {person} is {row['source']}, unlike the release.")
@@ -335,7 +356,7 @@ def _check_people(
     for table, named in (("responses", answered.keys()), ("checks", {person for person, _ in checked})):
         for person in sorted(named):
             _check_known(table, person, known, "participants")
-    return known
+    return known, left_out
 
 
 def _check_labels(

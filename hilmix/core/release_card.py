@@ -73,6 +73,10 @@ def dataset_card(manifest: Mapping[str, Any], conditions: Iterable[Row]) -> str:
         "| --- | --- | --- | --- | --- |",
         *asked,
         "",
+        "## Whose answers labels use",
+        "",
+        *_left_out(manifest),
+        "",
         "## Labels",
         "",
         "| policy | condition | version | meaning | parameters |",
@@ -94,6 +98,36 @@ def dataset_card(manifest: Mapping[str, Any], conditions: Iterable[Row]) -> str:
         "Participants appear under pseudonyms only.",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _left_out(manifest: Mapping[str, Any]) -> list[str]:
+    """Who was left out of the labels, and the rules that were applied."""
+    left_out, rules = manifest["left_out"], manifest["rules"]
+    lines = [
+        f"Of {manifest['counts']['participants']} participants, {left_out['invalid']} were marked as invalid by a "
+        f"researcher and {left_out['excluded']} were left out by a rule. Their answers are in this release and say so",
+        "in `not_counted`; no label uses them. Nothing was deleted.",
+        "",
+        f"Rules of the protocol `{rules['protocol_sha256']}` (sha256 of the rules `{rules['sha256']}`):",
+        "",
+    ]
+    if not rules["rules"]:
+        return [*lines[:-2], "The protocol has no rules of quality."]
+    return [
+        *lines,
+        "| flag | limits | leaves out | why |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {rule['flag']} | `{json.dumps(rule['params'], sort_keys=True)}` | "
+            f"{'yes' if rule['excludes'] else 'no'} | {_cell(rule['reason'])} |"
+            for rule in rules["rules"]
+        ),
+    ]
+
+
+def _cell(text: str) -> str:
+    """Text that a person wrote, in one cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def labels_call(label_sets: Sequence[Mapping[str, Any]]) -> str:

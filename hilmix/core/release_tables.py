@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from hilmix.core.errors import DataError
 
-VERSION = 2  # of the format of releases, written today
+VERSION = 3  # of the format of releases, written today
 BATCH_ROWS = 20_000
 
 Row = Mapping[str, Any]
@@ -74,11 +74,18 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("unit", "text", "mixed_image, or pair where the pair was shown at every λ of the study", since=2),
         Column("condition", "text", "how it was asked, a row of `conditions`", since=2),
         Column("participant", "text", "pseudonym of the participant"),
+        Column("protocol_sha256", "text", "the version of the study's protocol under which it was asked", since=3),
+        Column("levels", "json", "factor → level of this trial, of every factor of the study", since=3),
         Column("position", "integer", "position of the trial in this participant's plan, from 0"),
         Column("trial_index", "integer", "the how-manieth answer of the participant, over all windows, from 0",
                nullable=True, since=2),
         Column("repeat", "boolean", "a trial asked again to measure consistency"),
-        Column("counted", "boolean", "labels use it: the person's first answer to this, and not “I cannot tell”"),
+        Column("counted", "boolean", "labels use it: the first answer to this, a number, of a person who counts"),
+        Column("not_counted", "text", "why labels do not use it: “invalid” (so marked by a researcher), “excluded: ” "
+               "and the flags whose rules leave the person out, “repeat”, “later answer”, “cannot tell”",
+               nullable=True, since=3),
+        Column("flags", "json", "how it was given: untouched, reversed, focus_lost; cannot_tell? for an imported 50 "
+               "with a confidence of at most 50. None of them leaves an answer out", since=3),
         Column("cannot_tell", "boolean", "the answer is “I cannot tell”"),
         Column("perceived_lambda", "number", "perceived share of the first image, 0–1", nullable=True),
         Column("confidence", "number", "confidence in the answer, 0–1", nullable=True),
@@ -108,6 +115,13 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("participant", "text", "pseudonym, valid in this study only"),
         Column("source", "text", "person, simulated or imported"),
         Column("protocol_sha256", "text", "the version of the study's protocol that this person met", since=2),
+        Column("levels", "json", "factor → level, of the factors that vary between people", since=3),
+        Column("over_quota", "boolean", "finished after the place was given to somebody else; counts all the same",
+               since=3),
+        Column("invalid", "boolean", "marked by a researcher as not to count; labels use none of the answers", since=3),
+        Column("measures", "json", "flag → what it measures in the answers, null where that cannot be said", since=3),
+        Column("flags", "json", "the flags that stand under the rules in the manifest", since=3),
+        Column("excluded_by", "json", "those of them whose rules leave this person out of the labels", since=3),
         Column("n_responses", "integer", "answers of this participant, repeats included"),
         Column("checks_shown", "integer", "attention checks that this participant answered", since=2),
         Column("checks_failed", "integer", "those of them that were not passed", since=2),
@@ -236,6 +250,11 @@ def read_table(path: Path, table: str, n_classes: int, version: int = VERSION) -
     if not result.schema.equals(schema(table, n_classes, version)):
         raise DataError(f"{path} has other columns than the table {table} of this release format.")
     return result
+
+
+def read_column(path: Path, column: str) -> list[Any]:
+    """The values of one column of a Parquet table, whatever the version of its format."""
+    return list(pq.read_table(path, columns=[column])[column].to_pylist())
 
 
 def dictionary() -> str:

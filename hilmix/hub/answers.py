@@ -1,133 +1,220 @@
 """What a study's answers say, as far as they may be released: nobody's who did not agree to it, under pseudonyms.
 
-Attention checks are told apart from answers here, once: nothing that is made of answers ever sees a check.
+Only live participations are here, and no attention check is among the answers. Rules of quality are applied here, each
+time anew: whom they leave out stays in a release and is in no label.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from elicitation.interfaces import interface_named
 from elicitation.mixes.models import MixedImage
 from elicitation.participants.models import Participation
-from elicitation.studies.models import Condition, Protocol, Source, Study, Unit
-from elicitation.studies.protocol import settings_of
-from elicitation.trials import checks
-from elicitation.trials.asking import asked_of
+from elicitation.studies.factors import Levels
+from elicitation.studies.models import Condition, Mode, Protocol, Source, Study, Unit
+from elicitation.studies.protocol import Settings, settings_of
+from elicitation.studies.ways import needs_every_lambda
 from elicitation.trials.checks import CheckResult
+from elicitation.trials.flags import Flagged, Measures, Measuring, excluding, flagged, flags_of_answer
+from elicitation.trials.given import Given, Ways, answers_given, checks_answered
 from elicitation.trials.models import Response, Trial
 from hilmix.core.judgements import CannotTell, Judgement
 from hilmix.core.mixing import DEFAULT_METHOD
 
-# There may be very many answers; of each of them only these fields are read.
-READ = (
-    *("payload", "rt_ms", "trial_index", "time_elapsed_ms", "attempt"),
-    *(
-        f"trial__{name}"
-        for name in ("participation", "position", "kind", "pair", "unit", "condition", "params")
-    ),
-)
+# There may be very many answers; of each of them only these columns are read, without an object for each row.
+READ = ("trial__participation", "trial__position", "trial__levels", "trial__params", "payload", "rt_ms", "trial_index",
+        "time_elapsed_ms", "attempt")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Person:
-    """A participant of a release, by pseudonym; `n_responses` answers, without attention checks."""
+    """A participant of a release, by pseudonym; `n_responses` answers, without attention checks.
+
+    `measures` and `flags` say how the answers were given; flags stand under the rules in force.
+    """
 
     participation: Participation
     name: str
     n_responses: int
+    measures: Measures
+    flags: Sequence[Flagged]
+
+    @cached_property
+    def excluded_by(self) -> list[str]:
+        """The flags whose rules leave this person out of labels."""
+        return [one.rule.flag for one in excluding(self.flags)]
+
+    @cached_property
+    def not_counted(self) -> str | None:
+        """Why no label uses this person's answers, if so."""
+        if self.participation.invalid_at is not None:
+            return "invalid"
+        return f"excluded: {', '.join(self.excluded_by)}" if self.excluded_by else None
+
+    @property
+    def over_quota(self) -> bool:
+        """Finished without a place. Imported answers never had one."""
+        finished = (Participation.State.ANSWERED, Participation.State.COMPLETED)
+        one = self.participation
+        return one.source != Source.IMPORTED and one.slot_id is None and one.state in finished
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Said:
-    """One stored answer with what it says.
+    """What one stored answer says.
 
-    `key` names the mixed image, or the pair where `unit` is "pair" · `condition` how it was asked · `counted` as labels
-    count it.
+    `key` names the mixed image, or the pair where `unit` is "pair" · `condition` how it was asked · `not_counted` why
+    labels do not use it, None where they do · `flags` how it was given.
     """
 
-    response: Response
+    position: int
     unit: str
     key: str
     condition: str
-    participant: str
+    person: Person
     judgement: Judgement
     repeat: bool
-    counted: bool
+    not_counted: str | None
+    flags: tuple[str, ...]
+
+    @property
+    def participant(self) -> str:
+        """The pseudonym."""
+        return self.person.name
+
+    @property
+    def counted(self) -> bool:
+        """Whether labels use it."""
+        return self.not_counted is None
+
+
+class Stored(NamedTuple):
+    """An answer as it was given, with what was drawn for its trial; for an imported one, the row it came from."""
+
+    levels: Levels
+    params: dict[str, Any]
+    payload: dict[str, Any]
+    rt_ms: int | None
+    trial_index: int | None
+    time_elapsed_ms: int | None
+    attempt: int
+    source_row: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """An answered attention check: the class of its image, and the share (0–1) the answer gave to it, if any."""
+
+    participation_id: int
+    position: int
+    class_index: int
+    share: float | None
+    passed: bool
+
+    @classmethod
+    def of(cls, result: CheckResult) -> Check:
+        """What is kept of a result."""
+        trial = result.trial
+        return cls(trial.participation_id, trial.position, result.class_index, result.share, result.passed)
 
 
 class Answers:
     """The answers of a study, received until now, that may be released.
 
-    What many of them share (people, protocols, conditions, mixed images) is read once; the answers themselves are
-    streamed, each time they are gone through, and are the same each time although people go on answering.
+    What they say is read once; the answers as they were given are streamed. Both stay the same although people go on
+    answering.
     """
 
     def __init__(self, study: Study) -> None:
         self.study = study
         self.until = timezone.now()
         self.mixed_images = mixed_images_of(study)
-        self.protocols = {protocol.pk: protocol for protocol in study.protocols.order_by("version")}
-        self.people = {person.participation.pk: person for person in _people(study, self.until)}
+        self.ways = Ways(study)
+        self.protocols = self.ways.protocols
+        self.rules = settings_of(study.protocol.content).rules
+        self._checks: list[Check] = []
+        given, measures = self._read()
+        self.people = {person.participation.pk: person for person in self._people(measures)}
+        self._said = list(self._judge(given))
 
     def __iter__(self) -> Iterator[Said]:
-        """Every answer, by participant and position."""
-        keys = {mixed_image.pk: mixed_image.key for mixed_image in self.mixed_images}
-        pairs = {mixed_image.pair_id: mixed_image.pair for mixed_image in self.mixed_images}
-        units = dict(Unit.objects.filter(batch__study=self.study).values_list("pk", "mixed_image"))
-        conditions = {condition.pk: condition.key for condition in self.study.conditions.all()}
-        ways = {pk: settings_of(protocol.content) for pk, protocol in self.protocols.items()}
-        interfaces = {pk: interface_named(way.interface) for pk, way in ways.items()}
-        classes = tuple(self.study.image_set.classes)
-        answered: set[tuple[int, str]] = set()
-        for response in self._responses().iterator(chunk_size=2000):
-            trial = response.trial
-            trial.pair = pairs[trial.pair_id]
-            person = self.people[trial.participation_id]
-            protocol, drawn = person.participation.protocol_id, person.participation.drawn
-            asked = asked_of(trial, ways[protocol], classes, drawn)
-            judgement = interfaces[protocol].judgement(response.payload, asked)
-            assert trial.unit_id is not None  # no check is among the answers
-            mixed_image = units[trial.unit_id]
-            key = keys[mixed_image] if mixed_image else f"{trial.pair.first_index}-{trial.pair.second_index}"
-            repeat = trial.kind == Trial.Kind.REPEAT
-            first = not repeat and (trial.participation_id, key) not in answered
-            if first:
-                answered.add((trial.participation_id, key))
-            yield Said(
-                response=response,
-                unit="mixed_image" if mixed_image else "pair",
-                key=key,
-                condition=conditions[trial.condition_id],
-                participant=person.name,
-                judgement=judgement,
-                repeat=repeat,
-                counted=first and not isinstance(judgement, CannotTell),
+        """What every answer says, by participant and position."""
+        return iter(self._said)
+
+    def stored(self) -> Iterator[tuple[Said, Stored]]:
+        """The same with each answer as it is stored."""
+        said = {(one.person.participation.pk, one.position): one for one in self._said}
+        received = releasable_answers(self.study).filter(received_at__lte=self.until)
+        source_row = ("source_row__values",) if self.study.source == Source.IMPORTED else ()
+        ordered = received.order_by("trial__participation_id", "trial__position")
+        for pk, position, *stored in ordered.values_list(*READ, *source_row).iterator(chunk_size=2000):
+            yield said[pk, position], Stored(*stored)
+
+    def _read(self) -> tuple[list[_Read], dict[int, Measures]]:
+        """Go through the answers: what each says, and the measures of everybody."""
+        people = releasable(self.study)
+        measuring = Measuring(self.study, self.ways)
+        read = []
+        for given in answers_given(self.study, people, until=self.until, ways=self.ways):
+            measuring.add(given)
+            read.append(_Read.of(given, self.study.source))
+        for result in checks_answered(people, self.ways, until=self.until):
+            measuring.add_check(result)
+            self._checks.append(Check.of(result))
+        return read, measuring.measures(people, self.rules)
+
+    def _people(self, measures: dict[int, Measures]) -> Iterator[Person]:
+        """Whoever answered at all."""
+        given = Q(trials__response__received_at__lte=self.until) & ~Q(trials__kind=Trial.Kind.CHECK)
+        counted = releasable(self.study).annotate(n_responses=Count("trials__response", filter=given))
+        for participation in counted.filter(n_responses__gt=0).order_by("pk"):
+            yield Person(
+                participation,
+                pseudonym(self.study, participation.public_id),
+                participation.n_responses,
+                measures[participation.pk],
+                flagged(measures[participation.pk], self.rules),
             )
 
-    def _responses(self) -> QuerySet[Response]:
-        """In the order of their trials; for imported answers, with the rows they came from."""
-        received = releasable_answers(self.study).filter(received_at__lte=self.until)
-        if self.study.source == Source.IMPORTED:
-            joined = received.select_related("trial", "source_row").only(*READ, "source_row__values")
-        else:
-            joined = received.select_related("trial").only(*READ)
-        return joined.order_by("trial__participation_id", "trial__position")
+    def _judge(self, read: list[_Read]) -> Iterator[Said]:
+        keys = {(image.pair_id, image.lambda_e4): image.key for image in self.mixed_images}
+        pairs = {image.pair_id: image.pair for image in self.mixed_images}
+        names = {pair.pk: f"{pair.first_index}-{pair.second_index}" for pair in pairs.values()}
+        conditions = {condition.pk: condition.key for condition in self.study.conditions.all()}
+        answered: set[tuple[int, tuple[int, int, int | None]]] = set()
+        for one in read:
+            _condition, pair, lambda_e4 = one.about
+            if (person := self.people.get(one.participation_id)) is None:
+                continue  # withdrew meanwhile
+            first = not one.repeat and (one.participation_id, one.about) not in answered
+            if first:
+                answered.add((one.participation_id, one.about))
+            yield Said(
+                position=one.position,
+                unit="pair" if lambda_e4 is None else "mixed_image",
+                key=names[pair] if lambda_e4 is None else keys[pair, lambda_e4],
+                condition=conditions[one.about[0]],
+                person=person,
+                judgement=one.judgement,
+                repeat=one.repeat,
+                not_counted=person.not_counted or _why_not(one, first),
+                flags=one.flags,
+            )
 
-    def checks(self) -> Iterator[tuple[Person, CheckResult]]:
+    def checks(self) -> Iterator[tuple[Person, Check]]:
         """Every answered attention check of these people, in the same order."""
-        for result in checks.results(self.study):
-            person = self.people.get(result.trial.participation_id)
-            if person is not None and result.trial.response.received_at <= self.until:
-                yield person, result
+        for check in self._checks:
+            if person := self.people.get(check.participation_id):
+                yield person, check
 
     def conditions(self) -> list[Condition]:
         """How was asked: the conditions under which one of the answers was given."""
@@ -141,15 +228,46 @@ class Answers:
         """The newest version that one of these people met."""
         return self.protocols[max(person.participation.protocol_id for person in self.people.values())]
 
+    @property
+    def protocol_of_rules(self) -> Protocol:
+        """The version that has the rules in force: the newest that somebody met, where the study's newest has the same
+        rules."""
+        met = self.newest_protocol
+        return met if settings_of(met.content).rules == self.rules else self.study.protocol
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What is kept of an answer in memory: all but the answer as it was given."""
+
+    participation_id: int
+    position: int
+    about: tuple[int, int, int | None]
+    repeat: bool
+    judgement: Judgement
+    flags: tuple[str, ...]
+
+    @classmethod
+    def of(cls, given: Given, source: str) -> _Read:
+        flags = tuple(flags_of_answer(given, source))
+        return cls(given.participation_id, given.position, given.about, given.repeat, given.judgement, flags)
+
+
+def _why_not(read: _Read, first: bool) -> str | None:
+    """Why an answer of somebody who counts is not counted, if so."""
+    if read.repeat:
+        return "repeat"
+    if not first:
+        return "later answer"
+    return "cannot tell" if isinstance(read.judgement, CannotTell) else None
+
 
 def mixed_images_of(study: Study) -> list[MixedImage]:
-    """The study's mixed images in a stable order; where units are pairs, those of every λ of the study."""
-    units = Unit.objects.filter(batch__study=study)
-    of_pairs = Q(
-        pair__in=units.filter(mixed_image=None).values("pair"),
-        lambda_e4__in=settings_of(study.protocol.content).design.lambdas_e4,
-        method=DEFAULT_METHOD,
-    )
+    """The study's mixed images in a stable order; where people are asked about pairs, those of every λ of the study."""
+    plan: Settings = settings_of(study.protocol.content)
+    units = Unit.objects.filter(batch__study=study, batch__mode=Mode.LIVE)
+    asked = units if needs_every_lambda(plan) else units.filter(mixed_image=None)
+    of_pairs = Q(pair__in=asked.values("pair"), lambda_e4__in=plan.design.lambdas_e4, method=DEFAULT_METHOD)
     shown = Q(pk__in=units.exclude(mixed_image=None).values("mixed_image"))
     return list(MixedImage.objects.filter(shown | of_pairs).select_related("pair").order_by("pk"))
 
@@ -165,20 +283,12 @@ def pseudonym(study: Study, public_id: str) -> str:
 def releasable_answers(study: Study) -> QuerySet[Response]:
     """The answers that may be released, attention checks not among them."""
     return Response.objects.filter(
-        ~Q(trial__kind=Trial.Kind.CHECK), trial__participation__in=_releasable(study)
+        ~Q(trial__kind=Trial.Kind.CHECK), trial__participation__in=releasable(study)
     )
 
 
-def _releasable(study: Study) -> QuerySet[Participation]:
-    """Whose answers may be published: of people, those who agreed to it. Who withdrew has no answers any more, unless
-    the study keeps them without a name."""
-    everybody = study.participations.filter(source=study.source)
+def releasable(study: Study) -> QuerySet[Participation]:
+    """Whose answers may be published: of people, those who agreed to it; none of a pilot or a preview. Who withdrew has
+    no answers any more, unless the study keeps them without a name."""
+    everybody = study.participations.filter(source=study.source, mode=Mode.LIVE)
     return everybody.filter(consent__publish=True) if study.source == Source.PERSON else everybody
-
-
-def _people(study: Study, until: datetime) -> Iterator[Person]:
-    """The participants of a release made of what was received `until` then: whoever answered at all."""
-    given = Q(trials__response__received_at__lte=until) & ~Q(trials__kind=Trial.Kind.CHECK)
-    counted = _releasable(study).annotate(n_responses=Count("trials__response", filter=given))
-    for participation in counted.filter(n_responses__gt=0).order_by("pk"):
-        yield Person(participation, pseudonym(study, participation.public_id), participation.n_responses)

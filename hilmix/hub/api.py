@@ -17,16 +17,26 @@ from rest_framework.views import APIView
 from hilmix.accounts.models import User
 from hilmix.hub.downloads import file_of
 from hilmix.hub.models import Release
+from hilmix.hub.withdrawn import count_withdrawn
+
+
+class _CountedReleases(serializers.ListSerializer[Any]):
+    def to_representation(self, data: Any) -> list[Any]:
+        return super().to_representation(count_withdrawn(data))
 
 
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
     name = serializers.CharField(read_only=True)
     study = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
+    n_withdrawn = serializers.IntegerField(
+        read_only=True, help_text="participants of this release who have taken their answers back since"
+    )
 
     class Meta:
         model = Release
-        fields = ["id", "name", "study", "version", "source", "sha256", "counts", "created_at"]
+        fields = ["id", "name", "study", "version", "source", "sha256", "counts", "created_at", "n_withdrawn"]
         read_only_fields = fields
+        list_serializer_class = _CountedReleases
 
 
 class ReleaseList(generics.ListAPIView[Release]):
@@ -48,6 +58,10 @@ class ReleaseDetail(generics.RetrieveAPIView[Release]):
     def get_queryset(self) -> QuerySet[Release]:
         assert isinstance(self.request.user, User)
         return Release.objects.visible_to(self.request.user).select_related("study")
+
+    def get_object(self) -> Release:
+        (release,) = count_withdrawn([super().get_object()])
+        return release
 
 
 class ReleaseFile(APIView):

@@ -8,4 +8,4 @@ class HubConfig(AppConfig):
     label = "hub"
 
     def ready(self) -> None:
-        from hilmix.hub import panel, tasks  # noqa: F401  (register the panel and the job kinds)
+        from hilmix.hub import panel, planner, tasks  # noqa: F401  (register what they offer)

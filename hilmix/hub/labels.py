@@ -17,11 +17,12 @@ PUBLISHED_POLICIES = ("hmix_weighted",)  # recipes that exist to compare with im
 def units_of(answers: Answers) -> list[judgements.Unit]:
     """The study's mixed images with what was said about each, in the order of `answers.mixed_images`.
 
-    Answers about pairs belong to no single mixed image and are not among them.
+    Answers about pairs belong to no single mixed image and are not among them; nor are those of people who do not
+    count.
     """
     given: dict[str, list[judgements.Answer]] = {image.key: [] for image in answers.mixed_images}
     for said in answers:
-        if said.unit == "mixed_image":
+        if said.unit == "mixed_image" and said.person.not_counted is None:
             answer = judgements.Answer(said.participant, said.judgement, said.repeat, said.condition)
             given[said.key].append(answer)
     return [

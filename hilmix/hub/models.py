@@ -73,6 +73,8 @@ class Release(models.Model):
     created_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
+    n_withdrawn: int  # not stored: counted for whoever shows it (withdrawn.py)
+
     objects = ReleaseQuerySet.as_manager()
 
     class Meta:

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
+from django_filters import ChoiceFilter
 
-from elicitation.studies.models import Study
+from elicitation.studies.models import Source, Study
+from elicitation.studies.rules import FLAGS, SENSES
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, allowed
 from hilmix.core.release_card import labels_call
 from hilmix.hub.downloads import file_of
 from hilmix.hub.models import Release
-from hilmix.hub.releases import n_withdrawn, queue_freeze
+from hilmix.hub.releases import queue_freeze
+from hilmix.hub.withdrawn import count_withdrawn, n_withdrawn
+from hilmix.lists import Filters, SortedBy, TextFilter, listing
+
+
+class ReleaseFilters(Filters):
+    study = TextFilter(field_name="study__slug", label=_("Study"))
+    source = ChoiceFilter(choices=Source.choices, label=_("Answers from"), empty_label=_("all"))
+    order = SortedBy(
+        {
+            "oldest": (_("oldest first"), ("created_at",)),
+            "study": (_("by study"), ("study__slug", "-number")),
+        }
+    )
 
 
 @require_safe
 def release_list(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
     releases = Release.objects.visible_to(request.user).select_related("study")
-    return render(request, "hub/releases.html", {"releases": releases})
+    found = listing(request, releases, ReleaseFilters)
+    count_withdrawn(found.page.object_list)
+    return render(request, "hub/releases.html", {"listing": found})
 
 
 @require_safe
@@ -38,6 +59,8 @@ def release_detail(request: HttpRequest, release_id: int) -> HttpResponse:
         "label_sets": opened.label_sets,
         "conditions": opened.table("conditions").to_pylist() if opened.conditions else [],
         "labels_call": labels_call(opened.label_sets),
+        "left_out": manifest.get("left_out"),  # not said before format 3
+        "rules": [{**rule, **_in_words(rule)} for rule in opened.rules],
         "n_withdrawn": n_withdrawn(release),
         "may_freeze": allowed(request.user, Action.FREEZE_RELEASE, study.pk),
         "files": files,
@@ -58,6 +81,14 @@ def freeze(request: HttpRequest, slug: str) -> HttpResponse:
     study = get_object_or_404(Study.objects.visible_to(request.user), slug=slug)
     job = queue_freeze(study=study, actor=request.user)
     return redirect("job", job_id=job.pk)
+
+
+def _in_words(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """The flag of a rule and its limit in words; their names where this version of hilmix has no such flag."""
+    if (flag := FLAGS.get(rule["flag"])) is None:
+        return {"meaning": rule["flag"], "limit": rule["params"]}
+    limit = f"{SENSES[flag.sense]} {rule['params'][flag.param]:g}"
+    return {"meaning": flag.meaning, "measure": flag.measure, "limit": limit}
 
 
 def _visible(request: HttpRequest, release_id: int) -> Release:

@@ -14,7 +14,6 @@ from django.utils import timezone
 
 from elicitation.mixes.models import MixedImage
 from elicitation.mixes.services import pixels_of
-from elicitation.participants.models import Participation
 from elicitation.studies.models import Study
 from elicitation.trials.models import Response
 from hilmix.accounts import audit
@@ -25,7 +24,7 @@ from hilmix.core.mixing import to_png
 from hilmix.core.release import write_release
 from hilmix.errors import Conflict
 from hilmix.hub import rows
-from hilmix.hub.answers import Answers, pseudonym, releasable_answers
+from hilmix.hub.answers import Answers, releasable_answers
 from hilmix.hub.labels import label_sets_of, units_of
 from hilmix.hub.models import Release
 from hilmix.jobs.models import Job
@@ -88,20 +87,6 @@ def freeze_release(*, study: Study, actor: Actor, progress: Progress) -> Release
     return release
 
 
-def n_withdrawn(release: Release) -> int:
-    """How many participants of the release have taken their answers back since. The release itself never changes; a new
-    one is without them."""
-    gone = release.study.participations.filter(
-        state=Participation.State.WITHDRAWN, started_at__lt=release.created_at
-    ).exclude(trials__response__isnull=False)
-    names = {pseudonym(release.study, public_id) for public_id in gone.values_list("public_id", flat=True)}
-    return (
-        len(names.intersection(release.opened.table("participants")["participant"].to_pylist()))
-        if names
-        else 0
-    )
-
-
 def copy_release(release: Release, directory: Path) -> None:
     """Put a copy of the release's directory at `directory`, complete or not at all.
 
@@ -141,6 +126,7 @@ def _write(directory: Path, study: Study, version: str, progress: Progress) -> s
             },
             "created_at": timezone.now().isoformat(timespec="seconds"),
             "code_version": code_version(),
+            "rules": rows.of_rules(answers),
             "label_sets": [rows.of_label_set(labels) for labels in label_sets],
         },
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from elicitation.studies.models import Source
+from hilmix.core.files import sha256_json
 from hilmix.core.judgements import (
     CannotTell,
     ClassMass,
@@ -51,28 +52,30 @@ def of_conditions(answers: Answers) -> Iterator[Row]:
 
 
 def of_responses(answers: Answers) -> Iterator[Row]:
-    imported = answers.study.source == Source.IMPORTED
-    for said in answers:
-        response, trial = said.response, said.response.trial
-        source_row = getattr(response, "source_row", None) if imported else None
+    for said, stored in answers.stored():
+        protocol = answers.protocols[said.person.participation.protocol_id]
         yield {
             "key": said.key,
             "unit": said.unit,
             "condition": said.condition,
             "participant": said.participant,
-            "position": trial.position,
-            "trial_index": response.trial_index,
+            "protocol_sha256": protocol.sha256,
+            "levels": _json(stored.levels),
+            "position": said.position,
+            "trial_index": stored.trial_index,
             "repeat": said.repeat,
             "counted": said.counted,
+            "not_counted": said.not_counted,
+            "flags": _json(said.flags),
             "cannot_tell": isinstance(said.judgement, CannotTell),
             **_columns_of(said.judgement),
-            "left": trial.params.get("left"),
-            "drawn": _json(trial.params),
-            "rt_ms": None if response.rt_ms is None else float(response.rt_ms),
-            "time_elapsed_ms": response.time_elapsed_ms,
-            "attempt": response.attempt,
-            "payload": _json(response.payload),
-            "source_row": _json(source_row.values) if source_row else None,
+            "left": stored.params.get("left"),
+            "drawn": _json(stored.params),
+            "rt_ms": None if stored.rt_ms is None else float(stored.rt_ms),
+            "time_elapsed_ms": stored.time_elapsed_ms,
+            "attempt": stored.attempt,
+            "payload": _json(stored.payload),
+            "source_row": _json(stored.source_row) if stored.source_row else None,
         }
 
 
@@ -80,7 +83,7 @@ def of_checks(answers: Answers) -> Iterator[Row]:
     for person, check in answers.checks():
         yield {
             "participant": person.name,
-            "position": check.trial.position,
+            "position": check.position,
             "class_index": check.class_index,
             "share": check.share,
             "passed": check.passed,
@@ -96,6 +99,12 @@ def of_participants(answers: Answers, checks: Sequence[Row]) -> Iterator[Row]:
             "participant": person.name,
             "source": participation.source,
             "protocol_sha256": answers.protocols[participation.protocol_id].sha256,
+            "levels": _json(participation.levels),
+            "over_quota": person.over_quota,
+            "invalid": participation.invalid_at is not None,
+            "measures": _json(person.measures),
+            "flags": _json([one.rule.flag for one in person.flags]),
+            "excluded_by": _json(person.excluded_by),
             "n_responses": person.n_responses,
             "checks_shown": shown[person.name],
             "checks_failed": failed[person.name],
@@ -132,6 +141,16 @@ def of_label_set(labels: LabelSet) -> Row:
     }
 
 
+def of_rules(answers: Answers) -> Row:
+    """The entry of the manifest: the rules that were applied, and the version of the protocol that has them."""
+    rules = [asdict(rule) for rule in answers.rules]
+    return {
+        "protocol_sha256": answers.protocol_of_rules.sha256,
+        "sha256": sha256_json(rules),
+        "rules": rules,
+    }
+
+
 def _condition(labels: LabelSet) -> str | None:
     (condition,) = labels.conditions or (None,)
     return condition
@@ -156,5 +175,4 @@ def _points(survey: Row) -> Row:
     return {name: answer for name, answer in survey.items() if isinstance(answer, int)}
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+_json = json.JSONEncoder(sort_keys=True).encode

@@ -10,28 +10,46 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
+from django_filters import ChoiceFilter
 
 from hilmix.accounts.roles import Action, require
 from hilmix.errors import Conflict
 from hilmix.jobs import services
-from hilmix.jobs.models import Job, JobState
+from hilmix.jobs.models import Job, JobState, Queue
+from hilmix.lists import Filters, SortedBy, TextFilter, listing
 
 LINES_SHOWN = 200
+
+
+class JobFilters(Filters):
+    label = TextFilter(label=gettext_lazy("Job"))
+    state = ChoiceFilter(
+        choices=JobState.choices, label=gettext_lazy("State"), empty_label=gettext_lazy("all")
+    )
+    queue = ChoiceFilter(choices=Queue.choices, label=gettext_lazy("Queue"), empty_label=gettext_lazy("all"))
+    order = SortedBy(
+        {
+            "oldest": (gettext_lazy("oldest first"), ("created_at",)),
+            "finished": (gettext_lazy("finished last"), ("-finished_at",)),
+        }
+    )
 
 
 @require_GET
 def job_list(request: HttpRequest) -> HttpResponse:
     require(request.user, Action.VIEW_OWN_JOBS)
     jobs = Job.objects.visible_to(request.user).select_related("created_by")
-    page = Paginator(jobs, 50).get_page(request.GET.get("page"))
-    context = {"page": page, "queues_without_worker": services.queues_without_worker()}
+    context = {
+        "listing": listing(request, jobs, JobFilters),
+        "queues_without_worker": services.queues_without_worker(),
+    }
     return render(request, "jobs/list.html", context)
 
 

@@ -4,6 +4,7 @@
  */
 
 import { Api } from './api.js';
+import { button, element } from './dom.js';
 import { say, useMessages } from './messages.js';
 import { Outbox, pause } from './outbox.js';
 import { loadPicture, Preloader } from './preload.js';
@@ -56,17 +57,17 @@ async function start() {
   await opening.resume(plan, left);
 
   if (!plan.comprehension_passed && plan.comprehension_rounds >= config.flow.max_comprehension_rounds)
-    return failed();
+    return failed(outbox);
   const pictures = new Preloader({
     urls: plan.trials.flatMap(({ images }) => images),
     load: (url) => loadPicture(api, url),
   });
-  const [{ default: plugin }, examples] = await Promise.all([
-    import(config.plugin),
+  const [plugins, examples] = await Promise.all([
+    Promise.all(config.ways.map(async ({ plugin }) => (await import(plugin)).default)),
     loadExamples(plan.examples),
   ]);
   pictures.run();
-  await run({ plan, plugin, pictures, examples, outbox, opening, storage, saved });
+  await run({ plan, plugins, pictures, examples, outbox, opening, storage, saved });
 }
 
 /** The plan should know what an earlier page left unsent. What cannot be sent soon goes on waiting meanwhile. */
@@ -90,8 +91,9 @@ async function loadExamples(wanted) {
     load: (url) => loadPicture(api, url),
   });
   if (!(await pictures.run())) throw new Error('The pictures of the instructions could not be loaded.');
-  return wanted.map(({ images, params }) => ({
+  return wanted.map(({ images, params, way }) => ({
     params,
+    way,
     pictures: images.map((url) => pictures.picture(url)),
   }));
 }
@@ -103,7 +105,13 @@ async function run(parts) {
     on_trial_start: () => (stage.tabIndex = -1),
   });
   const finish = () => finishing({ ...parts, display: jsPsych.getDisplayElement() }).catch(refused);
-  const timeline = buildTimeline({ ...parts, jsPsych, config, failed, finish });
+  const timeline = buildTimeline({
+    ...parts,
+    jsPsych,
+    config,
+    failed: () => failed(parts.outbox),
+    finish,
+  });
   stage.replaceChildren();
   stage.removeAttribute('aria-busy');
   await jsPsych.run(timeline);
@@ -143,11 +151,13 @@ async function missed({ display, outbox, opening, storage, positions }) {
   missingScreen(display, { count: positions.length, refused: outbox.setAside, stuck });
 }
 
-/** The comprehension check was not passed: the server knows it from the last event. */
-function failed() {
+/** The comprehension check was not passed: the server knows it from the last event, and its page leads back. */
+function failed(outbox) {
   document.getElementById('saved').closest('.saving').hidden = true;
   stage.removeAttribute('aria-busy');
   endScreen(stage, say('check_failed_title'), say('check_failed'));
+  const leave = () => outbox.drained().then(() => window.location.reload());
+  stage.append(element('div', { class: 'actions' }, button(say('go_on'), leave)));
 }
 
 /** React to what ends or interrupts the page: other windows, the server's refusals, errors, hiding. */

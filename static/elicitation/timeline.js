@@ -2,25 +2,25 @@
  * The jsPsych timeline of one opening of the page: instructions, worked example, practice, comprehension
  * check, loading, trials in the stored order with breaks, and the end. It is built from the server's plan, so
  * a resumed page is the same function with fewer trials. Nothing in it waits for the network inside a trial.
+ *
+ * Where a study compares ways of asking within a person, there is a lesson for each kind of controls, and each part of
+ * the trials that is asked otherwise than the one before begins with a page that says so.
  */
 
-import { escapeHtml, focusOn } from './dom.js';
+import { lessons, taughtAgain } from './lessons.js';
 import { say } from './messages.js';
-import { Coach, workedExample } from './practice.js';
 import { prepare } from './render.js';
-import { holdScreen, preloadScreen, readScreen } from './screens.js';
-
-const { jsPsychInstructions, jsPsychSurveyMultiChoice, jsPsychCallFunction, jsPsychHtmlButtonResponse } =
-  globalThis;
+import { holdScreen, preloadScreen } from './screens.js';
+import { once, page, paragraph, question, screen } from './steps.js';
 
 /**
  * @param {object} context
  * @param {object} context.jsPsych
- * @param {Function} context.plugin of the study's interface
+ * @param {Function[]} context.plugins of the person's ways of asking, in the order of `config.ways`
  * @param {object} context.config from the page
  * @param {object} context.plan from the server; `trials` without those that wait in the outbox
  * @param {import('./preload.js').Preloader} context.pictures of the trials
- * @param {object[]} context.examples from the reserved pool: `{pictures, params}`
+ * @param {object[]} context.examples from the reserved pool: `{pictures, params, way}`
  * @param {import('./outbox.js').Outbox} context.outbox
  * @param {import('./opening.js').Opening} context.opening
  * @param {() => void} context.failed called when the last comprehension round went wrong
@@ -34,7 +34,12 @@ export function buildTimeline(context) {
     ...(plan.comprehension_passed ? welcome(context) : lessons(context)),
     screen(() => loading(context)),
     ...(plan.comprehension_passed || !first ? [] : [startPage(plan)]),
-    ...plan.trials.flatMap((planned) => [...rest(context, planned), hold(context), trial(context, planned)]),
+    ...plan.trials.flatMap((planned) => [
+      ...rest(context, planned),
+      ...part(context, planned),
+      hold(context),
+      trial(context, planned),
+    ]),
     screen(() => context.finish()),
   ];
 }
@@ -54,45 +59,13 @@ async function loading({ jsPsych, plan, pictures, opening }) {
   opening.event('preload', { files: pictures.total, bytes: pictures.bytes, ms, retried: pictures.retried });
 }
 
-/** Instructions, practice and questions, round after round until the answers are right. */
-function lessons(context) {
-  const { config, plan, opening } = context;
-  const questions = config.texts.comprehension ?? [];
-  const limit = config.flow.max_comprehension_rounds;
-  let round = plan.comprehension_rounds ?? 0;
-  let wrong = [];
-  const first = {
-    timeline: [...example(context), ...practice(context)],
-    conditional_function: () => wrong.length === 0,
-  };
-  const mistakes = {
-    timeline: [page(say('check_title'), () => mistakesHtml(wrong, limit - round), [say('read_again')])],
-    conditional_function: () => wrong.length > 0,
-  };
-  const check = {
-    ...comprehension(questions),
-    on_finish: (data) => {
-      round += 1;
-      wrong = questions.filter((question, index) => data.response_index[index] !== question.correct);
-      opening.event('comprehension', { round, passed: wrong.length === 0, answers: data.response_index });
-    },
-  };
-  const failed = screen(() => new Promise(() => context.failed()));
-  return [
-    {
-      timeline: [mistakes, ...instructions(context), first, ...(questions.length ? [check] : [])],
-      loop_function: () => wrong.length > 0 && round < limit,
-    },
-    { timeline: [failed], conditional_function: () => wrong.length > 0 },
-  ];
-}
-
 /** Somebody comes back: say where they are and, after a long time, how the controls work. */
 function welcome(context) {
   const { config, plan } = context;
   const { answered, total } = plan;
   const text = answered ? say('welcome_text', { answered, total }) : say('start_text', { total });
-  const reminder = plan.long_gap ? config.texts.short_instructions : '';
+  // The page of a part says it all anyway.
+  const reminder = plan.long_gap && !hasParts(config) ? reminders(waysOf(context, plan.trials)) : '';
   let again = false;
   const greeting = {
     ...page(say(answered ? 'welcome_title' : 'start_title'), paragraph(text) + reminder, [
@@ -103,103 +76,14 @@ function welcome(context) {
   };
   return [
     greeting,
-    {
-      timeline: [...instructions(context), ...example(context), ...practice(context)],
-      conditional_function: () => again,
-    },
+    { timeline: taughtAgain(context), conditional_function: () => again },
   ];
 }
 
-/** The study's instructions, and what is paid for, if anything. */
-function instructions({ config, jsPsych, opening }) {
-  const { texts } = config;
-  const bonus = texts.bonus ? [`<h1>${escapeHtml(say('bonus_title'))}</h1>${texts.bonus}`] : [];
-  const focus = () => focusOn(jsPsych.getDisplayElement().querySelector('h1, h2, h3, p'));
-  return [
-    {
-      type: jsPsychInstructions,
-      pages: [...texts.instructions, ...bonus].map((html) => `<div class="reading">${html}</div>`),
-      show_clickable_nav: true,
-      // Arrow keys move sliders here; pages are turned by buttons, which the keyboard reaches too.
-      allow_keys: false,
-      show_page_number: true,
-      page_label: say('page'),
-      button_label_next: say('next'),
-      button_label_previous: say('back'),
-      on_load: focus,
-      on_page_change: focus,
-      on_finish: ({ view_history: pages }) => {
-        const order = pages.map(({ page_index }) => ({ page_index }));
-        opening.event('instructions', { pages: opening.timing ? pages : order });
-      },
-    },
-  ];
-}
+/** The ways of asking of some trials, each once. */
+const waysOf = ({ config }, trials) => once(trials.map(({ way }) => config.ways[way]));
 
-/** How an answer looks, where the plugin can show it. */
-function example(context) {
-  const { examples, jsPsych, plugin } = context;
-  if (!plugin.example || !examples.length) return [];
-  const { pictures, params } = examples[0];
-  return [
-    screen(() => {
-      const asked = { ...question(context, params), pictures };
-      const content = workedExample(asked, plugin.example(asked));
-      return readScreen(jsPsych.getDisplayElement(), content, say('next'));
-    }),
-  ];
-}
-
-/** One trial with the real controls on an example picture. None without an example. */
-function practice(context) {
-  const { examples, jsPsych, opening } = context;
-  const chosen = examples[1] ?? examples[0];
-  if (!chosen) return [];
-  // A new one each time: the instructions may be read again.
-  let coach;
-  return [
-    {
-      ...question(context, chosen.params),
-      pictures: () => chosen.pictures,
-      title: say('practice_title'),
-      on_start: () => (coach = new Coach()),
-      on_reading: (sentences) => coach.read(sentences),
-      on_load: () => jsPsych.getDisplayElement().querySelector('.trial-end').before(coach.node),
-      on_finish: ({ rt: rt_ms, payload: { input_method } }) =>
-        opening.event('practice', { input_method, ...(opening.timing && { rt_ms }) }),
-    },
-  ];
-}
-
-function comprehension(questions) {
-  return {
-    type: jsPsychSurveyMultiChoice,
-    preamble: `<h1>${escapeHtml(say('check_title'))}</h1><p>${escapeHtml(say('check_lead'))}</p>`,
-    questions: questions.map(({ prompt, options }) => ({
-      prompt: escapeHtml(prompt),
-      options: options.map(escapeHtml),
-      required: true,
-    })),
-    button_label: say('next'),
-    on_load: () => {
-      // The plugin's questions are paragraphs; a radio group needs its question as its name.
-      document.querySelectorAll('.jspsych-survey-multi-choice-question').forEach((group) => {
-        const prompt = group.querySelector('p');
-        prompt.id = `${group.id}-prompt`;
-        group.setAttribute('role', 'radiogroup');
-        group.setAttribute('aria-labelledby', prompt.id);
-      });
-      focusOn(document.querySelector('#jspsych-survey-multi-choice-preamble h1'));
-    },
-  };
-}
-
-function mistakesHtml(wrong, rounds) {
-  const items = wrong.map(
-    ({ prompt, explain = '' }) => `<li><strong>${escapeHtml(prompt)}</strong> ${escapeHtml(explain)}</li>`,
-  );
-  return `${paragraph(say('check_wrong', { rounds }))}<ul>${items.join('')}</ul>`;
-}
+const reminders = (ways) => once(ways.map((way) => way.short_instructions)).join('');
 
 function hold({ outbox }) {
   return { timeline: [screen(() => holdScreen(outbox))], conditional_function: () => outbox.holding };
@@ -219,6 +103,21 @@ function rest({ config, plan, opening }, planned) {
   ];
 }
 
+const hasParts = ({ ways }) => new Set(ways.map(({ block }) => block)).size > 1;
+
+/** Before a part that is asked otherwise than the trials before it: how, in short, and what is paid for. */
+function part(context, planned) {
+  const { config, plan } = context;
+  const { block } = config.ways[planned.way];
+  const before = plan.trials[plan.trials.indexOf(planned) - 1];
+  if (!hasParts(config) || (before && config.ways[before.way].block === block)) return [];
+  const ways = config.ways.filter((way) => way.block === block);
+  const perspectives = once(ways.map(({ wording }) => wording.perspective)).map(paragraph);
+  const bonus = once(ways.map((way) => way.bonus));
+  const html = [reminders(ways), ...perspectives, ...bonus].join('');
+  return [page(say('part_title'), html, [say('go_on')])];
+}
+
 /** The number under which somebody sees a trial: answered ones come first, whatever their positions. */
 function numberOf({ total, trials }, planned) {
   return total - trials.length + trials.indexOf(planned) + 1;
@@ -229,7 +128,7 @@ function trial(context, planned) {
   const loaded = ({ images }) => images.map((url) => pictures.picture(url));
   const next = plan.trials[plan.trials.indexOf(planned) + 1];
   return {
-    ...question(context, planned.params),
+    ...question(context, planned.params, context.config.ways[planned.way]),
     // A function, because the pictures arrive after the timeline is built.
     pictures: () => loaded(planned),
     title: say(planned.images.length > 1 ? 'round' : 'picture', {
@@ -239,47 +138,5 @@ function trial(context, planned) {
     on_start: () => opening.begin(planned),
     on_load: () => prepare([...loaded(planned), ...(next ? loaded(next) : [])]),
     on_finish: (data) => opening.answer(planned, data),
-  };
-}
-
-/** What every plugin is given, whatever it asks about. */
-function question({ config, plugin }, params) {
-  return {
-    type: plugin,
-    shown: params,
-    person: config.person,
-    options: config.options,
-    wording: config.texts.wording,
-    display: config.display,
-    timing: config.timing,
-    button_label: say('next'),
-  };
-}
-
-const paragraph = (text) => `<p>${escapeHtml(text)}</p>`;
-
-/** A heading, HTML (or a function that makes it when the page is shown) and buttons. */
-function page(title, html, choices) {
-  const body = () => (typeof html === 'function' ? html() : html);
-  return {
-    type: jsPsychHtmlButtonResponse,
-    stimulus: () => `<section class="screen"><h1>${escapeHtml(title)}</h1>${body()}</section>`,
-    choices,
-    button_html: (choice, index) => {
-      const look = index ? 'button' : 'button button-primary';
-      return `<button type="button" class="${look}">${escapeHtml(choice)}</button>`;
-    },
-    on_load: () => focusOn(document.querySelector('.screen h1')),
-  };
-}
-
-/** A screen of our own that ends when its promise does. */
-function screen(show) {
-  return {
-    type: jsPsychCallFunction,
-    async: true,
-    func: (done) => {
-      Promise.resolve(show()).then(() => done());
-    },
   };
 }

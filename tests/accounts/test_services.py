@@ -8,6 +8,7 @@ import pytest
 from django.apps import apps
 from django.core import serializers
 
+from elicitation.mixes.models import MixedImage, Pair
 from elicitation.studies import opening
 from elicitation.studies import services as studies
 from elicitation.studies.models import Study
@@ -237,5 +238,6 @@ def the_disk_is_full(*args, **kwargs):
 
 
 def everything() -> list[str]:
-    """All rows of all tables."""
-    return [serializers.serialize("json", model.objects.order_by("pk")) for model in apps.get_models()]
+    """All rows of all tables but pairs and mixed images: recipes belong to no study, and are made before it opens."""
+    models = [model for model in apps.get_models() if model not in (Pair, MixedImage)]
+    return [serializers.serialize("json", model.objects.order_by("pk")) for model in models]

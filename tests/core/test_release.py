@@ -19,7 +19,17 @@ from hilmix.core.release_tables import COLUMNS, dictionary
 
 LAMBDAS = (2500, 5000, 9000)
 YOU, OTHERS = "0a1b2c3d4e5f", "f5e4d3c2b1a0"  # two conditions
-V1 = Path(__file__).parents[1] / "upgrade" / "v0.1" / "release.tar.gz"  # what hilmix 0.1 wrote
+KEPT = Path(__file__).parents[1] / "upgrade"
+V1, V2 = KEPT / "v0.1" / "release.tar.gz", KEPT / "v0.2" / "release.tar.gz"  # what these versions wrote
+
+
+RULES = {
+    "protocol_sha256": "ab" * 32,
+    "sha256": "ef" * 32,
+    "rules": [
+        {"flag": "reversed", "params": {"share": 0.5}, "excludes": True, "reason": "The key was | turned."}
+    ],
+}
 
 
 def pictures() -> list[np.ndarray]:
@@ -34,7 +44,8 @@ def condition(name: str, perspective: str) -> dict:
 
 def response(key: str, person: str, position: int, **said: object) -> dict:
     return {"key": key, "unit": "mixed_image", "condition": YOU, "participant": person, "position": position,
-            "repeat": False, "counted": True, "cannot_tell": False, "drawn": "{}", "attempt": 1, "rt_ms": 1500.0,
+            "protocol_sha256": "ab" * 32, "levels": "{}", "flags": "[]", "repeat": False,
+            "counted": "not_counted" not in said, "cannot_tell": False, "drawn": "{}", "attempt": 1, "rt_ms": 1500.0,
             "payload": '{"mixing_percent": 75}', **said}  # fmt: skip
 
 
@@ -50,7 +61,7 @@ def release_input() -> dict:
     responses = [
         response("m0", "P1", 0, perceived_lambda=0.25, left="first"),
         response("m1", "P1", 1, perceived_lambda=0.25, confidence=0.5, left="second", trial_index=1),
-        response("m0", "P1", 2, perceived_lambda=0.25, left="first", repeat=True, counted=False),
+        response("m0", "P1", 2, perceived_lambda=0.25, left="first", repeat=True, not_counted="repeat"),
         response("m2", "P2", 0, perceived_lambda=0.25, left="first", rt_ms=None, time_elapsed_ms=900),
     ]
     checks = [
@@ -59,7 +70,8 @@ def release_input() -> dict:
     ]
     people = [
         {"participant": person, "source": "person", "protocol_sha256": "ab" * 32, "n_responses": n,
-         "checks_shown": shown, "checks_failed": failed, "drawn": "{}", "survey": "{}"}
+         "checks_shown": shown, "checks_failed": failed, "drawn": "{}", "survey": "{}", "levels": "{}",
+         "over_quota": False, "invalid": False, "measures": "{}", "flags": "[]", "excluded_by": "[]"}
         for person, n, shown, failed in (("P1", 3, 2, 1), ("P2", 1, 0, 0))
     ]  # fmt: skip
     labels = [
@@ -72,7 +84,7 @@ def release_input() -> dict:
         "name": "pets", "version": "1.0.0", "study": {"slug": "pets", "title": "Pets"}, "source": "person",
         "protocol_sha256": "ab" * 32,
         "image_set": {"name": "pets", "sha256": "cd" * 32, "classes": ["cat", "dog", "fox"]},
-        "created_at": "2026-01-01T00:00:00Z", "code_version": "0.1.0",
+        "created_at": "2026-01-01T00:00:00Z", "code_version": "0.1.0", "rules": RULES,
         "label_sets": [label_set("mixup", None), label_set("human_lambda", YOU)],
     }  # fmt: skip
     tables = {"mixed_images": mixed, "conditions": [condition(YOU, "you")], "responses": responses, "checks": checks,
@@ -191,10 +203,22 @@ def test_a_release_of_hilmix_0_1_is_opened_as_it_was_written(tmp_path):
         release.labels("human_lambda", "x")
 
 
+def test_a_release_of_hilmix_0_2_is_opened_as_it_was_written(tmp_path):
+    with tarfile.open(V2) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (directory,) = tmp_path.iterdir()
+    release = open_release(directory)
+    assert (release.format, release.rules) == (2, [])
+    assert release.labels("human_lambda_shrunk").sum(axis=1) == pytest.approx(np.ones(release.n))
+    responses = release.table("responses")
+    assert responses.column_names == [column.name for column in COLUMNS["responses"] if column.since <= 2]
+    assert responses.num_rows == release.manifest["counts"]["responses"]
+
+
 def test_a_release_of_a_later_version_is_refused(directory):
     path = directory / "manifest.json"
-    path.write_text(path.read_text("utf-8").replace("hilmix-release/2", "hilmix-release/3"), "utf-8")
-    with pytest.raises(DataError, match=r"says format 'hilmix-release/3'.*'hilmix-release/1' or 'hilmix-rel"):
+    path.write_text(path.read_text("utf-8").replace("hilmix-release/3", "hilmix-release/4"), "utf-8")
+    with pytest.raises(DataError, match=r"says format 'hilmix-release/4'.*/1'.*'hilmix-release/3'"):
         open_release(directory)
 
 
@@ -299,6 +323,8 @@ def without(key: str, **change: object) -> dict:
         (broken("responses", 1, unit="video"), "a unit is one of mixed_image, pair, not 'video'"),
         (broken("responses", 1, condition=OTHERS), f"'{OTHERS}' is not in the table conditions"),
         (broken("responses", 1, probabilities=[1.0]), "Table responses, row 1: probabilities has 1 values for 3"),
+        (broken("responses", 1, not_counted="repeat"), "counted, or not_counted says why"),
+        (broken("responses", 1, counted=False), "counted, or not_counted says why"),
         (broken("checks", 0, participant="P9"), "has not checks_shown = 2"),
         (broken("checks", 0, passed=False), "has not checks_failed = 1"),
         (broken("participants", 0, source="simulated"), "The participant P1 is simulated"),
@@ -316,6 +342,8 @@ def without(key: str, **change: object) -> dict:
         (without("", label_sets=[{"policy": "mixup"}]), "A label set is described by condition, meaning"),
         (without("", label_sets=[label_set("mixup", None)] * 2), "names the label set 'mixup' twice"),
         (without("", label_sets=[label_set("mixup", OTHERS)]), f"'{OTHERS}' is not in the table conditions"),
+        (without("", rules={"rules": []}), "The rules are described by protocol_sha256, rules, sha256, not"),
+        (without("rules"), "needs 'rules'"),
         (without("", source="bots"), "one source, person, simulated, imported; not 'bots'"),
         (without("", version="1.0"), "'1.0' is no version"),
         (without("", mood="good"), "no entry 'mood'"),
@@ -406,3 +434,24 @@ def test_the_card_says_who_answered(directory, tmp_path):
     card = (tmp_path / "simulated" / "README.md").read_text("utf-8")
     assert "# pets 1.0.0 — SIMULATED ANSWERS" in card
     assert "no person answered" in card
+
+
+def test_a_release_says_whom_its_labels_leave_out_and_by_which_rules(directory, tmp_path):
+    given = release_input()
+    given["tables"]["participants"][0]["excluded_by"] = '["reversed"]'
+    given["tables"]["participants"][1] |= {"invalid": True, "excluded_by": '["reversed"]'}
+    write_release(tmp_path / "pets", **given)
+    release = open_release(tmp_path / "pets")
+    assert release.manifest["left_out"] == {"invalid": 1, "excluded": 2}
+    assert release.rules == RULES["rules"]
+    card = (tmp_path / "pets" / "README.md").read_text("utf-8")
+    assert "Of 2 participants, 1 were marked as invalid by a researcher and 2 were left out by a rule" in card
+    assert '| reversed | `{"share": 0.5}` | yes | The key was \\| turned. |' in card
+    assert open_release(directory).manifest["left_out"] == {"invalid": 0, "excluded": 0}
+
+
+def test_a_study_without_rules_is_said_to_have_none(tmp_path):
+    given = release_input()
+    given["manifest"]["rules"] = {**RULES, "rules": []}
+    write_release(tmp_path / "pets", **given)
+    assert "The protocol has no rules of quality." in (tmp_path / "pets" / "README.md").read_text("utf-8")

@@ -20,6 +20,7 @@ from django.core.management import get_commands
 from elicitation.flow.api import ReceiptSerializer
 from elicitation.interfaces import INTERFACES, common
 from elicitation.studies.protocol import Display
+from elicitation.studies.rules import FLAGS
 from hilmix.core.mixing import METHODS, mix, pixel_sha256, to_png
 from hilmix.core.release import write_release
 from hilmix.core.release_tables import dictionary
@@ -113,10 +114,10 @@ def test_operations_lists_exactly_the_variables_that_are_read():
 
 
 def variables_read() -> set[str]:
-    """The environment variables that `hilmix` reads: first arguments of the calls that read one."""
+    """The environment variables that the server reads: first arguments of the calls that read one."""
     readers = {"env", "env.int", "env.bool", "env.list", "required", "secret", "os.environ.get"}
     found = set()
-    for path in (ROOT / "hilmix").rglob("*.py"):
+    for path in [*(ROOT / "hilmix").rglob("*.py"), *(ROOT / "elicitation").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in readers:
                 match node.args:
@@ -129,6 +130,14 @@ def test_data_lists_exactly_the_label_policies():
     assert names("docs/data.md", "policy") == list(POLICIES)
     (default,) = [row[0] for row in cells("docs/data.md", "policy") if "**The default**" in row[-1]]
     assert default == f"`{DEFAULT_POLICY}`"
+
+
+def test_data_lists_exactly_the_flags_with_their_limits():
+    assert names("docs/data.md", "flag") == list(FLAGS)
+    for (_name, kind, _measure, sense, default), flag in zip(
+        cells("docs/data.md", "flag"), FLAGS.values(), strict=True
+    ):
+        assert (kind, sense, float(default)) == (flag.kind, flag.sense, flag.params[flag.param][0])
 
 
 def test_data_lists_exactly_the_methods_of_mixing():
@@ -241,9 +250,12 @@ def test_every_python_example_is_python(page):
         ast.parse(code)
 
 
+OF_TESTS = {"HILMIX_REALDATA", "HILMIX_TEST_POSTGRES", "HILMIX_TEST_REDIS"}
+
+
 def test_the_variables_of_a_shell_example_are_not_our_settings():
     named = set(re.findall(r"\bHILMIX_[A-Z_]+", "".join(page.read_text("utf-8") for page in PAGES)))
-    assert named <= variables_read() | {"HILMIX_REALDATA"}  # the tests read that one
+    assert named <= variables_read() | OF_TESTS
 
 
 def test_no_document_names_a_place_on_somebodys_machine():
@@ -304,6 +316,7 @@ def a_release(directory: Path) -> None:
             "image_set": {"name": "noise", "sha256": "0" * 64, "classes": ["a", "b", "c"]},
             "created_at": "2026-11-22T00:00:00+00:00",
             "code_version": VERSION,
+            "rules": {"protocol_sha256": "0" * 64, "sha256": "0" * 64, "rules": []},
             "label_sets": [
                 {
                     "policy": name,

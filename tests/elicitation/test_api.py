@@ -108,7 +108,7 @@ def test_the_plan_lists_unanswered_trials_in_order_with_class_names(browser):
     plan = browser.plan()
     assert (plan["answered"], plan["total"]) == (1, N_TRIALS)
     assert [trial["position"] for trial in plan["trials"]] == [1, 2, 3, 4, 5]
-    assert all(set(trial) == {"position", "images", "params", "attempt"} for trial in plan["trials"])
+    assert all(set(trial) == {"position", "images", "params", "way", "attempt"} for trial in plan["trials"])
     names = {trial["params"]["left_class"] for trial in plan["trials"]}
     assert names <= {"ant", "bee", "cat", "dog"}
 
@@ -126,6 +126,9 @@ def test_nothing_that_a_browser_is_given_tells_the_share_or_the_kind_of_a_trial(
     config = browser.config()
     for other in ("token", "next_url", "participation", "messages", "texts"):
         config.pop(other)  # signed or random, or words that are scanned elsewhere
+    for way in config["ways"]:
+        for words in ("wording", "instructions", "short_instructions"):
+            way.pop(words)
     text = json.dumps([plan, config]).lower()
     assert not [telling for telling in TELLING if telling in text]
 
@@ -241,8 +244,9 @@ def test_examples_have_their_pictures_and_no_more(make_study, interface, n):
     examples = browser.plan()["examples"]
     assert [len(example["images"]) for example in examples] == [n, n]
     assert all(browser.pixels(address).shape == (4, 4) for e in examples for address in e["images"])
-    assert browser.get("participation_example", 0, n).status_code == 404
-    assert browser.get("participation_example", 2, 0).status_code == 404
+    assert browser.get("participation_example", 0, 0, n).status_code == 404
+    assert browser.get("participation_example", 0, 2, 0).status_code == 404
+    assert browser.get("participation_example", 1, 0, 0).status_code == 404
 
 
 # --- Saving -----------------------------------------------------------------------------------------------------
@@ -339,7 +343,8 @@ def test_the_page_is_told_how_to_ask_as_the_protocol_says(make_study):
         display=Display(enlargement=4, pixels="device", resampling="bicubic", exposure_ms=500),
     )
     config = sit_down(study).config()
-    assert config["display"] == {
+    (way,) = config["ways"]
+    assert way["display"] == {
         "enlargement": 4,
         "pixels": "device",
         "resampling": "bicubic",
@@ -347,10 +352,11 @@ def test_the_page_is_told_how_to_ask_as_the_protocol_says(make_study):
     }
     assert config["timing"] is False
     assert config["direction"] == "ltr"
-    assert config["plugin"] == "/static/elicitation/plugins/mixture-sliders.js"
+    assert way["plugin"] == "/static/elicitation/plugins/mixture-sliders.js"
     assert config["flow"] == {"max_comprehension_rounds": 5, "break_every": 20}
-    assert config["texts"]["bonus"] == "<p>A <strong>bonus</strong> for everybody.</p>\n"
-    assert config["texts"]["wording"]["perspective"]
+    assert way["bonus"] == "<p>A <strong>bonus</strong> for everybody.</p>\n"
+    assert way["wording"]["perspective"]
+    assert (way["lesson"], way["block"]) == (0, 0)
     assert config["epoch"] == 1
     assert json.loads(json.dumps(config)) == config
 
@@ -360,8 +366,10 @@ def test_the_page_holds_every_text_as_html_that_was_rendered_and_escaped(make_st
     evil = "<script>alert(1)</script> [x](javascript:alert(1))"
     texts = texts_of(study.protocol.content).as_content()
     texts |= {"instructions": [evil], "short_instructions": evil, "break": evil}
-    config = sit_down(make_study("evil", texts=texts, bonus=evil)).config()["texts"]
-    for html in (*config["instructions"], config["short_instructions"], config["break"], config["bonus"]):
+    config = sit_down(make_study("evil", texts=texts, bonus=evil)).config()
+    (way,) = config["ways"]
+    shown = (*way["instructions"], way["short_instructions"], way["bonus"], config["texts"]["break"])
+    for html in shown:
         assert "&lt;script&gt;" in html
         assert "<script" not in html
         assert 'href="javascript' not in html
@@ -370,6 +378,8 @@ def test_the_page_holds_every_text_as_html_that_was_rendered_and_escaped(make_st
 @pytest.mark.parametrize("interface", sorted(INTERFACES))
 def test_every_interface_is_told_its_options_and_what_was_drawn_for_the_person(make_study, interface):
     config = sit_down(make_study(interface, interface=interface)).config()
-    assert set(config["options"]) == set(INTERFACES[interface].OPTIONS)
+    (way,) = config["ways"]
+    assert set(way["options"]) == set(INTERFACES[interface].OPTIONS) - {"left", "start"}
     drawn = Participation.objects.get().drawn
-    assert config["person"] == INTERFACES[interface].shown_to_person(drawn, ["ant", "bee", "cat", "dog"])
+    assert config["lists_classes"] == ("class_order" in drawn)
+    assert way["person"] == INTERFACES[interface].shown_to_person(drawn, ["ant", "bee", "cat", "dog"])

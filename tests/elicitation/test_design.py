@@ -49,9 +49,22 @@ def test_class_pairs_lambdas_and_the_first_class_are_balanced(n):
     assert len(recipes) == n
     assert max(counts(recipes, class_pair)) - min(counts(recipes, class_pair)) <= 1
     assert len(counts(recipes, class_pair)) == min(45, n)
-    assert max(counts(recipes, lambda r: r.lambda_e4)) - min(counts(recipes, lambda r: r.lambda_e4)) <= 2
+    assert max(counts(recipes, lambda r: r.lambda_e4)) - min(counts(recipes, lambda r: r.lambda_e4)) <= 1
     sides = Counter(map(first_is_lower, recipes))
-    assert abs(sides[True] - sides[False]) <= n // 4
+    assert abs(sides[True] - sides[False]) <= 2
+
+
+@pytest.mark.parametrize("lambdas", [1, 2, 3, 4, 5, 6, 7, 11])
+def test_every_class_pair_meets_every_lambda_in_both_orders_before_any_comes_again(lambdas):
+    # 45 class pairs: with 2, 4 and 11 λ nothing divides anything, with 3, 5 and 9 a pair could meet one λ only.
+    n, shown = 45 * lambdas * 2, tuple(range(500, 500 + 100 * lambdas, 100))
+    recipes = [recipe for batch in draw(n, 9, lambdas_e4=shown) for recipe in batch]
+    assert set(counts(recipes, lambda r: (class_pair(r), r.lambda_e4, first_is_lower(r)))) == {1}
+    assert len(recipes) == n
+    half = recipes[: n // 2]
+    for pair in set(map(class_pair, half)):
+        orders = Counter(first_is_lower(recipe) for recipe in half if class_pair(recipe) == pair)
+        assert abs(orders[True] - orders[False]) <= 3
 
 
 def test_no_parent_is_used_twice_while_unused_ones_are_left():
@@ -106,6 +119,32 @@ def test_parents_are_used_again_where_nobody_sees_them_twice():
 def test_two_images_of_one_class_are_mixed_when_asked_for():
     recipes = in_one(55, same_class=True)
     assert sum(LABELS[r.first_index] == LABELS[r.second_index] for r in recipes) == 10
+
+
+@pytest.mark.parametrize(
+    "chosen", [((3, 5),), ((5, 3), (0, 1)), ((0, 1), (2, 3), (4, 5), (6, 7)), ((3, 3), (3, 5))]
+)
+def test_chosen_class_pairs_are_mixed_alone_and_each_with_every_lambda_in_both_orders(chosen):
+    batches = draw(20 * len(chosen), 10, class_pairs=chosen)
+    recipes = [recipe for batch in batches for recipe in batch]
+    assert set(map(class_pair, recipes)) == set(map(frozenset, chosen))
+    cells = Counter(
+        (class_pair(r), r.lambda_e4, first_is_lower(r)) for r in recipes if len(class_pair(r)) == 2
+    )
+    assert set(cells.values()) == {2}
+    assert len(cells) == 10 * sum(first != second for first, second in chosen)
+    assert set(counts(recipes, class_pair)) == {20}
+
+
+def test_every_batch_holds_chosen_class_pairs_alike():
+    for batch in draw(60, 12, class_pairs=((0, 1), (2, 3), (4, 5))):
+        assert list(counts(batch, class_pair)) == [4, 4, 4]
+
+
+def test_a_chosen_class_without_images_is_refused_at_its_field():
+    with pytest.raises(Invalid) as refused:
+        draw(10, 10, class_pairs=((3, 11),))
+    assert list(refused.value.fields) == ["class_pairs"]
 
 
 def test_the_same_seed_draws_the_same_design_and_another_seed_another():

@@ -8,7 +8,6 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.apps import apps
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -35,8 +34,6 @@ ANSWER = {
     "touched": {"mixing": True, "confidence": True},
 }
 N_TRIALS = 6  # of the study of conftest
-# PostgreSQL empties the tables after threads only where the apps are named.
-APPS = [app.name for app in apps.get_app_configs()] if connection.vendor == "postgresql" else None
 
 
 def join(study, pid="", boxes=BOXES):
@@ -225,8 +222,7 @@ def test_a_slot_that_nobody_holds_any_more_is_free_when_its_lease_ends(study):
 
 
 @pytest.mark.services
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="needs a DATABASE_URL of PostgreSQL")
-@pytest.mark.django_db(transaction=True, available_apps=APPS)
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("does", "after"), [("completes", "filled"), ("comes back", "held"), ("fails the check", "free")]
 )
@@ -330,7 +326,7 @@ def test_the_first_answer_to_a_trial_counts_and_the_later_one_is_kept_beside_it(
     assert (beside["payload"]["mixing_percent"], beside["counted"]) == (80, str(counted.pk))
 
 
-@pytest.mark.django_db(transaction=True, available_apps=APPS)
+@pytest.mark.django_db(transaction=True)
 def test_windows_that_answer_one_trial_at_the_same_moment_leave_one_answer(study):
     participation, told = join(study), []
     ready = threading.Barrier(4)

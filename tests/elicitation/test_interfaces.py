@@ -19,9 +19,9 @@ from elicitation.flow.access import token_for
 from elicitation.flow.config import page_config
 from elicitation.flow.reading import reading_of
 from elicitation.flow.simulation import simulate_participant
-from elicitation.interfaces import INTERFACES, common, construct, interface_named, select_shuffled
+from elicitation.interfaces import INTERFACES, common, construct, infer, interface_named, select_shuffled
 from elicitation.interfaces.base import Asked
-from elicitation.interfaces.drawing import balanced
+from elicitation.interfaces.drawing import DRAWN, balanced
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source
 from elicitation.studies.texts import texts_of
@@ -256,6 +256,40 @@ def test_a_single_trial_falls_on_every_side_equally_often():
     assert abs(sides["a"] - 500) < 80
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(infer, "left"), (select_shuffled, "left"), (construct, "left"), (construct, "start")],
+)
+def test_an_option_fixes_what_is_drawn_and_leaves_the_rest_balanced(module, name):
+    for value in DRAWN[name]:
+        options = module.check_options({name: value}, n_classes=4, n_lambdas=5)
+        lambdas = GRID if module.UNIT == "pair" else ()
+        asked = [
+            Asked(CLASSES, 0, 1, lambdas, options, module.draw_person(random.Random(0), classes=CLASSES))
+        ] * 20
+        drawn = module.draw_params(random.Random(1), asked)
+        assert {params[name] for params in drawn} == {value}
+        for other in {"left", "start"} & set(drawn[0]) - {name}:
+            assert set(Counter(params[other] for params in drawn).values()) == {10}
+
+
+@pytest.mark.parametrize("module", [infer, select_shuffled, construct])
+@pytest.mark.parametrize("value", ["middle", "", None, 1, ["first"], True])
+def test_a_draw_cannot_be_fixed_to_what_it_never_is(module, value):
+    with pytest.raises(Invalid, match="left is one of balanced, first, second") as refused:
+        module.check_options({"left": value}, n_classes=4, n_lambdas=5)
+    assert set(refused.value.fields) == {"options"}
+
+
+def test_the_order_of_questions_stays_balanced_where_the_side_is_fixed():
+    options = infer.check_options(
+        {"left": "first", "randomize_question_order": True}, n_classes=4, n_lambdas=5
+    )
+    drawn = infer.draw_params(random.Random(0), [Asked(CLASSES, 0, 1, (), options)] * 10)
+    assert {params["left"] for params in drawn} == {"first"}
+    assert Counter(params["order"][0] for params in drawn) == {"mixing": 5, "confidence": 5}
+
+
 # --- simulated participants -------------------------------------------------------------------------------------
 
 
@@ -286,7 +320,9 @@ def test_simulated_participants_pass_the_checks_unless_they_do_not_look(make_stu
     drawn = Observer.draw
     failed = {}
     for lapse in (0.0, 1.0):
-        monkeypatch.setattr(Observer, "draw", lambda rng, lapse=lapse: replace(drawn(rng), lapse=lapse))
+        monkeypatch.setattr(
+            Observer, "draw", lambda rng, of, lapse=lapse: replace(drawn(rng, of), lapse=lapse)
+        )
         people = {simulate_participant(study=study, seed=int(10 * lapse) + seed).pk for seed in range(5)}
         results = [one for one in check_results(study) if one.trial.participation_id in people]
         assert len(results) == 10
@@ -329,9 +365,9 @@ def test_a_sixth_interface_needs_one_module_one_plugin_and_one_line(sixth, make_
     boxes = {box.name: True for box in texts_of(study.protocol.content).boxes}
     joined, _new = services.join_study(study=study, source=Source.PERSON, boxes=boxes)
     participation = services.resume(participation=joined)
-    config = page_config(participation, "link")
-    assert config["plugin"].endswith("elicitation/plugins/more-of.js")
-    assert set(config["person"]) == {"upper"}
+    (way,) = page_config(participation, "link")["ways"]
+    assert way["plugin"].endswith("elicitation/plugins/more-of.js")
+    assert set(way["person"]) == {"upper"}
 
     headers = {"Authorization": f"Participation {token_for(participation)}"}
     plan = Client().get(reverse("participation_plan"), headers=headers).json()

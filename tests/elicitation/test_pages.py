@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from elicitation.flow import saving, services
-from elicitation.flow.forms import TOKEN_LIFETIME, TOKEN_SALT
+from elicitation.flow.visits import TOKEN_LIFETIME, TOKEN_SALT
 from elicitation.participants.models import Consent, Participation, ProblemReport
 from elicitation.participants.services import MAX_REPORTS, MAX_REPORTS_A_DAY, link_of
 from elicitation.studies.models import Protocol, Source, Study

@@ -76,7 +76,8 @@ def test_every_setting_of_the_form_ends_in_the_protocol(admin, form):
     assert admin.post(NEW, form | said).status_code == 302
     protocol = Study.objects.get(slug="mine").protocol
     settings = settings_of(protocol.content)
-    assert (settings.interface, settings.options) == ("construct", {"controls": "keys", "min_steps": 2})
+    assert settings.interface == "construct"
+    assert (settings.options["controls"], settings.options["min_steps"]) == ("keys", 2)
     assert (settings.perspective, settings.bonus, settings.timing_reason) == (
         "100 others",
         "Ten pence for everybody.",

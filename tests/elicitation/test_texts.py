@@ -346,7 +346,6 @@ def test_a_changed_text_is_a_new_version_for_whoever_comes_from_then_on(owner, s
     assert owner.post(texts_page(study), form).status_code == 302
     texts = texts_of(study.protocol.content)
     assert study.protocol.version == 2
-    assert study.protocol.frozen_at is not None
     assert texts.debrief == "A new *debrief*."
     assert texts.instructions == ("One.", "Two.")
     assert texts.wording["perspective"] == "Say what you see."
@@ -358,7 +357,7 @@ def test_a_changed_text_is_a_new_version_for_whoever_comes_from_then_on(owner, s
     second, _new = services.join_study(study=study, source=Source.PERSON, boxes=boxes)
     assert (first.protocol.version, second.protocol.version) == (1, 2)
     assert AuditEvent.objects.filter(action="study.texts_changed").count() == 1
-    page = owner.get(reverse("study", args=[study.slug])).content.decode()
+    page = owner.get(reverse("study_versions", args=[study.slug])).content.decode()
     assert first.protocol.sha256 in page
     assert second.protocol.sha256 in page
 
@@ -381,7 +380,7 @@ def test_a_preview_shows_the_text_as_participants_see_it_and_saves_nothing(owner
         ({"survey-0-points": "1"}, "greater than or equal to 2"),
         ({"wording_question": ""}, "This field is required."),
         ({"controller": ""}, "must be told"),
-        ({"version": "7"}, "Somebody else saved these texts meanwhile."),
+        ({"based_on": "7"}, "Somebody else changed this study meanwhile."),
         ({"boxes-TOTAL_FORMS": "x"}, "ManagementForm data is missing"),
     ],
 )
@@ -407,7 +406,7 @@ def test_of_two_who_save_at_the_same_moment_one_is_told_and_keeps_what_they_type
     form = filled(owner, study) | {"debrief": "Typed just now.", "do": "save"}
     reply = owner.post(texts_page(study), form)
     assert reply.status_code == 400
-    assert "Somebody else saved these texts meanwhile." in reply.content.decode()
+    assert "Somebody else changed this study meanwhile." in reply.content.decode()
     assert "Typed just now." in reply.content.decode()
     assert study.protocol.version == 2
     assert texts_of(study.protocol.content).thanks == "Thanks from somebody else."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from elicitation.images.models import ImageSet
 from elicitation.images.services import import_images
+from elicitation.studies.rules import default_rules
+from elicitation.trials.flags import flagged, measures_of
 from elicitation.trials.models import Response
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.loaders import read_npz
@@ -59,3 +62,16 @@ def test_the_published_answers_come_in_whole_and_their_release_is_free_of_leakag
     assert labels.shape == (2070, 10)
     assert labels.sum(axis=1) == pytest.approx(np.ones(2070))
     assert sum(release.table("responses")["counted"].to_pylist()) == 4788
+    flags = Counter(
+        flag for row in release.table("responses")["flags"].to_pylist() for flag in json.loads(row)
+    )
+    # 3.3% of 4,950 have both sliders where they started; 240 are on the wrong side.
+    assert flags == {"untouched": 163, "reversed": 240, "cannot_tell?": 379}
+
+
+def test_no_default_limit_stands_for_many_of_the_published_participants(cifar10, realdata):
+    study = import_hmix(directory=realdata / "hmix", image_set=cifar10, actor=OPERATOR).study
+    stand = Counter(
+        one.rule.flag for said in measures_of(study).values() for one in flagged(said, default_rules())
+    )
+    assert stand == {"repeat_difference": 5}  # of 81, with two repeats each

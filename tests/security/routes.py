@@ -9,14 +9,20 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import URLPattern, URLResolver, resolve
 
-from elicitation.flow.forms import visit_of
+from elicitation.flow.forms import ConsentForm
+from elicitation.flow.visits import visit_of
+from elicitation.recruiters.base import Outcome
+from elicitation.studies.forms import StudyForm
+from elicitation.studies.plans import plan_of_study
 from elicitation.studies.text_pages import TextsForm
 from elicitation.studies.texts import texts_of
+from elicitation.studies.toml_writing import study_file
 from hilmix.accounts.roles import ALLOWED, Action
 from hilmix.hub.models import Release
-from tests.security.world import ANSWER, PASSWORD, Caller, World
+from tests.security.world import ANSWER, CODES, PASSWORD, PID, SESSION, STUDY_THERE, Caller, World
 
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -93,11 +99,40 @@ def a_study(world: World) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def a_change(world: World) -> dict[str, Any]:
+    """The settings as they stand, but for the title."""
+    form = StudyForm(base=plan_of_study(world.study))
+    sent = {name: form[name].value() for name in form.fields}
+    kept = {name: value for name, value in sent.items() if value not in (None, False)}
+    return kept | {"title": "Another title", "based_on": world.study.protocol.sha256}
+
+
+def a_recruitment(world: World) -> dict[str, Any]:
+    """The recruitment as it stands, but that nobody may come who took part elsewhere."""
+    codes = {f"code_{outcome}": CODES[outcome] for outcome in Outcome}
+    return codes | {"recruiter": "prolific", "study_id": STUDY_THERE, "excludes": [world.elsewhere.pk]}
+
+
+def an_export(world: World) -> dict[str, Any]:
+    """What the recruiter exports, with one person who is known here and one who is not."""
+    return {"export": SimpleUploadedFile("export.csv", exported().encode()), "do": "show"}
+
+
+def exported() -> str:
+    rows = [f"{SESSION},{PID},APPROVED,{CODES['completed']}", f"{'b' * 24},{'a' * 24},RETURNED,=1+1"]
+    return "\n".join(["Submission id,Participant id,Status,Completion code", *rows, ""])
+
+
+def a_file(world: World) -> dict[str, Any]:
+    text = study_file(plan_of_study(world.study))
+    return {"file": SimpleUploadedFile("study.toml", text.encode()), "slug": "read-in"}
+
+
 def some_texts(world: World) -> dict[str, Any]:
     """The texts as they stand, but for the thanks."""
     protocol = world.study.protocol
     form = TextsForm(
-        texts_of(protocol.content), ["perspective", "question", "confidence_question"], protocol.version
+        texts_of(protocol.content), ["perspective", "question", "confidence_question"], protocol.sha256
     )
     sent: dict[str, Any] = {name: form.words[name].value() or "" for name in form.words.fields}
     for formset in form.rows.values():
@@ -117,7 +152,10 @@ def an_experiment(world: World) -> dict[str, Any]:
 
 
 def consent(world: World) -> dict[str, Any]:
-    return {"adult": "on", "agree": "on", "decision": "consent"} | signed(world, "study_entry", "consent")
+    known = {ConsentForm.ID: uuid.uuid4().hex[:24]}
+    return (
+        {"adult": "on", "agree": "on", "decision": "consent"} | known | signed(world, "study_entry", "consent")
+    )
 
 
 def signed(world: World, url_name: str, purpose: str) -> dict[str, str]:
@@ -148,6 +186,7 @@ PARTICIPANT_PAGES = (
     "study_entry",
     "study_problem",
     "participation",
+    "participation_device",
     "participation_survey",
     "participation_withdraw",
     "participation_problem",
@@ -161,6 +200,9 @@ ROUTES: dict[str, Route] = {
     "study_entry": Route(Action.TAKE_PART, FORM, consent),
     "study_problem": Route(Open.PUBLIC, FORM, a_problem("study_problem")),
     "participation": Route(Open.PUBLIC, "GET"),
+    "participation_device": Route(
+        Open.PUBLIC, FORM, lambda world: signed(world, "participation_device", "device")
+    ),
     "participation_survey": Route(
         Open.PUBLIC,
         FORM,
@@ -186,11 +228,34 @@ ROUTES: dict[str, Route] = {
     "parent_image": Route(Action.VIEW_IMAGE_SETS, PAGE),
     "studies": Route(Open.SIGNED_IN, PAGE),
     "new_study": Route(Action.CREATE_STUDY, FORM, a_study),
+    "import_study": Route(Action.CREATE_STUDY, FORM, a_file),
+    "study_planner": Route(Action.CREATE_STUDY, FORM + " HEAD", lambda world: {"answers_per_unit": 4}),
     "study": Route(Action.VIEW_STUDY, PAGE),
+    "study_protocol": Route(Action.EDIT_STUDY, FORM, a_change),
+    "copy_study": Route(Action.VIEW_STUDY, FORM, lambda world: {"title": "A copy", "slug": "a-copy"}),
+    "study_versions": Route(Action.VIEW_STUDY, PAGE),
+    "study_version": Route(Action.VIEW_STUDY, PAGE),
+    "study_toml": Route(Action.VIEW_STUDY, PAGE),
     "study_texts": Route(Action.EDIT_STUDY, FORM, some_texts),
     "study_mixed_image": Route(Action.VIEW_STUDY, PAGE),
     "move_study": Route(Action.OPEN_STUDY, "POST"),
+    "preview_study": Route(Action.EDIT_STUDY, "POST"),
     "study_members": Route(Action.OPEN_STUDY, "POST", member),
+    "study_recruitment": Route(Action.RECRUIT, FORM, a_recruitment),
+    "study_submissions": Route(Action.PAY_PARTICIPANTS, FORM, an_export),
+    "study_bonuses": Route(Action.PAY_PARTICIPANTS, FORM),
+    # Watching a study.
+    "study_monitor": Route(Action.VIEW_STUDY, PAGE),
+    "study_participations": Route(Action.VIEW_STUDY, PAGE),
+    "study_participations_csv": Route(Action.VIEW_STUDY, PAGE),
+    "study_participation": Route(Action.VIEW_STUDY, PAGE),
+    "study_replay": Route(Action.VIEW_STUDY, PAGE),
+    "study_participation_picture": Route(Action.VIEW_STUDY, PAGE),
+    "judge_participation": Route(
+        Action.JUDGE_PARTICIPATION, "POST", lambda world: {"do": "invalid", "reason": "a bot"}
+    ),
+    "study_problems": Route(Action.VIEW_STUDY, PAGE),
+    "handle_problem": Route(Action.JUDGE_PARTICIPATION, "POST", lambda world: {"do": "handle"}),
     # Jobs.
     "jobs": Route(Action.VIEW_OWN_JOBS, "GET"),
     "job": Route(Action.VIEW_OWN_JOBS, "GET", whose=Whose.OWNERS_OR_ADMINS),
@@ -202,6 +267,14 @@ ROUTES: dict[str, Route] = {
     "freeze_release": Route(Action.FREEZE_RELEASE, "POST"),
     "release": Route(Action.VIEW_RELEASE, PAGE),
     "release_file": Route(Action.VIEW_RELEASE, PAGE),
+    # Simulations of a study.
+    "study_simulations": Route(Action.VIEW_STUDY, PAGE),
+    "simulation": Route(Action.VIEW_STUDY, PAGE),
+    "simulate_study": Route(
+        Action.EDIT_STUDY,
+        "POST",
+        lambda world: {"release": world.release.pk, "repetitions": 20, "answers": "2", "seed": 1},
+    ),
     # Experiments.
     "experiments": Route(Open.SIGNED_IN, PAGE),
     "new_experiment": Route(Action.LAUNCH_EXPERIMENT, FORM, an_experiment),
@@ -219,6 +292,7 @@ ROUTES: dict[str, Route] = {
     # The API of programs.
     "api_studies": Route(Open.SIGNED_IN, API),
     "api_study": Route(Action.VIEW_STUDY, API),
+    "api_study_protocol": Route(Action.VIEW_STUDY, API),
     "api_releases": Route(Open.SIGNED_IN, API),
     "api_release": Route(Action.VIEW_RELEASE, API),
     "api_release_file": Route(Action.VIEW_RELEASE, API),

@@ -36,8 +36,12 @@ NUMBERS = {
     "pk",
     "person_id",
     "image_id",
+    "report_id",
+    "version",
+    "way",
     "number",
     "order",
+    "simulation_id",
 }
 NUMBERED = [pattern.name for pattern in PATTERNS if NUMBERS & set(pattern.pattern.converters)]
 LISTS = (

@@ -20,7 +20,10 @@ from tests.security.world import HOSTILE, PASSWORD, World
 
 STYLED = ("participation",)  # the jsPsych page (design rule 16)
 PAGES = [name for name, route in ROUTES.items() if "GET" in route.verbs]
-IMAGES = ("parent_image", "study_mixed_image", "participation_image", "participation_example")
+IMAGES = (
+    *("parent_image", "study_mixed_image", "study_participation_picture"),
+    *("participation_image", "participation_example"),
+)
 FILES = ("release_file", "api_release_file")
 
 
@@ -221,7 +224,7 @@ SOURCES = {
         (
             "python",
             r"mark_safe|SafeString\(|format_html|csrf_exempt|xframe_options",
-            ("elicitation/studies/texts.py", "elicitation/flow/forms.py"),
+            ("elicitation/studies/texts.py", "elicitation/flow/visits.py"),
         ),
         (
             "python",

@@ -21,12 +21,19 @@ from django.utils import timezone
 from elicitation.flow import saving
 from elicitation.flow import services as flow
 from elicitation.flow.access import token_for
+from elicitation.flow.modes import start_preview
+from elicitation.flow.validity import mark_invalid
 from elicitation.images.models import ImageSet
 from elicitation.images.services import import_images
-from elicitation.participants.models import Participation
-from elicitation.participants.services import Arrival, link_of
-from elicitation.studies.models import Source, Study
-from elicitation.studies.opening import open_study
+from elicitation.participants.models import Departure, Participation
+from elicitation.participants.services import Arrival, link_of, record_departure, report_problem
+from elicitation.recruiters.base import Outcome
+from elicitation.recruiters.services import remember_arrival, set_recruitment
+from elicitation.studies.factors import Factor, Level
+from elicitation.studies.hypotheses import Hypothesis
+from elicitation.studies.models import Mode, Source, Study
+from elicitation.studies.opening import open_study, start_pilot
+from elicitation.studies.payment import Payment
 from elicitation.studies.protocol import Design
 from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
@@ -36,6 +43,7 @@ from hilmix.accounts.roles import OPERATOR, Role
 from hilmix.accounts.services import add_person, create_token, issue_sign_in_link, set_membership
 from hilmix.hub.models import Release
 from hilmix.hub.releases import freeze_release, queue_freeze
+from hilmix.hub.simulating import prepare_simulation
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
 from training.evaluation.leakage import Leakage
@@ -52,7 +60,24 @@ DESIGN = Design(
     n_mixed_images=8, lambdas_e4=LAMBDAS, trials_per_person=4, repeats=0, answers_per_unit=3, seed=5
 )
 BOXES = {"adult": True, "agree": True, "publish": True}
-PID = "5f0c1d2e-a-participant-of-a-recruiter"
+# Who the holder is at the recruiter, and what must be told to nobody before their way has ended like that.
+PID, SESSION, STUDY_THERE = (f"{start:024x}" for start in (0x5F0C1D2E << 64, 0x60FFE5C8 << 64, 0x61ACDC11 << 64))
+CODES = {outcome.value: f"QX{number}SECRET{number}" for number, outcome in enumerate(Outcome)}
+FORMULA = f"=HYPERLINK(1){HOSTILE}"
+FACTORS = (
+    Factor(
+        "zzgroup",
+        "between",
+        (Level("zzplain"), Level("zzother", {"wording": {"confidence_question": "How sure are you of that?"}})),
+    ),
+    Factor(
+        "zzwords",
+        "within",
+        (Level("zzshort"), Level("zzlong", {"wording": {"question": "How much of each do you see?"}})),
+        order="mixed",
+    ),
+)
+HYPOTHESIS = Hypothesis("zzmean", f"{HOSTILE} people see it otherwise.", "deviation", effect=0.1)
 PASSWORD = "correct horse battery"
 ANSWER = {
     "cannot_tell": False,
@@ -82,10 +107,15 @@ class Caller:
 
 @dataclass(frozen=True)
 class World:
-    """Owner, editor and viewer are in `study`; what the addresses name belongs to it or to its owner."""
+    """Owner, editor and viewer are in `study`; what the addresses name belongs to it or to its owner.
+
+    `study` is open and takes people of a recruiter, in groups; it has a pilot, a preview, somebody who does not count and
+    a simulation behind it. `elsewhere` is another study of the same people, and people come to it by a plain link.
+    """
 
     image_set: ImageSet
     study: Study
+    elsewhere: Study
     release: Release
     experiment: Experiment
     unreported: Experiment
@@ -105,7 +135,7 @@ class World:
             "slug": self.study.slug,
             "name": self.image_set.name,
             "index": 0,
-            "mixed_image_id": self.study.batches.get(ordinal=0).units.first().mixed_image_id,
+            "mixed_image_id": self.study.batches.filter(mode=Mode.LIVE).first().units.first().mixed_image_id,
             "move": "pause",
             "job_id": self.job.pk,
             "release_id": self.release.pk,
@@ -117,8 +147,13 @@ class World:
             "secret": self.sign_in_secret,
             "link": link_of(holder if url_name == "participation_survey" else self["participant"].participation),
             "image_id": TrialImage.objects.filter(trial__participation=holder).first().pk,
+            "public_id": holder.public_id,
+            "report_id": self.study.problem_reports.first().pk,
+            "way": 0,
             "number": 0,
+            "version": 1,
             "order": 0,
+            "simulation_id": self.study.simulations.earliest("pk").pk,
         }  # fmt: skip
         values |= instead
         return reverse(url_name, kwargs={name: values[name] for name in parameters(url_name)})
@@ -139,8 +174,15 @@ def made_world(var: Path) -> Iterator[World]:
         image_set = _image_set()
         study = _study(image_set, people)
         holder = join(study, pid=PID)
+        remember_arrival(holder, Arrival(pid=PID, session=SESSION))
         answer_all(holder)
+        report_problem(study=study, participation=holder, page="trials", text=f"{HOSTILE} is grey.")
+        _somebody_invalid(study, people["owner"])
+        for outcome in Departure.Outcome.values:
+            record_departure(study=study, mode=Mode.LIVE, outcome=outcome)
         release = freeze_release(study=study, actor=OPERATOR, progress=Progress())
+        _simulations(study, release, people["owner"])
+        elsewhere = _elsewhere(image_set, release, people)
         reported, unreported = (_experiment(release, seed) for seed in (1, 2))
         _report(reported)
         participants = {"holder": holder, "participant": join(study)}
@@ -148,6 +190,7 @@ def made_world(var: Path) -> Iterator[World]:
         yield World(
             image_set=image_set,
             study=study,
+            elsewhere=elsewhere,
             release=release,
             experiment=reported,
             unreported=unreported,
@@ -157,10 +200,10 @@ def made_world(var: Path) -> Iterator[World]:
         )
 
 
-def join(study: Study, pid: str = "") -> Participation:
+def join(study: Study, pid: str = "", mode: str = Mode.LIVE) -> Participation:
     """A participation with its trials page opened once."""
     participation, _new = flow.join_study(
-        study=study, source=Source.PERSON, boxes=BOXES, arrival=Arrival(pid=pid)
+        study=study, source=Source.PERSON, boxes=BOXES, arrival=Arrival(pid=pid), mode=mode
     )
     return flow.resume(participation=participation)
 
@@ -197,9 +240,67 @@ def _image_set() -> ImageSet:
 
 
 def _study(image_set: ImageSet, people: dict[str, User]) -> Study:
+    """The study, open, after a pilot and a preview that one person each took part in."""
     plan = StudyPlan(
         slug="theirs",
         title=f"{HOSTILE} study",
+        image_set=image_set,
+        design=DESIGN,
+        factors=FACTORS,
+        hypotheses=(HYPOTHESIS,),
+        payment=Payment(reward_e2=150, minutes=10, bonus="flat", bonus_e2=25),
+        bonus=f"{HOSTILE} pays everybody 0.25.",
+        information=demonstration_information(),
+    )
+    owner = people["owner"]
+    study = create_study(plan=plan, source=Source.PERSON, actor=owner)
+    for part in (Membership.Part.EDITOR, Membership.Part.VIEWER):
+        set_membership(person=people[part.value], study=study, part=part.value, actor=owner)
+    options = {"study_id": STUDY_THERE, "codes": CODES}
+    set_recruitment(study=study, recruiter="prolific", options=options, actor=owner)
+    start_pilot(study=study, places=2, actor=owner)
+    answer_all(join(study, mode=Mode.PILOT))
+    open_study(study=study, actor=owner)
+    start_preview(study=study, actor=owner)
+    join(study, mode=Mode.PREVIEW)
+    return study
+
+
+def _somebody_invalid(study: Study, owner: User) -> None:
+    """Somebody finished, and the reason why it does not count is what a hostile researcher would write."""
+    person = join(study)
+    answer_all(person)
+    mark_invalid(participation=person, reason=FORMULA, actor=owner)
+
+
+def _simulations(study: Study, release: Release, owner: User) -> None:
+    """One that is finished, with a made-up result, and one that waits."""
+    for repetitions in (20, 200):
+        prepare_simulation(
+            study=study, release=release, actor=owner, repetitions=repetitions, answers=(2,)
+        )
+    done = study.simulations.earliest("pk")
+    row = {
+        "hypothesis": HYPOTHESIS.name, "k": 2, "people": 8, "effect": 0.1, "effect_of": "protocol", "power": 0.5,
+        "power_interval": [0.3, 0.7], "false_positive": 0.05, "false_positive_interval": [0.01, 0.2],
+    }  # fmt: skip
+    test = {
+        "name": HYPOTHESIS.name, "n_people": 8, "estimate": 0.1, "interval": [0, 0.2], "statistic": 2.1, "p": 0.04,
+        "found": True,
+    }  # fmt: skip
+    done.result = {
+        "population": {}, "condition": "", "n_answers": 40, "rho": 0.3, "power": [row], "reliability": {"2": 0.5},
+        "copy": {"participants": 8, "responses": 32, "tests": [test]},
+    }  # fmt: skip
+    done.finished_at = timezone.now()
+    done.save()
+
+
+def _elsewhere(image_set: ImageSet, release: Release, people: dict[str, User]) -> Study:
+    """Another study with the same members, with something of all that an address can name."""
+    plan = StudyPlan(
+        slug="elsewhere",
+        title="Elsewhere",
         image_set=image_set,
         design=DESIGN,
         information=demonstration_information(),
@@ -208,14 +309,21 @@ def _study(image_set: ImageSet, people: dict[str, User]) -> Study:
     for part in (Membership.Part.EDITOR, Membership.Part.VIEWER):
         set_membership(person=people[part.value], study=study, part=part.value, actor=people["owner"])
     open_study(study=study, actor=people["owner"])
+    person = join(study)
+    report_problem(study=study, participation=person, page="trials", text="It is slow.")
+    prepare_simulation(study=study, release=release, actor=people["owner"])
     return study
 
 
 def _experiment(release: Release, seed: int) -> Experiment:
+    condition = release.opened.table("conditions").column("condition").to_pylist()[0]
     config = {
         "name": f"{HOSTILE} experiment {seed}",
         "release": release.name,
-        "arms": [{"name": f"{HOSTILE}{policy}", "policy": policy} for policy in ("mixup", "human_lambda")],
+        "arms": [
+            {"name": f"{HOSTILE}mixup", "policy": "mixup"},
+            {"name": f"{HOSTILE}human_lambda", "policy": "human_lambda", "condition": condition},
+        ],
         "seeds": [seed],
         "train": {"epochs": 1, "batch_size": 4, "augment": {"crop": 0, "flip": False}},
     }

@@ -38,16 +38,23 @@ TRIALS = 8
 
 PAGES = {
     "visitor": ("home", "study_entry", "study_problem", "sign_in", "sign_in_with_link", "api_docs"),
-    "participant": ("participation", "participation_survey", "participation_withdraw", "participation_problem"),
+    "participant": (
+        "participation", "participation_device", "participation_survey", "participation_withdraw",
+        "participation_problem",
+    ),
     "owner": (
-        "home", "account", "image_sets", "image_set", "studies", "new_study", "study", "study_texts", "jobs", "job",
+        "home", "account", "image_sets", "image_set", "studies", "new_study", "study", "study_texts",
+        "study_recruitment", "study_submissions", "study_bonuses",
+        "import_study", "study_protocol", "copy_study", "study_versions", "study_version", "jobs", "job",
         "releases", "release", "experiments", "experiment",
+        "study_monitor", "study_participations", "study_participation", "study_problems", "study_replay",
+        "study_planner", "study_simulations", "simulation",
     ),
     "admin": ("home", "people", "audit_trail", "jobs", "new_experiment"),
 }  # fmt: skip
 NOT_PAGES = {
     "healthz", "readyz", "schema",
-    "parent_image", "study_mixed_image", "job_state", "release_file",
+    "parent_image", "study_mixed_image", "study_participation_picture", "study_participations_csv", "study_toml", "job_state", "release_file",
     "experiment_report_json", "experiment_report_markdown",
     *(name for name, route in ROUTES.items() if "GET" not in route.verbs.split()),
     *(name for name in ROUTES if name.startswith("api_") and name != "api_docs"),

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ["import_images", "digits", "--name", "digits"],
         ["import_human_labels", "a.npy", "--images", "digits"],
         ["import_hmix", ".", "--images", "digits"],
+        ["study", "export", "demo"],
         ["freeze_release", "demo"],
         ["run_experiment", "examples/demo.toml"],
         ["demo"],

@@ -750,11 +750,16 @@ def test_when_answers_stay_missing_a_code_is_given_instead_of_asking_for_ever(st
         if refused and again == 0:
             person.give(page, position=0)
     expect(page.get_by_role("heading", name="Some answers could not be saved")).to_be_visible()
-    expect(page.get_by_text("DATA_PROBLEM")).to_be_visible()
+    expect(page.get_by_text("shows the code to give instead of a completion code")).to_be_visible()
     # There is something to send only if something was refused.
     expect(download).to_have_count(int(refused))
     expect(page.get_by_text("download your answers")).to_have_count(int(refused))
     expect_accessible(page)
+    study.wait_until(lambda: "data_problem" in events(study, person.address), 10, lambda: "not told")
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Report a problem").first.click()
+    expect(opened.value.get_by_text("DATA_PROBLEM")).to_be_visible()
+    expect_accessible(opened.value)
     assert len(asked) == 3
     assert (person.row["state"], person.row["completion_code"]) == ("running", "")
     page.unroute(COMPLETE)

@@ -9,6 +9,7 @@ from django.urls import path
 from rest_framework import generics, serializers
 
 from hilmix.accounts.models import User
+from hilmix.hub.withdrawn import n_withdrawn
 from training.experiments.models import Experiment
 
 
@@ -27,13 +28,19 @@ class ExperimentWithReportSerializer(ExperimentSerializer):
     report = serializers.SerializerMethodField(
         help_text="the stored report, null until every run is finished"
     )
+    n_withdrawn = serializers.SerializerMethodField(
+        help_text="participants of the release who have taken their answers back since"
+    )
 
     class Meta(ExperimentSerializer.Meta):
-        fields = [*ExperimentSerializer.Meta.fields, "report"]
+        fields = [*ExperimentSerializer.Meta.fields, "report", "n_withdrawn"]
         read_only_fields = fields
 
     def get_report(self, experiment: Experiment) -> dict[str, Any] | None:
         return experiment.report.content if hasattr(experiment, "report") else None
+
+    def get_n_withdrawn(self, experiment: Experiment) -> int:
+        return n_withdrawn(experiment.release)
 
 
 class ExperimentList(generics.ListAPIView[Experiment]):

@@ -8,15 +8,19 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_filters import ChoiceFilter
 
+from elicitation.studies.models import Source
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, allowed, require
 from hilmix.errors import Conflict, NotFound
 from hilmix.hub.models import Release
-from hilmix.hub.releases import n_withdrawn
+from hilmix.hub.withdrawn import count_withdrawn, n_withdrawn
 from hilmix.jobs.models import Job, JobState
 from hilmix.jobs.services import workers_alive
+from hilmix.lists import Filters, SortedBy, TextFilter, listing
 from training.experiments.forms import ExperimentForm
 from training.experiments.models import Experiment
 from training.experiments.services import launch_experiment
@@ -25,13 +29,32 @@ from training.reports.text import as_markdown
 from training.runs.models import Run
 
 
+class ExperimentFilters(Filters):
+    name = TextFilter(label=gettext_lazy("Experiment"))
+    release = TextFilter(field_name="release__study__slug", label=gettext_lazy("Study"))
+    source = ChoiceFilter(
+        field_name="release__source",
+        choices=Source.choices,
+        label=gettext_lazy("Answers from"),
+        empty_label=gettext_lazy("all"),
+    )
+    order = SortedBy(
+        {
+            "oldest": (gettext_lazy("oldest first"), ("created_at",)),
+            "name": (gettext_lazy("by name"), ("name",)),
+        }
+    )
+
+
 @require_safe
 def experiment_list(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
     experiments = Experiment.objects.visible_to(request.user).select_related(
         "release__study", "job", "report"
     )
-    return render(request, "training/list.html", {"experiments": experiments})
+    found = listing(request, experiments, ExperimentFilters)
+    count_withdrawn([experiment.release for experiment in found.page.object_list])
+    return render(request, "training/list.html", {"listing": found})
 
 
 @require_http_methods(["GET", "POST"])
@@ -117,6 +140,13 @@ def _report(request: HttpRequest, experiment_id: int) -> dict[str, Any]:
     if not hasattr(experiment, "report"):
         raise NotFound("This experiment has no report yet; it is written when the last run ends.")
     content: dict[str, Any] = experiment.report.content
+    if n := n_withdrawn(experiment.release):
+        note = ngettext(
+            "Contains withdrawn data: %(n)d participant of the release has taken their answers back since.",
+            "Contains withdrawn data: %(n)d participants of the release have taken their answers back since.",
+            n,
+        )
+        return {**content, "notes": [*content["notes"], note % {"n": n}]}
     return content
 
 

@@ -28,6 +28,7 @@ from elicitation.participants.models import Participation
 from elicitation.studies.models import Batch, Condition, Protocol, Source, Study, Unit
 from elicitation.studies.protocol import Design, condition_content, content_sha256, settings_of
 from elicitation.studies.services import StudyPlan, create_study
+from elicitation.trials.flags import store_measures
 from elicitation.trials.models import Response, Trial, TrialImage
 from hilmix.accounts import audit
 from hilmix.accounts.roles import Action, Actor, require, user_or_none
@@ -81,6 +82,7 @@ def import_hmix(
         study = _create_study(rows, image_set, mixed_images, actor)
         imported = Import.objects.create(study=study, kind=KIND, flaws=flaws, created_by=user_or_none(actor))
         participants = _import_answers(rows, study, mixed_images, imported)
+        store_measures(study)
         counts = {"participants": participants, "responses": len(rows), "mixed_images": len(mixed_images)}
         audit.record(actor, "study.imported", study, kind=KIND, flaws=len(flaws), **counts)
         progress.update(3, 3, "done")

@@ -62,6 +62,11 @@ export default class ConstructStepperPlugin {
     simulate(this, trial, mode, options, load_callback, { draw, operate });
   }
 
+  /** What somebody did, for a replay: the steps that were kept. */
+  static acts({ path }, { person }) {
+    return path.map(([t, place, by]) => [t, (display) => operateOne(display, place, by, person.keys)]);
+  }
+
   /** Answers of three people to one row, for the worked example. */
   static example(trial) {
     return threePictures(trial, say('example_row'));

@@ -76,6 +76,15 @@ export default class DistributionBarsPlugin {
     };
   }
 
+  /** What somebody did, for a replay: the settings that were kept, then all bars. */
+  static acts({ history, percents }, { person }) {
+    const settings = (history ?? []).map(([t, id, percent]) => [t, { [id]: percent }]);
+    return [...settings, [null, percents]].map(([t, set]) => [
+      t,
+      (display) => setBars(display, person.classes, { percents: set }),
+    ]);
+  }
+
   /** Answers of three people to one picture, for the worked example. */
   static example() {
     const things = [say('example_thing1'), say('example_thing2'), say('example_thing3')];

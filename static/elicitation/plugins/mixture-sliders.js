@@ -61,6 +61,15 @@ export default class MixtureSlidersPlugin {
     simulate(this, trial, mode, options, load_callback, { draw, operate });
   }
 
+  /** What somebody did, for a replay: the settings that were kept, then the answer. */
+  static acts(payload) {
+    const settings = (payload.history ?? []).map(([t, name, value]) => [
+      t,
+      (display) => setSlider(display, name, value),
+    ]);
+    return [...settings, [null, (display) => operate(display, payload)]];
+  }
+
   /** Answers of three people to one picture, for the worked example. */
   static example({ shown: { left_class: left, right_class: right } }) {
     const confidenceEnds = [say('not_sure'), say('sure')];
@@ -86,12 +95,14 @@ function operate(display, payload) {
     display.querySelector('#ms-cannot-tell').click();
     return;
   }
-  for (const name of SLIDERS) {
-    const slider = display.querySelector(`#ms-${name}`);
-    slider.value = payload[`${name}_percent`];
-    slider.dispatchEvent(new Event('input', { bubbles: true }));
-    slider.dispatchEvent(new Event('change', { bubbles: true }));
-  }
+  for (const name of SLIDERS) setSlider(display, name, payload[`${name}_percent`]);
+}
+
+function setSlider(display, name, value) {
+  const slider = display.querySelector(`#ms-${name}`);
+  slider.value = value;
+  slider.dispatchEvent(new Event('input', { bubbles: true }));
+  slider.dispatchEvent(new Event('change', { bubbles: true }));
 }
 
 /** A slider to look at; the sentence beside it says the same. */

@@ -54,14 +54,23 @@ export default class SelectShuffledGridPlugin {
       selection_history: [[null, selected]],
       n_changes: 0,
     });
-    const operate = (display, { selected }) => display.querySelectorAll('[role="radio"]')[selected].click();
+    const operate = (display, { selected }) => choose(display, selected);
     simulate(this, trial, mode, options, load_callback, { draw, operate });
+  }
+
+  /** What somebody did, for a replay: the choices that were kept, then the last one. */
+  static acts({ selection_history: history, selected }) {
+    return [...history, [null, selected]].map(([t, place]) => [t, (display) => choose(display, place)]);
   }
 
   /** Answers of three people to one grid, for the worked example. */
   static example(trial) {
     return threePictures(trial, say('example_grid'));
   }
+}
+
+function choose(display, place) {
+  display.querySelectorAll('[role="radio"]')[place].click();
 }
 
 /** The controls of one trial. */

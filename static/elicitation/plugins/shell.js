@@ -20,6 +20,7 @@
  *         simulate(this, trial, mode, options, load_callback, { draw, operate });
  *       }
  *       static example(trial) { return [{ node, text }, …]; }  // optional: three answers, for the worked example
+ *       static acts(payload, trial) { return [[t, (display) => …], …]; }  // optional: an answer step by step, for a replay
  *     }
  *
  * It neither loads pictures nor saves answers.
@@ -37,7 +38,7 @@ const { ParameterType } = globalThis.jsPsychModule;
 
 const KEYS_THAT_ONLY_WALK = new Set(['Tab', 'Shift', 'Control', 'Alt', 'AltGraph', 'Meta', 'CapsLock']);
 
-/** The parameters that `timeline.js` gives to every plugin. */
+/** The parameters that `steps.js` gives to every plugin. */
 export const PARAMETERS = {
   /** The pictures in the order shown, `{src, width, height, image}`: object URL, native size, decoded element. */
   pictures: { type: ParameterType.OBJECT, array: true, default: undefined },

@@ -68,6 +68,11 @@ export default class SoftLabelFormPlugin {
     simulate(this, trial, mode, options, load_callback, { draw, operate });
   }
 
+  /** What somebody did, for a replay: of a form only what it said in the end is kept. */
+  static acts(payload, { person }) {
+    return [[null, (display) => fillIn(display, person.classes, payload)]];
+  }
+
   /** Answers of three people to one picture, for the worked example. */
   static example() {
     return EXAMPLE_ANSWERS.map(([percent, second]) => ({

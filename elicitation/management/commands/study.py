@@ -1,0 +1,66 @@
+"""`manage.py study export STUDY [--to FILE]` and `manage.py study import FILE [--slug LINK]`: studies as TOML files."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from elicitation.monitoring.study_files import export_study, import_study
+from elicitation.studies.models import Study
+from hilmix.accounts.roles import OPERATOR
+from hilmix.commands import OperatorCommand
+
+
+class Command(OperatorCommand):
+    help = "Write a study to a TOML file, or make a draft of one."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        writing = actions.add_parser(
+            "export", help="write what a study asks, without codes and without answers"
+        )
+        writing.add_argument("study", help="the link of the study")
+        writing.add_argument("--to", type=Path, metavar="FILE", help="a new file; else it is printed")
+        reading = actions.add_parser("import", help="make a draft of a file")
+        reading.add_argument("file", type=Path)
+        reading.add_argument("--slug", default="", help="the link to use instead of the file's")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["action"] == "export":
+            self._export(options["study"], options["to"])
+        else:
+            self._import(options["file"], options["slug"])
+
+    def _export(self, slug: str, to: Path | None) -> None:
+        study = Study.objects.filter(slug=slug).select_related("image_set").first()
+        if study is None:
+            known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
+            raise CommandError(f"There is no study {slug!r}. Studies here: {known}.")
+        text = export_study(study=study, actor=OPERATOR)
+        if to is None:
+            self.stdout.write(text, ending="")
+            return
+        try:
+            with to.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+        except FileExistsError:
+            raise CommandError(f"{to} is there already; nothing was written.") from None
+        except OSError as error:
+            raise CommandError(f"{to} cannot be written: {error.strerror}.") from None
+        self.stdout.write(f"Wrote {study.slug!r} to {to}; its protocol is {study.protocol.sha256}.")
+
+    def _import(self, path: Path, slug: str) -> None:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise CommandError(f"There is no file {path}.") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{path} cannot be read as UTF-8 text: {error}.") from None
+        imported = import_study(text=text, actor=OPERATOR, slug=slug)
+        for note in imported.notes:
+            self.stderr.write(note)
+        study = imported.study
+        self.stdout.write(f"{study.slug!r} is a draft; its protocol is {study.protocol.sha256}.")

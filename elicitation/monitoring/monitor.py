@@ -1,0 +1,290 @@
+"""The numbers of a study while it runs: who is where, what is there, what is missing, when it ends, what it costs.
+
+All of one mode: live and pilot share no count. Each number is derived from the rows when it is asked for, in a fixed
+number of queries; nothing is counted up on the side, so nothing can drift.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Exists, F, Max, OuterRef, Q
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from elicitation.flow.events import COMPREHENSION
+from elicitation.monitoring.coverage import Coverage, coverage_of
+from elicitation.monitoring.forecast import (
+    LONG_AGO,
+    RECENT,
+    Costs,
+    Forecast,
+    HourlyRate,
+    costs,
+    forecast,
+    hourly_rates,
+)
+from elicitation.participants.models import Departure, Participation, ParticipationEvent
+from elicitation.recruiters.services import recruitment_of
+from elicitation.studies.models import Mode, Slot, Source, Study
+from elicitation.studies.payment import Stop
+from elicitation.studies.protocol import settings_of
+from elicitation.studies.rules import FLAGS
+from elicitation.trials.checks import results
+from elicitation.trials.flags import Flagged, excluding, flags_of
+from elicitation.trials.models import Response, Trial
+
+QUIET = timedelta(hours=3)  # an open study without an answer for so long: somebody should look
+FINISHED = (Participation.State.ANSWERED, Participation.State.COMPLETED)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where somebody can be on the way, and how many are there in each mode."""
+
+    label: str | Promise
+    meaning: str | Promise
+    counts: Mapping[str, int]
+
+    @property
+    def in_order(self) -> list[int]:
+        """The counts of live, pilot and preview."""
+        return [self.counts[mode] for mode in Mode.values]
+
+
+@dataclass(frozen=True)
+class FlagCount:
+    """How many people have a flag, and how many of them it leaves out of labels."""
+
+    name: str
+    meaning: str | Promise
+    n: int
+    n_left_out: int
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The places of a mode by state."""
+
+    free: int = 0
+    held: int = 0
+    filled: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.free + self.held + self.filled
+
+
+@dataclass(frozen=True)
+class StopState:
+    """The protocol's rule and how far it is: `value` is the share of full places, or the mean width (None: unknown)."""
+
+    rule: Stop
+    value: float | None
+    reached: bool
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """What the page shows of one mode of a study; each part is described where it is made."""
+
+    mode: str
+    people: Sequence[Place]
+    n_over_quota: int
+    n_invalid: int
+    n_left_out: int
+    slots: Slots
+    coverage: Coverage
+    stop: StopState
+    forecast: Forecast | None
+    costs: Costs | None
+    rates: Sequence[HourlyRate]
+    minimum_e2: int | None
+    currency: str
+    flags: Sequence[FlagCount]
+    rounds: Sequence[tuple[int, int]]
+    checks: Sequence[tuple[int, int]]
+    n_problems: int
+    last_answer: datetime | None
+    is_quiet: bool
+
+
+def monitor_of(study: Study, mode: str, now: datetime | None = None) -> Monitor:
+    """The numbers of `mode`, as they are `now`."""
+    now = now or timezone.now()
+    settings = settings_of(study.protocol.content)
+    flagged = flags_of(study, mode=mode)
+    out = {pk for pk, flags in flagged.items() if excluding(flags)}
+    coverage = coverage_of(study, mode, out)
+    slots = _slots(study, mode)
+    received, last_answer = _received(study, mode, out, now)
+    tallies = study.participations.filter(mode=mode).aggregate(
+        finished=Count("pk", filter=Q(state__in=FINISHED)),
+        over_quota=Count("pk", filter=over_quota()),
+        invalid=Count("pk", filter=Q(invalid_at__isnull=False)),
+    )
+    recruiter = recruitment_of(study).recruiter
+    minimum_e2 = recruiter.MINIMUM_HOURLY_E2.get(settings.payment.currency)
+    return Monitor(
+        mode=mode,
+        people=_people(study),
+        n_over_quota=tallies["over_quota"],
+        n_invalid=tallies["invalid"],
+        n_left_out=len(out),
+        slots=slots,
+        coverage=coverage,
+        stop=stop_state(settings.stop, coverage),
+        forecast=forecast(received, coverage.missing, study.opened_at, now),
+        costs=costs(settings.payment, tallies["finished"], slots.free + slots.held, recruiter.FEE_SHARE),
+        rates=hourly_rates(settings.payment, _durations(study, mode), minimum_e2),
+        minimum_e2=minimum_e2,
+        currency=settings.payment.currency,
+        flags=_flag_counts(flagged),
+        rounds=_rounds(study, mode),
+        checks=_failed_checks(study, mode),
+        n_problems=study.problem_reports.filter(handled_at=None).count(),
+        last_answer=last_answer,
+        is_quiet=is_quiet(study, last_answer, now),
+    )
+
+
+def over_quota() -> Q:
+    """Participations that finished although their place had gone to somebody else: paid, exported, one too many."""
+    return Q(state__in=FINISHED, slot=None, invalid_at=None) & ~Q(source=Source.IMPORTED)
+
+
+def is_over_quota(person: Participation) -> bool:
+    """Whether `person` is one of `over_quota`."""
+    finished = person.state in FINISHED and person.source != Source.IMPORTED
+    return finished and person.slot_id is None and person.invalid_at is None
+
+
+def stop_state(rule: Stop, coverage: Coverage) -> StopState:
+    """How far the protocol's stop rule is. Reaching it stops nothing: people decide.
+
+    `answers`: every unit has its answers in every combination of levels between people. `interval`: the 95% intervals
+    of plain means are on average at most `width` wide, under the condition where they are widest, and every unit has an
+    answer under it. Not those of shrunk labels: they are narrow, too, where answers are too noisy to tell images apart.
+    """
+    if rule.rule == "interval":
+        means = [one.raw.mean for one in coverage.widths if one.raw]
+        all_known = bool(means) and len(means) == len(coverage.widths)
+        value = max(means, default=None) if all_known else None
+        whole = all(one.n_units == len(coverage.units) for one in coverage.widths)
+        return StopState(rule, value, value is not None and whole and value <= rule.width)
+    full, places = coverage.n_places
+    return StopState(rule, full / places if places else None, bool(places) and full == places)
+
+
+def is_quiet(study: Study, last_answer: datetime | None, now: datetime) -> bool:
+    """Whether an open study has had no answer for three hours, or since it opened."""
+    since = last_answer or study.opened_at
+    return study.state == Study.State.OPEN and since is not None and now - since > QUIET
+
+
+def _people(study: Study) -> list[Place]:
+    """Everybody by how far they came, and whoever came and did not begin."""
+    answered = Response.objects.filter(trial__participation=OuterRef("pk"))
+    rows = (
+        study.participations.order_by()
+        .annotate(has_begun=Exists(answered), has_place=Q(slot__isnull=False))
+        .values_list("mode", "state", "has_begun", "has_place")
+        .annotate(n=Count("pk"))
+    )
+    counts: Counter[tuple[str, str]] = Counter()
+    for mode, state, has_begun, has_place, n in rows:
+        counts[_where(state, has_begun, has_place), mode] += n
+    left = study.departures.order_by().values_list("outcome", "mode").annotate(n=Count("pk"))
+    for outcome, mode, n in left:
+        counts[outcome, mode] += n
+    return [
+        Place(label, meaning, {mode: counts[key, mode] for mode in Mode.values})
+        for key, (label, meaning) in PLACES.items()
+        if key in ALWAYS or any(counts[key, mode] for mode in Mode.values)
+    ]
+
+
+def _where(state: str, has_begun: bool, has_place: bool) -> str:
+    if state != Participation.State.RUNNING:
+        return state
+    if not has_place:
+        return "gone"
+    return "answering" if has_begun else "lesson"
+
+
+PLACES: Mapping[str, tuple[str | Promise, str | Promise]] = {
+    Departure.Outcome.NO_CONSENT: (_("declined"), _("read the consent page and did not want to take part")),
+    Departure.Outcome.FULL: (_("found it full"), _("came when no place was free")),
+    Departure.Outcome.EXCLUDED: (_("not admitted"), _("had taken part in a study that this one excludes")),
+    Departure.Outcome.WRONG_DEVICE: (_("unfit device"), _("the device was not fit for it")),
+    "lesson": (_("at the lesson"), _("consented and hold a place; no answer yet")),
+    "answering": (_("answering"), _("hold a place and have begun")),
+    "gone": (_("went away"), _("their place was given back; they may still finish")),
+    Participation.State.ANSWERED: (
+        _("at the last page"),
+        _("every answer is here, the closing page was not sent"),
+    ),
+    Participation.State.COMPLETED: (_("completed"), _("sent the closing page and have the code")),
+    Participation.State.DECLINED: (_("screened out"), _("did not pass the comprehension check")),
+    Participation.State.WITHDRAWN: (_("withdrew"), _("took back their consent")),
+}
+ALWAYS = ("lesson", "answering", "gone", Participation.State.COMPLETED)
+
+
+def _slots(study: Study, mode: str) -> Slots:
+    states = Slot.objects.filter(batch__study=study, batch__mode=mode).order_by().values_list("state")
+    return Slots(**dict(states.annotate(n=Count("pk"))))
+
+
+def _received(
+    study: Study, mode: str, out: Collection[int], now: datetime
+) -> tuple[list[tuple[timedelta, int]], datetime | None]:
+    """How many counted answers came in the last day and week, and when the last answer of any kind came."""
+    answers = Response.objects.filter(trial__participation__study=study, trial__participation__mode=mode)
+    counted = Q(trial__kind=Trial.Kind.MAIN, trial__participation__invalid_at=None)
+    counted &= ~Q(trial__participation__in=out)
+    spans = {"recent": RECENT, "long": LONG_AGO}
+    found = answers.aggregate(
+        last=Max("received_at"),
+        **{name: Count("pk", filter=counted & Q(received_at__gt=now - span)) for name, span in spans.items()},
+    )
+    return [(span, found[name]) for name, span in spans.items()], found["last"]
+
+
+def _durations(study: Study, mode: str) -> list[timedelta]:
+    """From consent to the closing page, of people who completed."""
+    done = study.participations.filter(
+        mode=mode, source=Source.PERSON, state=Participation.State.COMPLETED, completed_at__isnull=False
+    )
+    return list(done.annotate(took=F("completed_at") - F("started_at")).values_list("took", flat=True))
+
+
+def _flag_counts(flagged: Mapping[int, Sequence[Flagged]]) -> list[FlagCount]:
+    every = [one for flags in flagged.values() for one in flags]
+    n = Counter(one.rule.flag for one in every)
+    n_left_out = Counter(one.rule.flag for one in excluding(every))
+    return [
+        FlagCount(name, flag.meaning, n[name], n_left_out[name]) for name, flag in FLAGS.items() if n[name]
+    ]
+
+
+def _rounds(study: Study, mode: str) -> list[tuple[int, int]]:
+    """A number of rounds of the comprehension check, and how many people needed so many."""
+    told = ParticipationEvent.objects.filter(
+        participation__study=study, participation__mode=mode, kind=COMPREHENSION
+    )
+    people = told.order_by().values("participation").annotate(n=Count("pk"))
+    return sorted(Counter(people.values_list("n", flat=True)).items())
+
+
+def _failed_checks(study: Study, mode: str) -> list[tuple[int, int]]:
+    """A number of failed attention checks, and how many people failed so many, of those who were asked any."""
+    failed: Counter[int] = Counter()
+    for result in results(study):
+        if result.trial.participation.mode == mode:
+            failed[result.trial.participation_id] += not result.passed
+    return sorted(Counter(failed.values()).items())

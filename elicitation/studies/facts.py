@@ -1,0 +1,115 @@
+"""What a protocol settles beside its texts, as label and value for pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from django.utils.translation import gettext
+
+from elicitation.interfaces import interface_named
+from elicitation.studies.factors import Factor
+from elicitation.studies.fields import AmountField, written_class_pairs
+from elicitation.studies.hypotheses import Hypothesis
+from elicitation.studies.protocol import Settings
+from elicitation.studies.rules import FLAGS, Rule
+from hilmix.core.mixing import lambda_text
+
+Facts = list[tuple[str, str]]
+
+
+def facts_of(settings: Settings, classes: Sequence[str]) -> Facts:
+    """What a protocol settles; `classes` are the names of the image set's classes."""
+    interface, design, flow = interface_named(settings.interface), settings.design, settings.flow
+    per_person = [f"{design.trials_per_person}", f"{design.repeats} {gettext('repeats')}"]
+    if interface.CHECKS:
+        per_person.append(f"{design.checks} {gettext('attention checks')}")
+    return [
+        (
+            gettext("Interface"),
+            f"{settings.interface}@{settings.interface_version}: {gettext(interface.TITLE)}",
+        ),
+        *[(name, str(value)) for name, value in settings.options.items()],
+        (gettext("Perspective"), settings.perspective),
+        (gettext("Language"), settings.language),
+        (gettext("Bonus rule"), settings.bonus or gettext("none")),
+        (gettext("Times"), settings.timing_reason or gettext("not recorded")),
+        *[(gettext("Factor %s") % factor.name, _factor(factor)) for factor in settings.factors],
+        ("λ", ", ".join(lambda_text(value) for value in design.lambdas_e4)),
+        (gettext("Class pairs"), _class_pairs(settings, classes)),
+        (gettext("Trials a person"), " + ".join(per_person)),
+        (gettext("People per mixed image"), str(design.answers_per_unit)),
+        (gettext("Set apart"), _set_apart(settings)),
+        (gettext("Display"), _display(settings)),
+        (gettext("Comprehension check"), gettext("up to %d rounds") % flow.max_comprehension_rounds),
+        (
+            gettext("Breaks"),
+            gettext("every %d trials") % flow.break_every if flow.break_every else gettext("none"),
+        ),
+        (
+            gettext("Withdrawing"),
+            gettext("within %(days)d days: %(how)s") % {"days": flow.withdraw_days, "how": flow.withdrawal},
+        ),
+        *_payment(settings),
+        (gettext("Left out of labels"), _excluding(settings.rules)),
+        *[(gettext("Hypothesis %s") % one.name, _hypothesis(one)) for one in settings.hypotheses],
+    ]
+
+
+def _factor(factor: Factor) -> str:
+    levels = ", ".join(level.name for level in factor.levels)
+    if factor.varies == "between":
+        return gettext("between people: %s") % levels
+    order = gettext("in blocks") if factor.order == "blocks" else gettext("mixed")
+    return gettext("within people, %(order)s: %(levels)s") % {"order": order, "levels": levels}
+
+
+def _class_pairs(settings: Settings, classes: Sequence[str]) -> str:
+    if settings.design.class_pairs:
+        return ", ".join(written_class_pairs(settings.design.class_pairs, classes).split("\n"))
+    return gettext("all, of one class too") if settings.design.same_class else gettext("all")
+
+
+def _set_apart(settings: Settings) -> str:
+    examples, checks = settings.design.example_images, settings.design.check_images
+    said = [gettext("%d images for instructions and practice") % len(examples)]
+    if settings.design.checks:
+        said.append(gettext("%d for checks") % len(checks) if checks else gettext("checks by agreement"))
+    return ", ".join(said)
+
+
+def _display(settings: Settings) -> str:
+    display = settings.display
+    size = f"{display.enlargement}× ({display.pixels})" if display.enlargement else gettext("fits the window")
+    limit = f"{display.exposure_ms} ms" if display.exposure_ms else gettext("no time limit")
+    return f"{size}, {display.resampling}, {limit}"
+
+
+def _payment(settings: Settings) -> Iterator[tuple[str, str]]:
+    payment, stop = settings.payment, settings.stop
+    if payment.reward_e2 or payment.minutes:
+        yield (
+            gettext("Payment"),
+            gettext("%(amount)s %(currency)s for some %(minutes)d minutes")
+            % {
+                "amount": AmountField.written(payment.reward_e2),
+                "currency": payment.currency,
+                "minutes": payment.minutes,
+            },
+        )
+    if payment.bonus != "none":
+        amount = f"{AmountField.written(payment.bonus_e2)} {payment.currency}"
+        kind = gettext("flat") if payment.bonus == "flat" else gettext("by agreement")
+        yield gettext("Bonus"), gettext("%(kind)s, at most %(amount)s") % {"kind": kind, "amount": amount}
+    enough = gettext("every mixed image has its answers")
+    if stop.rule == "interval":
+        enough = gettext("95%% intervals of labels are at most %.2f wide on average") % stop.width
+    yield gettext("Enough when"), enough
+
+
+def _excluding(rules: Sequence[Rule]) -> str:
+    said = [str(FLAGS[rule.flag].meaning) for rule in rules if rule.excludes and rule.flag in FLAGS]
+    return "; ".join(said) or gettext("nobody by a rule")
+
+
+def _hypothesis(hypothesis: Hypothesis) -> str:
+    return f"{hypothesis.statement} ({gettext('primary')})" if hypothesis.primary else hypothesis.statement

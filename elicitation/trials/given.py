@@ -1,0 +1,152 @@
+"""The answers of a study with what they say, read for whoever looks at all of them: flags, labels, rules of payment.
+
+Attention checks are no answers and are never among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+
+from elicitation.interfaces import interface_named
+from elicitation.interfaces.base import Payload
+from elicitation.mixes.models import Pair
+from elicitation.participants.models import Participation
+from elicitation.studies.factors import Levels
+from elicitation.studies.models import Study, Unit
+from elicitation.studies.protocol import Settings, settings_of
+from elicitation.studies.ways import settings_with
+from elicitation.trials.asking import asked_about
+from elicitation.trials.checks import CheckResult, result_of
+from elicitation.trials.models import Response, Trial
+from hilmix.core.judgements import Judgement
+
+# There may be very many answers; of each of them only these columns are read, without an object for each row.
+READ = (
+    *(
+        f"trial__{name}"
+        for name in ("participation", "position", "kind", "pair", "unit", "condition", "levels")
+    ),
+    *("trial__params", "payload", "rt_ms"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One stored answer.
+
+    `pair` and `lambda_e4` say what was asked about: a mixed image, or the pair at every λ where `lambda_e4` is None.
+    """
+
+    participation_id: int
+    position: int
+    repeat: bool
+    condition_id: int
+    pair: Pair
+    lambda_e4: int | None
+    judgement: Judgement
+    payload: Payload
+    rt_ms: int | None
+    levels: Levels = field(default_factory=dict)  # factor → level, of every factor of the study
+
+    @property
+    def about(self) -> tuple[int, int, int | None]:
+        """What it is compared with: answers under the same condition to the same mixed image or pair."""
+        return self.condition_id, self.pair.pk, self.lambda_e4
+
+
+class Ways:
+    """The versions of a study's protocol, by key, and how each asks at the levels of a trial.
+
+    Imported studies are read as well, whose texts are not known; so no text is read here.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.classes: tuple[str, ...] = tuple(study.image_set.classes)
+        self.protocols = {protocol.pk: protocol for protocol in study.protocols.order_by("version")}
+        self._settings = {pk: settings_of(protocol.content) for pk, protocol in self.protocols.items()}
+        self._ways: dict[tuple[int, frozenset[tuple[str, str]]], Settings] = {}
+
+    def of(self, protocol_id: int, levels: Levels) -> Settings:
+        """How somebody was asked who met this version, at these levels."""
+        if not levels:
+            return self._settings[protocol_id]
+        key = protocol_id, frozenset(levels.items())
+        if key not in self._ways:
+            self._ways[key] = settings_with(self._settings[protocol_id], levels)
+        return self._ways[key]
+
+
+def answers_given(
+    study: Study,
+    people: QuerySet[Participation],
+    *,
+    until: datetime | None = None,
+    ways: Ways | None = None,
+    units: QuerySet[Unit] | None = None,
+) -> Iterator[Given]:
+    """The answers of `people`, who take part in `study`, by participation and position; received `until` then.
+
+    What many answers share is read once, the answers themselves are streamed: the number of queries is constant.
+    `units` are all that they answered; where it is not known which, all of the study are read.
+    """
+    ways = ways or Ways(study)
+    met: dict[int, tuple[int, Mapping[str, Any]]] = {
+        pk: (protocol, drawn) for pk, protocol, drawn in people.values_list("pk", "protocol", "drawn")
+    }
+    pairs, lambdas = _read(units if units is not None else Unit.objects.filter(batch__study=study))
+    responses = Response.objects.filter(trial__participation__in=people).exclude(trial__kind=Trial.Kind.CHECK)
+    if until is not None:
+        responses = responses.filter(received_at__lte=until)
+    ordered = responses.order_by("trial__participation_id", "trial__position").values_list(*READ)
+    for pk, position, kind, pair_id, unit, condition, levels, params, payload, rt_ms in ordered.iterator(
+        2000
+    ):
+        if pk not in met:
+            continue  # came between the two queries
+        protocol, drawn = met[pk]
+        pair = pairs[pair_id]
+        way = ways.of(protocol, levels)
+        interface = interface_named(way.interface)
+        asked = asked_about((pair.first_class, pair.second_class), way, ways.classes, drawn, params)
+        yield Given(
+            participation_id=pk,
+            position=position,
+            repeat=kind == Trial.Kind.REPEAT,
+            condition_id=condition,
+            pair=pair,
+            lambda_e4=None if interface.UNIT == "pair" else lambdas[unit],
+            judgement=interface.judgement(payload, asked),
+            payload=payload,
+            rt_ms=rt_ms,
+            levels=levels,
+        )
+
+
+def checks_answered(
+    people: QuerySet[Participation], ways: Ways, *, until: datetime | None = None
+) -> Iterator[CheckResult]:
+    """The results of the attention checks that `people` answered, by participation and position."""
+    checks = Trial.objects.filter(participation__in=people, kind=Trial.Kind.CHECK, response__isnull=False)
+    if until is not None:
+        checks = checks.filter(response__received_at__lte=until)
+    loaded = checks.select_related("participation", "pair", "response").order_by(
+        "participation_id", "position"
+    )
+    for trial in loaded.prefetch_related("images__mixed_image"):
+        way = ways.of(trial.participation.protocol_id, trial.levels)
+        yield result_of(trial, trial.response.payload, way, ways.classes)
+
+
+def _read(units: QuerySet[Unit]) -> tuple[dict[int, Pair], dict[int, int | None]]:
+    """The pairs of `units` by key, and the λ of each unit's mixed image."""
+    pairs: dict[int, Pair] = {}
+    lambdas: dict[int, int | None] = {}
+    for unit in units.select_related("pair", "mixed_image").order_by().iterator(chunk_size=2000):
+        pairs[unit.pair_id] = unit.pair
+        lambdas[unit.pk] = unit.mixed_image.lambda_e4 if unit.mixed_image else None
+    return pairs, lambdas

@@ -1,0 +1,74 @@
+"""`manage.py simulate STUDY --release NAME [--repetitions N] [--answers 2,4,9] [--seed S]`: what would a study find?"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from elicitation.studies.models import Study
+from elicitation.studies.protocol import settings_of
+from hilmix.accounts.roles import OPERATOR
+from hilmix.commands import OperatorCommand
+from hilmix.figures import markdown
+from hilmix.hub.models import Release, Simulation
+from hilmix.hub.simulating import REPETITIONS, prepare_simulation, run_simulation
+from hilmix.hub.simulation_tables import power_table
+from hilmix.jobs.progress import TerminalProgress
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers with commas between them."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r}: whole numbers with commas between them, such as 2,4,9") from None
+
+
+class Command(OperatorCommand):
+    help = "Carry out a study with simulated participants: how often would it find what it expects?"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("study", help="the study's short name, as in its link")
+        parser.add_argument(
+            "--release", required=True, help="whose answers the simulated participants are fitted on"
+        )
+        parser.add_argument(
+            "--repetitions", type=int, default=REPETITIONS, help="of the design in memory (default: 200)"
+        )
+        parser.add_argument(
+            "--answers", type=numbers, default=(), help="numbers of answers a unit to compare, such as 2,4,9"
+        )
+        parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same numbers")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        study = Study.objects.filter(slug=options["study"]).first()
+        if study is None:
+            known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
+            raise CommandError(f"There is no study {options['study']!r}. Studies here: {known}.")
+        simulation = prepare_simulation(
+            study=study,
+            release=Release.objects.resolve(options["release"]),
+            actor=OPERATOR,
+            repetitions=options["repetitions"],
+            answers=options["answers"],
+            seed=options["seed"],
+        )
+        with TerminalProgress(f"Simulating {study.slug}") as progress:
+            run_simulation(simulation=simulation, actor=OPERATOR, progress=progress)
+        self.stdout.write(_told(simulation))
+
+
+def _told(simulation: Simulation) -> str:
+    assert simulation.copy is not None
+    table = power_table(simulation, settings_of(simulation.protocol.content))
+    lines = [
+        f"{simulation.result['copy']['participants']} simulated participants answered a copy of"
+        f" {simulation.study.slug}, {simulation.copy.slug}; {simulation.study.slug} itself is as it was.",
+        table.caption,
+        markdown(table.columns, table.rows)
+        if table.rows
+        else "The protocol states no hypothesis to look for.",
+    ]
+    return "\n".join(lines)
