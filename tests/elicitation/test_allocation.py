@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections import Counter
 from datetime import timedelta
 
@@ -21,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from elicitation.flow import allocation, saving, services
+from elicitation.flow import allocation, services
 from elicitation.flow.validity import MAX_REASON, mark_invalid, mark_valid
 from elicitation.flow.withdrawal import withdraw
 from elicitation.mixes.models import MixedImage
@@ -37,14 +36,9 @@ from hilmix.accounts.models import AuditEvent, Membership
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import add_person, set_membership
 from hilmix.errors import Conflict, Forbidden, Invalid, NotFound
+from tests.elicitation.answers import answer_all
 
 BOXES = {"adult": True, "agree": True, "publish": True}
-ANSWER = {
-    "cannot_tell": False,
-    "mixing_percent": 30,
-    "confidence_percent": 70,
-    "touched": {"mixing": True, "confidence": True},
-}
 REWARD = Factor("reward", "between", (Level("none"), Level("paid", {"bonus": "Who agrees gets more."})))
 PLACE = Factor("size", "between", (Level("small", {"display": {"enlargement": 2}}), Level("free")))
 LONG_AGO = timedelta(days=1)
@@ -53,13 +47,6 @@ State = Participation.State
 
 def join(study, mode=Mode.LIVE):
     return services.join_study(study=study, source=study.source, boxes=BOXES, mode=mode)[0]
-
-
-def answer_all(participation):
-    for position in services.missing_positions(participation):
-        one = saving.Incoming(id=uuid.uuid4(), position=position, payload=ANSWER)
-        saving.save_responses(participation=participation, epoch=1, answers=[one])
-    assert services.complete(participation=participation) == []
 
 
 def lapse(**of):

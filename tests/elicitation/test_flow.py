@@ -25,14 +25,9 @@ from elicitation.studies.texts import texts_of
 from elicitation.trials.models import Response, Trial
 from hilmix.accounts.roles import OPERATOR
 from hilmix.errors import Conflict, Invalid
+from tests.elicitation.answers import MIXTURE
 
 BOXES = {"adult": True, "agree": True, "publish": True, "contact": False}
-ANSWER = {
-    "cannot_tell": False,
-    "mixing_percent": 30,
-    "confidence_percent": 70,
-    "touched": {"mixing": True, "confidence": True},
-}
 N_TRIALS = 6  # of the study of conftest
 
 
@@ -45,7 +40,7 @@ def answer(position, *, id=None, rt_ms=1500, at=None, **change):
     return saving.Incoming(
         id=id or uuid.uuid4(),
         position=position,
-        payload={**ANSWER, **change},
+        payload={**MIXTURE, **change},
         rt_ms=rt_ms,
         trial_index=position,
         time_elapsed_ms=2000 * position,

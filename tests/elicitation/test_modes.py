@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import timedelta
 
 import pytest
@@ -10,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from elicitation.flow import allocation, saving, services
+from elicitation.flow import allocation, services
 from elicitation.flow.modes import address, clear_previews, mode_of, start_preview, token_for
 from elicitation.mixes.models import MixedImage
 from elicitation.participants.models import Departure, Participation, ProblemReport
@@ -37,14 +36,9 @@ from hilmix.errors import Conflict, Forbidden, Invalid, NotFound
 from hilmix.jobs.models import Job, JobState
 from hilmix.jobs.progress import JobCancelled, Progress
 from hilmix.jobs.registry import KINDS
+from tests.elicitation.answers import answer_all
 
 BOXES = {"adult": True, "agree": True, "publish": True}
-ANSWER = {
-    "cannot_tell": False,
-    "mixing_percent": 30,
-    "confidence_percent": 70,
-    "touched": {"mixing": True, "confidence": True},
-}
 REWARD = Factor("reward", "between", (Level("none"), Level("paid", {"bonus": "Who agrees gets more."})))
 THREE = Factor("size", "between", tuple(Level(f"x{n}", {"display": {"enlargement": n}}) for n in (1, 2, 3)))
 
@@ -54,13 +48,6 @@ def join(study, mode=Mode.LIVE, pid=""):
         study=study, source=study.source, boxes=BOXES, mode=mode, arrival=Arrival(pid=pid)
     )
     return joined[0]
-
-
-def answer_all(participation):
-    for position in services.missing_positions(participation):
-        one = saving.Incoming(id=uuid.uuid4(), position=position, payload=ANSWER)
-        saving.save_responses(participation=participation, epoch=1, answers=[one])
-    assert services.complete(participation=participation) == []
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from elicitation.studies.opening import close_study, pause_study
 from elicitation.studies.services import change_texts
 from elicitation.studies.texts import text_hashes
 from hilmix.accounts.roles import OPERATOR
+from tests.elicitation.answers import CANNOT_TELL
 
 BOXES = {"adult": "on", "agree": "on"}
 DESIGN_OF_V1 = (
@@ -35,18 +36,6 @@ DESIGN_OF_V1 = (
     "same_class",
     "lease_minutes",
 )
-ANSWER = {
-    "cannot_tell": True,
-    "touched": {"mixing": False, "confidence": False},
-    "n_moves": {"mixing": 0, "confidence": 0},
-    "input_method": "mouse",
-    "viewport": [390, 844, 3],
-    "image_css_px": 256,
-    "image_device_px": 768,
-    "enlargement": 64,
-    "resampling": "nearest",
-    "exposure_ms": None,
-}
 
 
 @pytest.fixture
@@ -95,7 +84,7 @@ def answered(study: Study) -> Participation:
     """A participation whose planned answers are all held."""
     participation = joined(study)
     answers = [
-        saving.Incoming(id=uuid.uuid4(), position=trial.position, payload=ANSWER, rt_ms=900)
+        saving.Incoming(id=uuid.uuid4(), position=trial.position, payload=CANNOT_TELL, rt_ms=900)
         for trial in participation.trials.all()
     ]
     for start in range(0, len(answers), 20):

@@ -26,6 +26,7 @@ from hilmix.accounts.models import AuditEvent, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import set_membership
 from hilmix.errors import Forbidden
+from tests.elicitation.answers import WINDOW
 
 BOXES = {"adult": True, "agree": True, "publish": True}
 AGREEMENT = {
@@ -60,13 +61,7 @@ def takes_part(study, n: int, share_percent: int | None, positions=None, *, fini
             "cannot_tell": cannot_tell,
             "touched": {"mixing": touched, "confidence": touched},
             "n_moves": {"mixing": 1, "confidence": 1},
-            "input_method": "mouse",
-            "viewport": [390, 844, 3],
-            "image_css_px": 256,
-            "image_device_px": 768,
-            "enlargement": 64,
-            "resampling": "nearest",
-            "exposure_ms": None,
+            **WINDOW,
         }
         if not cannot_tell:
             payload |= {"mixing_percent": percent, "confidence_percent": 80}

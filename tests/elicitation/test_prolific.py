@@ -36,22 +36,11 @@ from hilmix.accounts.models import AuditEvent, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import set_membership
 from hilmix.errors import Forbidden, Invalid
+from tests.elicitation.answers import CANNOT_TELL
 
 BOXES = {"adult": "on", "agree": "on"}
 PID, OTHER = "5f0c1d2e3a4b5c6d7e8f9a0b", "60ffe5c8371090c7041d43f8"
 SESSION, SECOND = "aa0c1d2e3a4b5c6d7e8f9a0b", "bb0c1d2e3a4b5c6d7e8f9a0b"
-ANSWER = {
-    "cannot_tell": True,
-    "touched": {"mixing": False, "confidence": False},
-    "n_moves": {"mixing": 0, "confidence": 0},
-    "input_method": "mouse",
-    "viewport": [390, 844, 3],
-    "image_css_px": 256,
-    "image_device_px": 768,
-    "enlargement": 64,
-    "resampling": "nearest",
-    "exposure_ms": None,
-}
 
 
 def recruited(study):
@@ -108,7 +97,7 @@ def join(study, pid=PID, session=SESSION, **more) -> Participation:
 
 def give_answers(participation, n=None) -> None:
     positions = list(participation.trials.values_list("position", flat=True))[:n]
-    answers = [saving.Incoming(id=uuid.uuid4(), position=place, payload=ANSWER) for place in positions]
+    answers = [saving.Incoming(id=uuid.uuid4(), position=place, payload=CANNOT_TELL) for place in positions]
     receipts = saving.save_responses(participation=participation, epoch=1, answers=answers)
     assert {receipt.status for receipt in receipts} == {"created"}
 

@@ -24,10 +24,12 @@ from hilmix.accounts.models import User
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = ROOT / "locale/he/LC_MESSAGES"
+RESEARCHERS = {"findings.py", "panel.py"}  # what flow says to them
 CODE = [
-    *(path for path in ROOT.glob("elicitation/flow/*.py") if path.name != "panel.py"),
+    *(path for path in ROOT.glob("elicitation/flow/*.py") if path.name not in RESEARCHERS),
     *ROOT.glob("elicitation/interfaces/*.py"),
     ROOT / "elicitation/participants/services.py",
+    ROOT / "elicitation/recruiters/prolific.py",
     ROOT / "elicitation/studies/protocol.py",
     ROOT / "elicitation/studies/texts.py",
 ]

@@ -21,20 +21,9 @@ from elicitation.studies.protocol import Flow
 from elicitation.trials.models import Response
 from hilmix.accounts.models import AuditEvent
 from hilmix.errors import Conflict
+from tests.elicitation.answers import CANNOT_TELL
 
 BOXES = {"adult": True, "agree": True, "publish": True, "contact": True}
-ANSWER = {
-    "cannot_tell": True,
-    "touched": {"mixing": False, "confidence": False},
-    "n_moves": {"mixing": 0, "confidence": 0},
-    "input_method": "mouse",
-    "viewport": [390, 844, 3],
-    "image_css_px": 256,
-    "image_device_px": 768,
-    "enlargement": 64,
-    "resampling": "nearest",
-    "exposure_ms": None,
-}
 SURVEY = {"clear": 4, "comments": "I am Ann from Ulm."}
 
 
@@ -43,7 +32,7 @@ def joined(study, pid="") -> Participation:
 
 
 def answer(participation: Participation, positions) -> list[str]:
-    answers = [saving.Incoming(id=uuid.uuid4(), position=p, payload=ANSWER) for p in positions]
+    answers = [saving.Incoming(id=uuid.uuid4(), position=p, payload=CANNOT_TELL) for p in positions]
     receipts = saving.save_responses(participation=participation, epoch=1, answers=answers)
     return [receipt.status for receipt in receipts]
 
