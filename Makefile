@@ -51,8 +51,9 @@ check: $(VENV)/installed-dev ## lint, types, layers, migrations, API snapshot, k
 
 # Participants' pages are translated; those of researchers and admins are in English.
 NOT_PARTICIPANTS := .* *.egg-info node_modules var bench/* hilmix/* tests/* training/* */models.py */panel.py \
-	elicitation/images/* elicitation/studies/[!pt]* elicitation/studies/pa* elicitation/studies/text_* \
-	elicitation/monitoring/* templates/[!ep]* templates/error.html templates/elicitation/[!p]* \
+	elicitation/images/* elicitation/studies/[!pt]* elicitation/studies/p[!r]* elicitation/studies/t[!e]* \
+	elicitation/studies/text_* elicitation/flow/findings.py elicitation/recruiters/[!p]* \
+	elicitation/monitoring/* elicitation/management/* templates/[!ep]* templates/error.html templates/elicitation/[!p]* \
 	templates/elicitation/p[!a]* templates/elicitation/pay* templates/elicitation/participation*
 messages: $(VENV)/installed-run ## collect participants' sentences into locale/ and compile it (needs GNU gettext)
 	@$(BIN)/python manage.py makemessages --locale he --no-location --no-obsolete --no-wrap \

@@ -24,6 +24,7 @@ from elicitation.studies.texts import CONTACT, PUBLISH, text_hashes
 from elicitation.trials.flags import process_measures
 from elicitation.trials.planning import write_plan
 from hilmix.errors import Conflict, Invalid
+from hilmix.rows import insert
 
 
 class TookPartBefore(Conflict):
@@ -73,7 +74,7 @@ def join_study(
             )
             write_plan(participation)
             consent.participation = participation
-            consent.save(force_insert=True)
+            insert(consent)
             if arrival.pid:
                 remember_identity(participation, arrival)
     except IntegrityError:

@@ -61,7 +61,7 @@ class Recruiter(ABC):
     NAME: ClassVar[str]
     TITLE: ClassVar[Promise | str]
     # Options beside the codes: name → what it means.
-    OPTIONS: ClassVar[Mapping[str, Promise]] = {}
+    OPTIONS: ClassVar[Mapping[str, str]] = {}
     # Whether the recruiter is told by a code of the study how a stay ended; else everybody who finishes has one's own.
     HAS_CODES: ClassVar[bool] = False
     # Whether somebody whose link says no id is asked for it.

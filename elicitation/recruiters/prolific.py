@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.translation import gettext as translate
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
 
 from elicitation.participants.services import Arrival
 from elicitation.recruiters.base import Options, Outcome, Recruiter, told
@@ -39,7 +38,7 @@ class Prolific(Recruiter):
 
     NAME = "prolific"
     TITLE = "Prolific"
-    OPTIONS = {"study_id": _("the id of the study at Prolific (24 characters), needed to fetch submissions")}
+    OPTIONS = {"study_id": "the id of the study at Prolific (24 characters), needed to fetch submissions"}
     HAS_CODES = True
     ASKS_FOR_ID = True
     MINIMUM_HOURLY_E2 = {"GBP": 600, "USD": 800}
@@ -69,7 +68,7 @@ class Prolific(Recruiter):
         pid = text.strip().lower()
         if not ID.fullmatch(pid):
             raise Invalid(
-                translate(
+                _(
                     "A Prolific id has 24 characters, each a digit or a letter from a to f. You find it on your"
                     " account page at Prolific."
                 )

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-from django.db import connection
 
 from elicitation.interfaces.base import Params
 from elicitation.mixes.models import MixedImage
@@ -30,6 +28,7 @@ from elicitation.trials.assigning import (
 )
 from elicitation.trials.ordering import CHECK
 from hilmix.core.mixing import DEFAULT_METHOD
+from hilmix.rows import fetch, insert, insert_many, placeholders
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def write_plan(participation: Participation) -> None:
     rng = random.Random(participation.seed)  # noqa: S311  (an order, not a secret)
     ways = reading.ways_of(participation.levels)
     participation.drawn = _draw_person(ways, reading.classes, rng)
-    participation.save(force_insert=True)
+    insert(participation)
     units = _units_of(slot.batch_id)
     checks = _draw_checks(participation.study, reading.settings.design.checks, rng)
     order = _ordered(units, checks, slot, reading, ways, rng)
@@ -81,8 +80,7 @@ def write_plan(participation: Participation) -> None:
 def conditions_of(study: Study, ways: Sequence[Way]) -> list[int]:
     """The primary key of the condition under which each of `ways` asks; it is made where it is the first of it."""
     contents = dict(way.condition for way in ways)
-    there = Condition.objects.filter(study=study, sha256__in=contents)
-    keys = dict(there.values_list("sha256", "pk"))
+    keys = dict(fetch(CONDITIONS.format(placeholders(1, len(contents))), [study.pk, *contents]))
     for sha256 in contents.keys() - keys.keys():
         made, _new = Condition.objects.get_or_create(
             study=study, sha256=sha256, defaults={"content": contents[sha256]}
@@ -101,12 +99,10 @@ def _draw_person(ways: Sequence[tuple[Levels, Way]], classes: Sequence[str], rng
 
 
 def _units_of(batch_id: int) -> list[Item]:
-    with connection.cursor() as cursor:
-        cursor.execute(UNITS, [batch_id])
-        return [
-            Item(unit, pair, image, lambda_e4, (first, second))
-            for unit, pair, image, lambda_e4, first, second in cursor.fetchall()
-        ]
+    return [
+        Item(unit, pair, image, lambda_e4, (first, second))
+        for unit, pair, image, lambda_e4, first, second in fetch(UNITS, [batch_id])
+    ]
 
 
 def _draw_checks(study: Study, n: int, rng: random.Random) -> list[Item]:
@@ -194,28 +190,26 @@ def _images_of_pairs(items: Sequence[Item], ways: Sequence[tuple[Levels, Way]]) 
 def _write(participation: Participation, trials: Sequence[Drawn], ways: Sequence[tuple[Levels, Way]]) -> None:
     conditions = conditions_of(participation.study, [way for _levels, way in ways])
     levels = [json.dumps(of_way) for of_way, _way in ways]
-
-    def rows() -> Iterator[tuple[Any, ...]]:
-        for position, trial in enumerate(trials):
-            yield (
-                participation.pk,
-                position,
-                str(trial.kind),
-                trial.item.pair_id,
-                trial.item.unit_id,
-                conditions[trial.combination],
-                levels[trial.combination],
-                json.dumps(trial.params),
-            )
-
+    rows = [
+        (
+            participation.pk,
+            position,
+            str(trial.kind),
+            trial.item.pair_id,
+            trial.item.unit_id,
+            conditions[trial.combination],
+            levels[trial.combination],
+            json.dumps(trial.params),
+        )
+        for position, trial in enumerate(trials)
+    ]
+    keys = dict(insert_many(TRIALS, rows, returning="position, id"))
     images = [
-        (order, image, participation.pk, position)
+        (keys[position], order, image)
         for position, trial in enumerate(trials)
         for order, image in enumerate(trial.images)
     ]
-    with connection.cursor() as cursor:
-        cursor.executemany(INSERT_TRIAL, list(rows()))
-        cursor.executemany(INSERT_IMAGE, images)
+    insert_many(IMAGES, images)
 
 
 UNITS = """
@@ -224,12 +218,10 @@ UNITS = """
         left join elicitation_mixedimage mixed on mixed.id = unit.mixed_image_id
     where unit.batch_id = %s order by unit.ordinal
 """
-INSERT_TRIAL = """
-    insert into elicitation_trial
-        (participation_id, position, kind, pair_id, unit_id, condition_id, levels, params)
-    values (%s, %s, %s, %s, %s, %s, %s, %s)
+CONDITIONS = """
+    select sha256, id from elicitation_condition where study_id = %s and sha256 in {}
 """
-INSERT_IMAGE = """
-    insert into elicitation_trialimage (trial_id, "order", mixed_image_id)
-    select id, %s, %s from elicitation_trial where participation_id = %s and position = %s
-"""
+TRIALS = (
+    "elicitation_trial (participation_id, position, kind, pair_id, unit_id, condition_id, levels, params)"
+)
+IMAGES = 'elicitation_trialimage (trial_id, "order", mixed_image_id)'

@@ -140,7 +140,7 @@ def test_no_cell_of_a_csv_file_is_a_formula(world, formula):
     Study.objects.filter(pk=world.study.pk).update(source=Source.IMPORTED)
     Participation.objects.filter(study=world.study).update(source=Source.IMPORTED)
     Participation.objects.filter(pk=world["holder"].participation.pk).update(public_id=formula[:15])
-    release = freeze_release(study=Study.objects.get(), actor=OPERATOR, progress=Progress())
+    release = freeze_release(study=Study.objects.get(pk=world.study.pk), actor=OPERATOR, progress=Progress())
     client, cells = world["owner"].client(), []
     for table in ("participants", "responses", "mixed_images", "labels"):
         reply = client.get(reverse("release_file", args=[release.pk, f"csv/{table}.csv"]))

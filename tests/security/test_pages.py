@@ -228,9 +228,11 @@ SOURCES = {
         ),
         (
             "python",
-            r"(import|from) pickle|(?<!\.)\b(eval|exec)\(|shell=True|yaml\.load|os\.system|\.raw\(|\.extra\(",
+            r"(import|from) pickle|(?<!\.)\b(eval|exec)\(|shell=True|yaml\.load|os\.system|\.extra\(",
             (),
         ),
+        # One statement without anything of a request in it; its study is a parameter.
+        ("python", r"\.raw\((?!NEWEST, \[study\.pk\]\))|RawSQL", ()),
         ("python", r"torch\.load\((?!.*weights_only=True)|allow_pickle=True", ()),
         ("python", r"unsafe-|UNSAFE_", ("hilmix/security.py",)),
         (

@@ -97,8 +97,8 @@ def test_the_address_of_an_image_differs_from_person_to_person(world, participan
 # --- The completion code ------------------------------------------------------------------------------------
 
 
-def test_the_code_does_not_exist_before_the_last_page_is_sent(world):
-    someone = join(world.study)
+def test_a_code_of_ones_own_does_not_exist_before_the_last_page_is_sent(world):
+    someone = join(world.elsewhere)
     client = Client(headers={"Authorization": f"Participation {access.token_for(someone)}"})
     link = link_of(someone)
     complete = client.post(reverse("participation_complete"), {"count": 5}, content_type=JSON)
@@ -307,7 +307,7 @@ def test_a_recruiters_id_is_stored_encrypted_and_looked_up_by_hmac_only(world):
     assert identity.pid_hmac == pid_hmac(world.study, PID)
     assert PID not in f"{identity.pid_hmac}{identity.pid_ciphertext}"
     assert reveal_identity(identity) == PID
-    again = Client().post(f"{world.address('study_entry')}?pid={PID}", ROUTES["study_entry"].body(world))
+    again = Client().post(f"{world.address('study_entry')}?PROLIFIC_PID={PID}", ROUTES["study_entry"].body(world))
     assert again["Location"] == reverse("participation", args=[link_of(world["holder"].participation)])
     assert Identity.objects.count() == 1
 

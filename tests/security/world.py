@@ -316,7 +316,8 @@ def _elsewhere(image_set: ImageSet, release: Release, people: dict[str, User]) -
 
 
 def _experiment(release: Release, seed: int) -> Experiment:
-    condition = release.opened.table("conditions").column("condition").to_pylist()[0]
+    label_sets = release.opened.label_sets
+    condition = next(one["condition"] for one in label_sets if one["policy"] == "human_lambda")
     config = {
         "name": f"{HOSTILE} experiment {seed}",
         "release": release.name,
