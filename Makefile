@@ -12,7 +12,7 @@ $(error make $(MAKE_VERSION) is too old: install GNU make 4 or later (apt instal
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test services check messages bench realdata faults clean tools
+.PHONY: help demo serve test services check messages screenshots bench load realdata faults clean tools
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,8 +60,15 @@ messages: $(VENV)/installed-run ## collect participants' sentences into locale/ 
 		$(foreach pattern,$(NOT_PARTICIPANTS),--ignore '$(pattern)')
 	@$(BIN)/python manage.py compilemessages --locale he --ignore $(VENV)
 
-bench: $(VENV)/installed-dev node_modules/installed ## print measured figures (ONLY=elicitation|hub|training|reports)
+screenshots: $(VENV)/installed-dev node_modules/installed ## take the pictures of docs/how-to-prolific.md anew
+	@sh .ci/chromium
+	HILMIX_SCREENSHOTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/system/test_howto.py
+
+bench: $(VENV)/installed-dev node_modules/installed ## print measured figures (ONLY=elicitation|monitoring|hub|training|reports)
 	@$(BIN)/python -m bench $(ONLY)
+
+load: $(VENV)/installed-dev node_modules/installed ## 50 people at once and half an hour's participants, against a real server
+	@$(BIN)/python -m bench.load
 
 realdata: $(VENV)/installed-dev ## the tests and the experiment on real data (minutes to an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m realdata

@@ -1,4 +1,4 @@
-"""`python -m bench [elicitation|hub|training|reports]`: one JSON object a line for each measured figure.
+"""`python -m bench [elicitation|monitoring|hub|training|reports]`: one JSON object a line for each measured figure.
 
 Each part runs in a process of its own, on a state folder of its own that goes with it. A figure that misses
 its goal is printed as such; only a part that cannot be measured fails the command.
@@ -14,7 +14,7 @@ import sys
 from bench.instance import temporary_state
 from bench.measure import say
 
-PARTS = ("elicitation", "hub", "training", "reports")
+PARTS = ("elicitation", "monitoring", "hub", "training", "reports")
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""The data hub: freezing a release, verifying it, and making labels."""
+"""The data hub: freezing a release, verifying it, making labels, and carrying a design out in memory."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.baselines import numpy_labels, plain_release, plain_sha256
+from bench.baselines import numpy_labels, plain_rehearsal, plain_release, plain_sha256
 from bench.instance import ROOT
 from bench.material import CLASSES, answered_study, image_set
 from bench.measure import Figure, at_most, speed
 from elicitation.images.models import ImageSet
+from elicitation.studies.hypotheses import Hypothesis
 from elicitation.studies.models import Study
 from elicitation.studies.protocol import Design
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.judgements import Answer, PerceivedLambda, Unit
+from hilmix.core.observers import H_MIX
 from hilmix.core.release import open_release
 from hilmix.core.softlabels import build_label_set
+from hilmix.hub.hypotheses import test_hypothesis
 from hilmix.hub.models import Release
+from hilmix.hub.rehearsing import Rehearsal, design_of
 from hilmix.hub.releases import freeze_release
 from hilmix.jobs.progress import Progress
 
@@ -31,6 +35,7 @@ from hilmix.jobs.progress import Progress
 DESIGN = Design(n_mixed_images=1000, trials_per_person=50, repeats=0, answers_per_unit=20)
 N_ANSWERS = 20_000
 N_UNITS, ANSWERS_A_UNIT = 20_000, 5
+REPETITIONS, ANSWERS_SIMULATED = 50, 9
 
 
 def figures() -> Iterator[Figure]:
@@ -49,6 +54,7 @@ def figures() -> Iterator[Figure]:
     )
     yield _freezing(study, images)
     yield _labels()
+    yield _simulating(study)
 
 
 def _peak_memory(study: Study) -> Figure:
@@ -106,3 +112,24 @@ def _labels() -> Figure:
     np.testing.assert_allclose(ours(), baseline(), atol=1e-12)  # the same work, then
     unit = "× speed of the same equations in numpy"
     return speed("hub.human_lambda_shrunk", ours, baseline, goal=0.3, unit=unit, work=N_UNITS)
+
+
+def _simulating(study: Study) -> Figure:
+    """Repetitions of a whole design in memory, each with the test of a hypothesis: what `manage.py simulate` does."""
+    design, hypothesis = design_of(study), Hypothesis("seen", "Shares seen are not λ.", "deviation")
+    rehearsal = Rehearsal(design, ANSWERS_SIMULATED, H_MIX)
+    world = rehearsal.as_fitted()
+    lambdas, effects = design.lambda_e4 / 10_000, H_MIX.image_effect_sd * design.image
+
+    def ours() -> None:
+        for number in range(REPETITIONS):
+            table = rehearsal.carry_out(world, np.random.default_rng(number))
+            test_hypothesis(hypothesis, table)
+
+    def baseline() -> None:
+        for number in range(REPETITIONS):
+            rng = np.random.default_rng(number)
+            plain_rehearsal.repeat(H_MIX, lambdas, effects, ANSWERS_SIMULATED, DESIGN.trials_per_person, rng)
+
+    unit = f"× speed of one numpy program for {DESIGN.n_mixed_images * ANSWERS_SIMULATED:,} answers"
+    return speed("hub.simulate", ours, baseline, goal=0.5, unit=unit, work=REPETITIONS)

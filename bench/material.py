@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import numpy as np
+from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
@@ -20,9 +21,12 @@ from elicitation.studies.reading import reading_of
 from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
 from elicitation.trials.asking import asked_of
+from elicitation.trials.flags import store_measures
 from elicitation.trials.models import Response, Trial
 from elicitation.trials.planning import conditions_of
+from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
+from hilmix.accounts.services import add_person
 from hilmix.core.judgements import PerceivedLambda
 
 PARAMS = {"left": "first", "order": ["mixing", "confidence"]}
@@ -97,6 +101,7 @@ def answered_study(images: ImageSet, slug: str, design: Design) -> Study:
         for place, unit in enumerate(who.slot.batch.units.select_related("pair", "mixed_image"))
     )
     Response.objects.bulk_create(_answers(study, trials), batch_size=2000)
+    store_measures(study)  # as everybody's are who finishes
     close_study(study=study, actor=OPERATOR)
     return study
 
@@ -104,7 +109,7 @@ def answered_study(images: ImageSet, slug: str, design: Design) -> Study:
 def _answers(study: Study, trials: list[Trial]) -> Iterator[Response]:
     settings = settings_of(study.protocol.content)
     interface = interface_named(settings.interface)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(study.pk)
     for trial in trials:
         perceived = np.clip(trial.unit.mixed_image.lambda_e4 / 10_000 + rng.normal(0, 0.15), 0, 1)
         said = PerceivedLambda(float(perceived), float(rng.random()))
@@ -115,3 +120,11 @@ def _answers(study: Study, trials: list[Trial]) -> Iterator[Response]:
             payload_sha256="0" * 64,
             rt_ms=int(rng.integers(2000, 20_000)),
         )
+
+
+def signed_in() -> Client:
+    """An admin's browser as far as the server knows."""
+    client = Client(SERVER_NAME="127.0.0.1")
+    admin = add_person(username="bench", kind=User.Kind.ADMIN, actor=OPERATOR)
+    client.force_login(admin, backend="django.contrib.auth.backends.ModelBackend")
+    return client

@@ -20,12 +20,10 @@ from playwright.sync_api import Browser, sync_playwright
 
 from bench.client import request, send_all
 from bench.instance import served
-from bench.material import CLASSES, answered_study, image_set
+from bench.material import CLASSES, answered_study, image_set, signed_in
 from bench.measure import Figure, at_most, say, speed
 from elicitation.studies.protocol import Design
-from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
-from hilmix.accounts.services import add_person
 from hilmix.hub.releases import freeze_release
 from hilmix.jobs.progress import Progress
 from training.evaluation.scores import score
@@ -51,7 +49,7 @@ DRAWN = """() => new Promise((done) => {
 
 
 def figures() -> Iterator[Figure]:
-    address, person = _experiment().get_absolute_url(), _signed_in()
+    address, person = _experiment().get_absolute_url(), signed_in()
     yield _page_queries(address, person)
     with served() as port:
         yield _server(address, port, person)
@@ -83,14 +81,6 @@ def _epoch(number: int, rng: np.random.Generator) -> dict[str, Any]:
         "epoch": number + 1, "train_loss": left + 0.3 + rng.random() / 20, "train_floor": 0.3, "lr": 0.1,
         "validation_loss": left + 0.4 + rng.random() / 10, "validation_accuracy": 0.9 - left / 3, "seconds": 1.0,
     }  # fmt: skip
-
-
-def _signed_in() -> Client:
-    """An admin's browser as far as the server knows."""
-    client = Client(SERVER_NAME="127.0.0.1")
-    admin = add_person(username="bench", kind=User.Kind.ADMIN, actor=OPERATOR)
-    client.force_login(admin, backend="django.contrib.auth.backends.ModelBackend")
-    return client
 
 
 def _page_queries(address: str, person: Client) -> Figure:

@@ -6,14 +6,15 @@ from django.urls import path
 
 from elicitation.flow.modes import preview_study
 from elicitation.images import pages as images
-from elicitation.monitoring import pages as monitoring
 from elicitation.monitoring import (
+    copy_pages,
     participations,
     payment_pages,
     recruitment_pages,
     replay_pages,
     upload_pages,
 )
+from elicitation.monitoring import pages as monitoring
 from elicitation.monitoring.planner_pages import study_planner
 from elicitation.monitoring.study_files import study_toml
 from elicitation.studies import edit_pages, text_pages, version_pages
@@ -30,7 +31,7 @@ urlpatterns = [
     path("studies/<slug:slug>/", studies.study_detail, name="study"),
     path("studies/<slug:slug>/export.toml", study_toml, name="study_toml"),
     path("studies/<slug:slug>/settings/", edit_pages.study_protocol, name="study_protocol"),
-    path("studies/<slug:slug>/copy/", edit_pages.copy_study, name="copy_study"),
+    path("studies/<slug:slug>/copy/", copy_pages.copy_study, name="copy_study"),
     path("studies/<slug:slug>/versions/", version_pages.study_versions, name="study_versions"),
     path("studies/<slug:slug>/versions/<int:version>/", version_pages.study_version, name="study_version"),
     path("studies/<slug:slug>/texts/", text_pages.study_texts, name="study_texts"),

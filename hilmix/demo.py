@@ -46,8 +46,8 @@ N_SIMULATED = 24
 SIMULATED = Design(n_mixed_images=60, trials_per_person=30, repeats=2, answers_per_unit=N_SIMULATED // 2)
 # Stricter than anybody would be with people, so that a few of the simulated ones are flagged, and two do not count.
 STRICT = (
-    Rule("reversed", {"share": 0.19}, excludes=True),
-    Rule("too_fast", {"floor_ms": 5000.0}),
+    Rule("too_fast", {"floor_ms": 5000.0}, excludes=True),
+    Rule("reversed", {"share": 0.15}),
     Rule("disagreement", {"deviation": 0.2}),
     Rule("repeat_difference", {"ratio": 0.5}),
 )

@@ -16,10 +16,10 @@ HOLD = (
     "update elicitation_slot set state = 'held', lease_expires_at = datetime('now', '+1 hour') where id = ?"
 )
 PARTICIPATION = """
-    insert into elicitation_participation (public_id, study_id, protocol_id, slot_id, source, mode, levels, state, seed,
-        epoch, drawn, started_at, last_seen_at, invalid_reason, measures, completion_code, comments, survey)
-    values (?, ?, ?, ?, 'person', 'live', '{}', 'running', ?, 0, '{}', datetime('now'), datetime('now'), '', '{}', '',
-        '', '{}')
+    insert into elicitation_participation (public_id, study_id, protocol_id, slot_id, source, mode, levels, turn, state,
+        seed, epoch, drawn, started_at, last_seen_at, invalid_reason, measures, completion_code, comments, survey)
+    values (?, ?, ?, ?, 'person', 'live', '{}', 0, 'running', ?, 0, '{}', datetime('now'), datetime('now'), '', '{}',
+        '', '', '{}')
 """
 CONSENT = """
     insert into elicitation_consent (participation_id, text_sha256, boxes, publish, contact, given_at)

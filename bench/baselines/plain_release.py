@@ -43,7 +43,7 @@ CONDITIONS = """
 """
 RESPONSES = """
     select p.first_index || '-' || p.second_index || '-' || m.lambda_e4, 'mixed_image', substr(c.sha256, 1, 12),
-           who.public_id, protocol.sha256, t.levels, t.position, r.trial_index, t.kind = 'repeat', t.kind = 'main',
+           who.public_id, protocol.sha256, t.position, r.trial_index, t.kind = 'repeat', t.kind = 'main',
            case t.kind when 'repeat' then 'repeat' end, '[]', json_extract(r.payload, '$.cannot_tell'),
            case json_extract(t.params, '$.left') when 'first'
                 then 1 - json_extract(r.payload, '$.mixing_percent') / 100.0
@@ -62,13 +62,13 @@ RESPONSES = """
     where who.study_id = ? order by t.participation_id, t.position
 """
 PARTICIPANTS = """
-    select who.public_id, who.source, protocol.sha256, who.levels, 0, who.invalid_at is not null, who.measures, '[]',
+    select who.public_id, who.source, protocol.sha256, 0, who.invalid_at is not null, who.measures, '[]',
            '[]', count(*), 0, 0, who.drawn, who.survey
     from elicitation_participation who
     join elicitation_protocol protocol on protocol.id = who.protocol_id
     join elicitation_trial t on t.participation_id = who.id where who.study_id = ? group by who.id
 """
-NUMBER, IMAGE = 13, -1  # places in a row of RESPONSES
+NUMBER, IMAGE = 12, -1  # places in a row of RESPONSES
 
 
 def freeze(database: Path, study: int, parents: np.ndarray, n_classes: int, directory: Path) -> None:

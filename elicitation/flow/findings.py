@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -28,7 +28,7 @@ from elicitation.recruiters.prolific import (
 from elicitation.recruiters.services import Way
 from elicitation.studies.models import Mode, Study
 
-FINISHED = (Participation.State.ANSWERED, Participation.State.COMPLETED)
+PAYS = frozenset({ACTIVE, AWAITING, APPROVED})  # statuses of a stay that is paid, or may be yet
 
 
 class Todo(StrEnum):
@@ -68,7 +68,9 @@ class Held:
     @property
     def finished(self) -> bool:
         """Whether every planned answer is here."""
-        return self.participation.state in FINISHED or (self.total > 0 and self.answered == self.total)
+        return self.participation.state in Participation.FINISHED or (
+            self.total > 0 and self.answered == self.total
+        )
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,9 @@ class Finding:
         return f"Finding({self.status}, {self.todo})"
 
 
-def finding_of(row: Listed, held: Held | None, way: Way) -> Finding:
-    todo, reason = _unknown(row, way) if held is None else _known(row, held, way)
+def finding_of(row: Listed, held: Held | None, way: Way, others: Collection[str] = ()) -> Finding:
+    """What to do about `row`; `others` are the statuses of the person's other stays, empty where none was heard of."""
+    todo, reason = _unknown(row, way) if held is None else _known(row, held, way, others)
     return Finding(
         pid=row.pid,
         session=row.session,
@@ -103,27 +106,30 @@ def finding_of(row: Listed, held: Held | None, way: Way) -> Finding:
     )
 
 
-def _known(row: Listed, held: Held, way: Way) -> tuple[Todo, str]:
+def _known(row: Listed, held: Held, way: Way, others: Collection[str]) -> tuple[Todo, str]:
     """Of somebody who took part."""
     if row.status in (APPROVED, REJECTED):
         return _decided(row, held)
     if held.finished:
-        return _finished(row, way)
+        return _finished(row, held, way, others)
     if row.status in (RETURNED, TIMED_OUT):
         return Todo.NOTHING, translate("Left early; the place is free again.")
     if row.status == ACTIVE:
         return Todo.WAIT, translate("Taking part now.")
-    state = held.participation.state
-    if state == Participation.State.WITHDRAWN:
-        return Todo.LOOK, translate("Withdrew. What is paid then is for the study's rules to say.")
     if row.code and row.code == way.code(Outcome.DATA_PROBLEM):
-        return Todo.LOOK, translate("Answers could not be saved, through no fault of the person: pay them.")
+        return Todo.LOOK, translate(
+            "Says that answers could not be saved. Anybody can say so: see what is here."
+        )
     if row.status != AWAITING:
         return Todo.NOTHING, translate("This status decides nothing here.")
-    if state == Participation.State.DECLINED:
+    if held.participation.state == Participation.State.DECLINED:
         return Todo.ASK_TO_RETURN, translate("Did not pass the questions about the controls.")
     if row.code and row.code == way.code(Outcome.COMPLETED):
         return Todo.LOOK, translate("Has the code for finishing, but has not finished.")
+    if held.answered and row.code and row.code in (way.code(Outcome.ENDED), way.code(Outcome.FULL)):
+        return Todo.LOOK, translate("The study was closed while they answered: pay them.")
+    if held.answered and row.code is None:
+        return Todo.LOOK, translate("Did not finish. The code, which says why, is in Prolific's list only.")
     return Todo.ASK_TO_RETURN, translate("Left early.")
 
 
@@ -133,8 +139,16 @@ def _decided(row: Listed, held: Held) -> tuple[Todo, str]:
     return Todo.NOTHING, translate("Decided already.")
 
 
-def _finished(row: Listed, way: Way) -> tuple[Todo, str]:
-    """Of somebody whose answers are all here."""
+def _finished(row: Listed, held: Held, way: Way, others: Collection[str]) -> tuple[Todo, str]:
+    """Of somebody whose answers are all here. One participation is paid once, however many stays it took."""
+    if row.status in (TIMED_OUT, RETURNED) and PAYS.intersection(others):
+        return Todo.NOTHING, translate("Finished, and is paid by another stay.")
+    if row.status in (TIMED_OUT, RETURNED) and "" in others:
+        return Todo.WAIT, translate("Finished in another stay, which is not in the list: get a newer one.")
+    if row.status == AWAITING and {AWAITING, APPROVED}.intersection(others):
+        return Todo.LOOK, translate("Finished once, but there is another stay to pay: approve only one.")
+    if held.participation.mode != Mode.LIVE and row.status in (TIMED_OUT, RETURNED, AWAITING):
+        return Todo.LOOK, translate("Took part in the pilot: pay it only if this is the pilot's list.")
     if row.status == TIMED_OUT:
         return Todo.PAY_BY_HAND, translate("Timed out, but finished.")
     if row.status == RETURNED:
@@ -143,6 +157,8 @@ def _finished(row: Listed, way: Way) -> tuple[Todo, str]:
         return Todo.WAIT, translate("Finished here, and has not sent it off there yet.")
     if row.status != AWAITING:
         return Todo.NOTHING, translate("This status decides nothing here.")
+    if row.code is None:
+        return Todo.APPROVE, translate("Finished.")
     if row.code.upper() in NO_CODE:
         return Todo.APPROVE, translate("Came back without a code (NOCODE); all answers are here.")
     if row.code != way.code(Outcome.COMPLETED):
@@ -157,10 +173,10 @@ def _unknown(row: Listed, way: Way) -> tuple[Todo, str]:
     if row.status == ACTIVE:
         return Todo.WAIT, translate("Has not consented yet.")
     ends = {way.code(outcome): outcome for outcome in Outcome if way.code(outcome)}
-    outcome = ends.get(row.code)
-    if outcome == Outcome.COMPLETED:
+    outcome = ends.get(row.code or "")
+    if outcome in (Outcome.COMPLETED, Outcome.ENDED):
         return Todo.LOOK, translate(
-            "Unknown here, with the right code: finished and withdrew, or was given it."
+            "Unknown here, with the code of one who took part: withdrew, or was given it."
         )
     if outcome is not None:
         return Todo.ASK_TO_RETURN, translate("Did not take part: %(why)s.") % {"why": outcome.label}
@@ -168,8 +184,9 @@ def _unknown(row: Listed, way: Way) -> tuple[Todo, str]:
 
 
 def not_listed(study: Study, others: Sequence[Held]) -> list[Finding]:
-    """Those who finished here, who came from the recruiter, and whom its list does not have."""
-    done = {held.participation.pk: held for held in others if held.finished}
+    """Those who finished here, who came from the recruiter, and whom its list does not have; not those of a pilot."""
+    live = [held for held in others if held.participation.mode == Mode.LIVE]
+    done = {held.participation.pk: held for held in live if held.finished}
     identities = Identity.objects.filter(study=study, participation__in=done)
     return [
         Finding(

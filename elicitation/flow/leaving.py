@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from elicitation.flow import allocation
+from elicitation.flow.events import comprehension_rounds
 from elicitation.participants.models import Departure, Participation
 from elicitation.participants.services import record_departure
 from elicitation.recruiters.base import Outcome
@@ -22,6 +23,11 @@ def has_answered(participation: Participation) -> bool:
     return Response.objects.filter(trial__participation=participation).exists()
 
 
+def has_begun(participation: Participation) -> bool:
+    """Whether anything was answered, a comprehension question included: nobody gets new rounds by leaving."""
+    return has_answered(participation) or comprehension_rounds(participation) > 0
+
+
 def leave(*, participation: Participation) -> None:
     """Give the place back and delete the participation: its consent, its plan, who it was.
 
@@ -30,7 +36,7 @@ def leave(*, participation: Participation) -> None:
     """
     with transaction.atomic():
         current = Participation.objects.select_for_update().get(pk=participation.pk)
-        if current.state != Participation.State.RUNNING or has_answered(current):
+        if current.state != Participation.State.RUNNING or has_begun(current):
             raise Conflict(_("You have begun already; nothing was changed."))
         allocation.give_back(current)
         record_departure(study=current.study, mode=current.mode, outcome=Departure.Outcome.WRONG_DEVICE)

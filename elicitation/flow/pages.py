@@ -20,7 +20,7 @@ from elicitation.flow import services
 from elicitation.flow.allocation import StudyFull
 from elicitation.flow.config import page_config
 from elicitation.flow.forms import ConsentForm, ProblemForm, SurveyForm
-from elicitation.flow.leaving import has_answered, leave, left_outcome, left_token
+from elicitation.flow.leaving import has_answered, has_begun, leave, left_outcome, left_token
 from elicitation.flow.visits import EXPIRED, REWORDED, Ending, Visit, participant_page, show
 from elicitation.flow.withdrawal import may_withdraw, withdraw, withdraw_until
 from elicitation.participants.models import Departure, Participation
@@ -72,20 +72,25 @@ def entry(request: HttpRequest, visit: Visit) -> HttpResponse:
 def _refused_or_known(visit: Visit, arrival: Arrival) -> HttpResponse | None:
     """Where somebody goes who need not, or cannot, consent; None for whoever may take part."""
     if known := known_participation(visit.study, arrival):
+        if known.mode != visit.mode:
+            return _excluded(visit)
         remember_arrival(known, arrival)
         return redirect("participation", link=link_of(known))
     if not visit.is_open:
         message = _("This study is not open at the moment. Thank you for coming.")
         return _closed(visit, message, Outcome.FULL)
-    if is_excluded(visit.study, arrival.pid):
-        record_departure(study=visit.study, mode=visit.mode, outcome=Departure.Outcome.EXCLUDED)
-        return _left(visit, Outcome.EXCLUDED)
-    return None
+    return _excluded(visit) if is_excluded(visit.study, arrival.pid) else None
+
+
+def _excluded(visit: Visit) -> HttpResponse:
+    """Somebody took part in a study that this one excludes, or tried this one out."""
+    record_departure(study=visit.study, mode=visit.mode, outcome=Departure.Outcome.EXCLUDED)
+    return _left(visit, Outcome.EXCLUDED)
 
 
 def _join(visit: Visit, form: ConsentForm, arrival: Arrival) -> HttpResponse:
     try:
-        joined, _new = services.join_study(
+        joined, is_new = services.join_study(
             study=visit.study,
             source=Source.PERSON,
             boxes=form.ticked(),
@@ -93,14 +98,17 @@ def _join(visit: Visit, form: ConsentForm, arrival: Arrival) -> HttpResponse:
             protocol=visit.protocol,
             mode=visit.mode,
         )
-    except Invalid as error:
+    except (Invalid, services.IdTaken) as error:
         return _consent(visit, form, error.message)
+    except services.TookPartBefore:
+        return _excluded(visit)
     except StudyFull as error:
         record_departure(study=visit.study, mode=visit.mode, outcome=Departure.Outcome.FULL)
         return _closed(visit, error.message, Outcome.FULL)
     except Conflict as error:
         return _closed(visit, error.message, Outcome.FULL)
-    remember_arrival(joined, arrival)
+    if not is_new:
+        remember_arrival(joined, arrival)
     return redirect("participation", link=link_of(joined))
 
 
@@ -125,6 +133,9 @@ def participation(request: HttpRequest, visit: Visit) -> HttpResponse:
     if current.state == State.DECLINED:
         message = _("Thank you for your time. This study cannot go on for you; please close the page.")
         return _closed(visit, message, Outcome.FAILED_CHECK)
+    if visit.study.state == Study.State.CLOSED and has_answered(current):
+        message = _("This study ended before you could finish. What you answered is kept. Thank you for it.")
+        return _closed(visit, message, Outcome.ENDED)
     if visit.study.state == Study.State.CLOSED:
         message = _("This study has ended. Thank you for what you answered.")
         return _closed(visit, message, Outcome.FULL)
@@ -139,16 +150,19 @@ def _device_url(visit: Visit) -> str:
 
 @participant_page("GET", "POST")
 def device(request: HttpRequest, visit: Visit) -> HttpResponse:
-    """The window is too narrow: make it wider, open the page on another device or, before the first answer, go."""
+    """The window is too narrow: make it wider, open the page on another device or, before beginning, go."""
     if visit.person.state != State.RUNNING:
         return redirect("participation", link=visit.link)
-    if request.method == "POST" and visit.is_fresh(request, "device"):
+    is_sent = request.method == "POST" and visit.is_fresh(request, "device")
+    if not visit.settings.flow.min_width_px:
+        return redirect("participation", link=visit.link)  # every window is wide enough
+    if is_sent:
         leave(participation=visit.person)
         token = left_token(visit.study, Outcome.WRONG_DEVICE)
         return redirect(f"{reverse('study_entry', args=[visit.study.slug])}?left={token}")
     context = {
         "least": visit.settings.flow.min_width_px,
-        "may_leave": not has_answered(visit.person),
+        "may_leave": not has_begun(visit.person),
         "site": visit.way.recruiter,
         "token": visit.token_for("device"),
         "error": str(EXPIRED) if request.method == "POST" else "",
@@ -317,7 +331,9 @@ def _left(visit: Visit, outcome: Outcome) -> HttpResponse:
 
 
 def _closed(visit: Visit, message: str, outcome: Outcome) -> HttpResponse:
-    return show(visit, "closed", {"message": message, "ending": visit.ending(outcome)})
+    return show(
+        visit, "closed", {"message": message, "outcome": str(outcome), "ending": visit.ending(outcome)}
+    )
 
 
 def _day(visit: Visit) -> str:

@@ -11,7 +11,7 @@ from elicitation.participants.models import Consent
 from elicitation.studies.models import Source, Study
 from elicitation.studies.panels import Panel, study_panel
 from elicitation.studies.protocol import settings_of
-from elicitation.trials.checks import failed_by_participation
+from elicitation.trials.given import failed_checks
 from hilmix.accounts.models import User
 
 SHOWN_REPORTS = 50
@@ -37,5 +37,5 @@ def people_of(study: Study, person: User) -> Panel:
 
 def _failures(study: Study) -> list[tuple[int, int]]:
     """A number of failed checks, and how many people failed so many; most failures first."""
-    failed = list(failed_by_participation(study).values())
+    failed = [n for n in failed_checks(study, study.participations.all()).values() if n]
     return [(n, failed.count(n)) for n in sorted(set(failed), reverse=True)]

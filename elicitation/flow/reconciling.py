@@ -7,6 +7,7 @@ rejected or paid from here: what to do is said, and a person does it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,11 +19,11 @@ from django.utils import timezone
 from elicitation.flow import allocation
 from elicitation.flow.findings import Finding, Held, Todo, finding_of, not_listed
 from elicitation.participants.models import Identity, Participation
-from elicitation.participants.services import encrypted, pid_hmac
+from elicitation.participants.services import decrypted, encrypted, pid_hmac
 from elicitation.recruiters import prolific_api
 from elicitation.recruiters.models import Submission
 from elicitation.recruiters.prolific import RETURNED, TIMED_OUT, Listed
-from elicitation.recruiters.services import recruitment_of, session_hmac
+from elicitation.recruiters.services import correct_typed, recruitment_of, session_hmac
 from elicitation.studies.models import Mode, Study
 from hilmix.accounts import audit
 from hilmix.accounts.models import User
@@ -49,7 +50,8 @@ class Reconciled:
 
 
 def reconcile(*, study: Study, rows: Sequence[Listed], actor: Actor) -> Reconciled:
-    """Keep the statuses of `rows`, free the places of who is gone, and say of everybody what to do.
+    """Keep the statuses of `rows`, put mistyped ids right, free the places of who is gone, and say of everybody what
+    to do.
 
     Everybody is found by the stay or by the person; a stay that was not known is kept. Doing it again changes nothing.
     """
@@ -64,14 +66,47 @@ def reconcile(*, study: Study, rows: Sequence[Listed], actor: Actor) -> Reconcil
         matched.append((row, stay, people.get(pk) if pk is not None else None))
     with transaction.atomic():
         _keep_statuses(study, matched)
+        _correct_ids(study, matched)
         freed = _free_places(study, matched)
         audit.record(actor, "study.submissions_read", study, n=len(rows), freed=freed)
+    return Reconciled(_findings(study, [(row, held) for row, _stay, held in matched], people), freed)
+
+
+def findings_kept(*, study: Study, actor: Actor) -> Reconciled:
+    """What to do by the statuses that were kept last, fetched or uploaded. Audited; nothing changes.
+
+    Codes, and submissions of whom nothing is held, are not kept: only the recruiter's list has them.
+    """
+    require(actor, Action.PAY_PARTICIPANTS, study.pk)
+    people = _people(study)
+    identities = Identity.objects.filter(study=study).values_list("participation", "pid_ciphertext")
+    pids = {pk: decrypted(pid) for pk, pid in identities}
+    rows = []
+    for stay in Submission.objects.filter(study=study, participation__in=people).exclude(status=""):
+        pk, session = stay.participation_id, decrypted(stay.session_ciphertext)
+        rows.append((Listed(session, pids.get(pk, ""), stay.status, None), people[pk]))
+    audit.record(actor, "study.submissions_shown", study, n=len(rows))
+    return Reconciled(_findings(study, rows, people), 0)
+
+
+def _findings(
+    study: Study, rows: Sequence[tuple[Listed, Held | None]], people: dict[int, Held]
+) -> list[Finding]:
+    """What to do about each of `rows`, and about whoever finished and is in none; most urgent first."""
+    stays: defaultdict[int, dict[str, str]] = defaultdict(dict)  # of a person: session → status
+    kept = Submission.objects.filter(study=study).values_list("participation", "session_hmac", "status")
+    for pk, session, status in kept:
+        stays[pk][session] = status
     way = recruitment_of(study)
-    findings = [finding_of(row, held, way) for row, _stay, held in matched]
-    listed_here = {held.participation.pk for _row, _stay, held in matched if held}
+    findings = []
+    for row, held in rows:
+        theirs = stays[held.participation.pk] if held else {}
+        mine = session_hmac(study, row.session)
+        findings.append(finding_of(row, held, way, [said for stay, said in theirs.items() if stay != mine]))
+    listed_here = {held.participation.pk for _row, held in rows if held}
     findings += not_listed(study, [held for pk, held in people.items() if pk not in listed_here])
     order = list(Todo)
-    return Reconciled(sorted(findings, key=lambda finding: order.index(finding.todo)), freed)
+    return sorted(findings, key=lambda finding: order.index(finding.todo))
 
 
 def queue_sync(*, study: Study, actor: User) -> Job:
@@ -145,8 +180,6 @@ def _keep_statuses(study: Study, matched: Iterable[Match]) -> None:
     new, changed = [], []
     for row, stay, held in matched:
         if stay is None and held is not None:
-            if held.participation.state == Participation.State.WITHDRAWN:
-                continue  # what led to them was deleted, and stays so
             new.append(
                 Submission(
                     participation=held.participation,
@@ -162,6 +195,14 @@ def _keep_statuses(study: Study, matched: Iterable[Match]) -> None:
             changed.append(stay)
     Submission.objects.bulk_create(new, ignore_conflicts=True)
     Submission.objects.bulk_update(changed, ["status", "status_at"], batch_size=500)
+
+
+def _correct_ids(study: Study, matched: Iterable[Match]) -> None:
+    """What the recruiter says of the person of a stay prevails over what they typed."""
+    typed = set(Identity.objects.filter(study=study, typed=True).values_list("participation", flat=True))
+    for row, stay, held in matched:
+        if stay is not None and held is not None and held.participation.pk in typed:
+            correct_typed(held.participation, row.pid)
 
 
 def _free_places(study: Study, matched: Sequence[Match]) -> int:
@@ -187,6 +228,8 @@ def _free_places(study: Study, matched: Sequence[Match]) -> int:
 
 
 def _is_gone(row: Listed, held: Held) -> bool:
+    if held.finished:
+        return False  # all answers are here, and only the last click is missing
     if row.status == RETURNED:
         return True
     lately = held.last_at is not None and timezone.now() - held.last_at < GRACE

@@ -16,8 +16,9 @@ from django.utils.translation import gettext as _
 
 from elicitation.flow import allocation
 from elicitation.flow.reading import reading_of
-from elicitation.participants.models import Consent, Identity, Participation
-from elicitation.participants.services import UNKNOWN, Arrival, pid_hmac, remember_identity
+from elicitation.participants.models import Consent, Participation
+from elicitation.participants.services import UNKNOWN, Arrival, remember_identity
+from elicitation.recruiters.services import is_taken, known_participation, remember_stay
 from elicitation.studies.factors import cells_of
 from elicitation.studies.models import Mode, Protocol, Study
 from elicitation.studies.texts import CONTACT, PUBLISH, text_hashes
@@ -31,6 +32,12 @@ class TookPartBefore(Conflict):
     """The person tried the study out, and may not take part in it as well; or the other way round."""
 
     code = "took_part_before"
+
+
+class IdTaken(Conflict):
+    """Somebody takes part under the id that was typed in. Only the recruiter's link can tell whether it is the same."""
+
+    code = "id_taken"
 
 
 def join_study(
@@ -47,7 +54,8 @@ def join_study(
     Args:
         source: where the answers will come from; must be what the study is for.
         boxes: consent box name → ticked; all required ones of the protocol must be.
-        arrival: who the person is at the recruiter, if known. Somebody who comes again gets the same participation.
+        arrival: who the person is at the recruiter, and their stay, if known. Somebody who comes again gets the same
+            participation.
         protocol: the version whose consent page was shown; the newest where none was.
         mode: live, pilot or preview; each has places of its own.
 
@@ -56,7 +64,7 @@ def join_study(
     Raises:
         Invalid: a required consent box is not ticked.
         Conflict: the study lets nobody in for this mode, is for another source, is full (`StudyFull`), or the person
-            took part in another mode (`TookPartBefore`).
+            took part in another mode (`TookPartBefore`), or typed in the id of somebody known (`IdTaken`).
     """
     protocol = protocol or Protocol.objects.raw(NEWEST, [study.pk])[0]
     consent = _consent(protocol, boxes)
@@ -77,8 +85,10 @@ def join_study(
             insert(consent)
             if arrival.pid:
                 remember_identity(participation, arrival)
+            if arrival.session:
+                remember_stay(participation, arrival.session)
     except IntegrityError:
-        # The same person twice at once, in two windows: the first one's place is theirs.
+        # The same person or stay twice at once, in two windows: the first one's place is theirs.
         if known := _known(study, arrival, mode):
             return known, False
         raise
@@ -157,12 +167,6 @@ def finish(*, participation: Participation, survey: Mapping[str, Any]) -> Partic
     return current
 
 
-def known_participation(study: Study, pid: str) -> Participation | None:
-    """The participation of the person whom the recruiter calls `pid`, if they took part before."""
-    identity = Identity.objects.filter(study=study, pid_hmac=pid_hmac(study, pid)).first()
-    return identity.participation if identity else None
-
-
 def lets_in(state: str, mode: str) -> bool:
     """Whether a study in this state takes new people in this mode."""
     if mode == Mode.PREVIEW:
@@ -187,10 +191,17 @@ def _known(study: Study, arrival: Arrival, mode: str) -> Participation | None:
 
     Raises:
         TookPartBefore: it was in another mode. Whoever tried a study out has seen it, and is not asked again.
+        IdTaken: somebody has the id that was typed in, and the stay is not theirs.
     """
-    known = known_participation(study, arrival.pid) if arrival.pid else None
+    known = known_participation(study, arrival)
     if known is not None and known.mode != mode:
         raise TookPartBefore(_("You have taken part in this study before. Thank you for coming."))
+    if known is None and arrival.typed and is_taken(study, arrival):
+        raise IdTaken(
+            _(
+                "Somebody takes part with this id already. If it is yours, open the link from your recruiter again."
+            )
+        )
     return known
 
 

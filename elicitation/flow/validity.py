@@ -36,7 +36,9 @@ def mark_invalid(*, participation: Participation, reason: str, actor: Actor) -> 
         current.invalid_at, current.invalid_reason = timezone.now(), reason
         current.save(update_fields=["invalid_at", "invalid_reason"])
         allocation.give_back(current)
-        audit.record(actor, "participation.invalid", current, reason=reason)
+        audit.record(
+            actor, "participation.invalid", current
+        )  # the reason is free text: it goes at withdrawal
     return current
 
 

@@ -27,6 +27,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from elicitation.flow import modes
+from elicitation.flow.services import lets_in
 from elicitation.flow.withdrawal import may_withdraw
 from elicitation.participants.models import Participation
 from elicitation.participants.services import UNKNOWN, Arrival, participation_of
@@ -94,10 +95,7 @@ class Visit:
     @property
     def is_open(self) -> bool:
         """Whether anybody is let in now who comes for this."""
-        state = self.study.state
-        if self.mode == Mode.PREVIEW:
-            return state != Study.State.CLOSED
-        return state == (Study.State.PILOT if self.mode == Mode.PILOT else Study.State.OPEN)
+        return lets_in(self.study.state, self.mode)
 
     @cached_property
     def way(self) -> Way:

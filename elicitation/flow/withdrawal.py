@@ -37,9 +37,9 @@ def may_withdraw(participation: Participation) -> bool:
 def withdraw(*, participation: Participation) -> Participation:
     """End a participation and delete, or make anonymous, what it left, as its protocol says. Again changes nothing.
 
-    Deleted in any case: who it was, free text, events, reported problems. With `delete` also every answer, and the
-    place is free again; with `anonymise` the answers and the chosen points of the survey stay, and the completion code,
-    which the recruiter lists beside the person, goes.
+    Deleted in any case: who it was, free text (of whoever judged it, too), events, reported problems. With `delete`
+    also every answer, and the place is free again; with `anonymise` the answers and the chosen points of the survey
+    stay, and the completion code, which the recruiter lists beside the person, goes.
 
     Raises:
         Conflict: the day until which one could withdraw is over.
@@ -64,7 +64,7 @@ def withdraw(*, participation: Participation) -> Participation:
         if deletes or current.state == Participation.State.RUNNING:
             _free_place(current)
         Consent.objects.filter(participation=current).update(contact=False)
-        current.comments = ""
+        current.comments = current.invalid_reason = ""
         current.survey = {} if deletes else _points(current.survey)
         current.state = Participation.State.WITHDRAWN
         current.withdrawn_at = timezone.now()

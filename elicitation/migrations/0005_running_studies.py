@@ -47,6 +47,11 @@ class Migration(migrations.Migration):
             field=models.CharField(choices=[('live', 'live'), ('pilot', 'pilot'), ('preview', 'preview')], default='live', max_length=7),
         ),
         migrations.AddField(
+            model_name='participation',
+            name='turn',
+            field=models.PositiveSmallIntegerField(default=0, help_text='which turn of the levels within people the plan has, in its batch and cell'),
+        ),
+        migrations.AddField(
             model_name='problemreport',
             name='handled_at',
             field=models.DateTimeField(blank=True, null=True),

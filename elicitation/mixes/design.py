@@ -87,7 +87,9 @@ def draw_design(
 
 def _share_of_turn(turn: int, n_pairs: int, n_lambdas: int) -> int:
     """The position of the λ of the recipe that is drawn as the `turn`-th: each pair meets all of them in turn."""
-    round_of_all = n_pairs * n_lambdas // math.gcd(n_pairs, n_lambdas)  # after it, pairs would meet the same λ again
+    round_of_all = (
+        n_pairs * n_lambdas // math.gcd(n_pairs, n_lambdas)
+    )  # after it, pairs would meet the same λ again
     return (turn + turn // round_of_all) % n_lambdas
 
 

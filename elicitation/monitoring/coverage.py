@@ -13,13 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from django.db.models import Exists, F, OuterRef
 
-from elicitation.interfaces import interface_named
 from elicitation.mixes.models import Pair
 from elicitation.studies.factors import Levels, cells_of, levels_within
 from elicitation.studies.models import Mode, Slot, Study, Unit
 from elicitation.studies.protocol import settings_of
-from elicitation.trials.asking import asked_about
-from elicitation.trials.given import Ways
+from elicitation.trials.given import AS_TEXT, Asking, Ways
 from elicitation.trials.models import Response, Trial
 from hilmix.core import judgements, softlabels
 from hilmix.core.judgements import CannotTell, Judgement, PerceivedLambda, PerceivedMidpoint, share_of
@@ -30,8 +28,8 @@ OF_A_PAIR = 5000  # stands for λ where a unit is a pair: its answers are about 
 
 # There may be very many answers; of each of them only these fields are read.
 READ = (
-    *(f"trial__{name}" for name in ("participation", "unit", "condition", "levels", "params")),
-    "payload",
+    *(f"trial__{name}" for name in ("participation", "unit", "condition")),
+    *("levels", "params", "payload"),
 )
 
 LevelsKey = frozenset[tuple[str, str]]
@@ -44,6 +42,7 @@ class UnitFacts:
 
     pair: Pair
     lambda_e4: int | None
+    batch: int
 
     @property
     def class_pair(self) -> ClassPair:
@@ -83,6 +82,12 @@ class BoardRow:
     first: str
     second: str
     cells: tuple[DesignCell | None, ...]
+    lambdas_e4: tuple[int | None, ...]
+
+    @property
+    def named(self) -> list[tuple[int | None, DesignCell | None]]:
+        """Each cell with its λ."""
+        return list(zip(self.lambdas_e4, self.cells, strict=True))
 
     @property
     def share_full(self) -> float:
@@ -160,6 +165,22 @@ class Coverage:
             max(0, self.target - n) for cell in self.cells for n in self._answers(cell, self.within).values()
         )
 
+    def without_place(
+        self, places: Mapping[tuple[int, int], int], begun: Mapping[tuple[int, int], int]
+    ) -> int:
+        """How many of the missing answers no free or held place can bring.
+
+        Args:
+            places: batch and cell → free and held places.
+            begun: unit and cell → answers that whoever holds such a place has given already.
+        """
+        lacking = 0
+        for number, cell in enumerate(self.cells):
+            for unit, n in self._answers(cell, self.within).items():
+                to_come = places.get((self.units[unit].batch, number), 0) - begun.get((unit, number), 0)
+                lacking += max(0, self.target - n - max(0, to_come))
+        return lacking
+
     @property
     def n_places(self) -> tuple[int, int]:
         """Of how many (unit, combination between people) every answer is there, and how many there are."""
@@ -226,7 +247,7 @@ def _units(study: Study, mode: str) -> dict[int, UnitFacts]:
         # What an earlier pilot asked about, and no place asks about any more, is nothing that is still wanted.
         units = units.filter(Exists(Slot.objects.filter(batch=OuterRef("batch"))))
     read = units.select_related("pair").annotate(lambda_e4=F("mixed_image__lambda_e4"))
-    return {unit.pk: UnitFacts(unit.pair, unit.lambda_e4) for unit in read}
+    return {unit.pk: UnitFacts(unit.pair, unit.lambda_e4, unit.batch_id) for unit in read}
 
 
 def _counted(
@@ -235,21 +256,19 @@ def _counted(
     """Every counted answer to one of `units`."""
     people = study.participations.filter(mode=mode, source=study.source, invalid_at=None)
     met = {pk: (protocol, drawn) for pk, protocol, drawn in people.values_list("pk", "protocol", "drawn")}
-    out, ways = set(left_out), Ways(study)
+    out, asking = set(left_out), Asking(Ways(study))
     answers = Response.objects.filter(
         trial__participation__study=study, trial__participation__mode=mode, trial__kind=Trial.Kind.MAIN
     )
     seen: set[tuple[int, int]] = set()  # imported people may have answered one unit twice
-    ordered = answers.order_by("trial__participation_id", "trial__position").values_list(*READ)
-    for person, unit, condition, levels, params, payload in ordered.iterator(2000):
+    ordered = answers.annotate(**AS_TEXT).order_by("trial__participation_id", "trial__position")
+    for person, unit, condition, levels, params, payload in ordered.values_list(*READ).iterator(2000):
         if (person, unit) in seen or person in out or person not in met or unit not in units:
             continue
         seen.add((person, unit))
         protocol, drawn = met[person]
-        pair, way = units[unit].pair, ways.of(protocol, levels)
-        asked = asked_about((pair.first_class, pair.second_class), way, ways.classes, drawn, params)
-        judgement = interface_named(way.interface).judgement(payload, asked)
-        yield Counted(person, unit, condition, levels, judgement)
+        interface, asked = asking.of(units[unit].pair, protocol, levels, params, drawn)
+        yield Counted(person, unit, condition, asking.parsed(levels), interface.judgement(payload, asked))
 
 
 def _as_share(judgement: Judgement, unit: UnitFacts) -> PerceivedLambda | CannotTell:
@@ -311,6 +330,7 @@ def _board(
             classes[pair[0]],
             classes[pair[1]],
             tuple(_cell(by_lambda.get(value, ()), target) for value in lambdas_e4),
+            lambdas_e4,
         )
         for pair, by_lambda in sorted(grouped.items())
     )

@@ -9,9 +9,8 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from django_filters import ChoiceFilter
 
-from elicitation.monitoring.monitor import over_quota
 from elicitation.monitoring.words import in_words
-from elicitation.participants.models import Participation
+from elicitation.participants.models import Participation, over_quota
 from elicitation.studies.factors import cells_of
 from elicitation.studies.models import Mode, Study
 from elicitation.studies.protocol import settings_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,12 +17,12 @@ PERCENTILES = (25, 50, 75)
 
 @dataclass(frozen=True)
 class Forecast:
-    """`n` counted answers came in the last `hours`; at this rate the rest is there at `done_at`, None if never."""
+    """`n` counted answers came in the last `hours`; at this rate the rest is there at `done_at`."""
 
     n: int
     hours: float
     missing: int
-    done_at: datetime | None
+    done_at: datetime
 
     @property
     def lasted(self) -> str:
@@ -51,7 +51,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class HourlyRate:
-    """The reward an hour of somebody who took `minutes`, longer than `percentile` percent of those who finished."""
+    """`percentile` percent of those who finished took at most `minutes`; as many earned at least the rate."""
 
     percentile: int
     minutes: float
@@ -78,36 +78,64 @@ def forecast(
     return None
 
 
-def costs(payment: Payment, n_paid: int, n_to_come: int, fee_share: float) -> Costs | None:
-    """What `n_paid` people are owed, and what it comes to with `n_to_come` more. None where nothing is paid."""
-    a_person = payment.reward_e2 + (payment.bonus_e2 if payment.bonus != "none" else 0)
-    if not a_person:
-        return None
-    with_fee = a_person * (1 + fee_share)
-    return Costs(
-        currency=payment.currency,
-        n_paid=n_paid,
-        n_to_come=n_to_come,
-        so_far_e2=round(n_paid * with_fee),
-        in_all_e2=round((n_paid + n_to_come) * with_fee),
-        fee_share=fee_share,
-    )
+def costs(promised: Mapping[Payment, int], payment: Payment, n_to_come: int, fee_share: float) -> list[Costs]:
+    """What people who finished are owed, and what it comes to with `n_to_come` more; one each currency that is paid in.
+
+    Args:
+        promised: payment → how many people finished to whom it was promised.
+        payment: what whoever is to come is promised.
+    """
+    found = []
+    for currency in sorted({one.currency for one in promised} | {payment.currency}):
+        of_it = {one: n for one, n in promised.items() if one.currency == currency}
+        to_come = n_to_come if currency == payment.currency else 0
+        so_far = sum(_most(one) * n for one, n in of_it.items())
+        in_all = so_far + _most(payment) * to_come
+        if not in_all and not any(_most(one) for one in (payment, *of_it)):
+            continue
+        found.append(
+            Costs(
+                currency=currency,
+                n_paid=sum(of_it.values()),
+                n_to_come=to_come,
+                so_far_e2=round(so_far * (1 + fee_share)),
+                in_all_e2=round(in_all * (1 + fee_share)),
+                fee_share=fee_share,
+            )
+        )
+    return found
+
+
+def _most(payment: Payment) -> int:
+    """The reward and the most of the bonus."""
+    return payment.reward_e2 + (payment.bonus_e2 if payment.bonus != "none" else 0)
 
 
 def hourly_rates(
-    payment: Payment, durations: Sequence[timedelta], minimum_e2: int | None
+    earned: Sequence[tuple[Payment, timedelta]], currency: str, minimum_e2: int | None
 ) -> list[HourlyRate]:
-    """The reward (without bonus) an hour at the percentiles of `durations`; none where nobody finished or is paid.
+    """The reward (without bonus) an hour, at the percentiles of the minutes for a hundredth of `currency`.
+
+    Where all were promised the same, these are the percentiles of the durations. None where nobody finished or is paid.
 
     Args:
-        minimum_e2: what the recruiter asks for at least, an hour in the payment's currency; None if nothing.
+        earned: what each person was promised, and how long they took.
+        minimum_e2: what the recruiter asks for at least, an hour in that currency; None if nothing.
     """
-    if not durations or not payment.reward_e2:
+    paid = [(one.reward_e2, took) for one, took in earned if one.reward_e2 and one.currency == currency]
+    if not paid:
         return []
-    minutes = np.percentile([took / timedelta(minutes=1) for took in durations], PERCENTILES)
+    lasted_minutes = [max(took / timedelta(minutes=1), 1 / 60) for _reward, took in paid]
+    slowness = [minutes / reward for (reward, _took), minutes in zip(paid, lasted_minutes, strict=True)]
+    at = zip(
+        PERCENTILES,
+        np.percentile(lasted_minutes, PERCENTILES),
+        np.percentile(slowness, PERCENTILES),
+        strict=True,
+    )
     rates = []
-    for percentile, lasted in zip(PERCENTILES, minutes, strict=True):
-        rate = round(payment.reward_e2 * 60 / max(float(lasted), 1 / 60))
+    for percentile, lasted, slow in at:
+        rate = round(60 / slow)
         too_low = minimum_e2 is not None and rate < minimum_e2
         rates.append(HourlyRate(percentile, float(lasted), rate, too_low))
     return rates

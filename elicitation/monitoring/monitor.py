@@ -28,18 +28,17 @@ from elicitation.monitoring.forecast import (
     forecast,
     hourly_rates,
 )
-from elicitation.participants.models import Departure, Participation, ParticipationEvent
+from elicitation.participants.models import Departure, Participation, ParticipationEvent, over_quota
 from elicitation.recruiters.services import recruitment_of
 from elicitation.studies.models import Mode, Slot, Source, Study
-from elicitation.studies.payment import Stop
+from elicitation.studies.payment import Payment, Stop
 from elicitation.studies.protocol import settings_of
 from elicitation.studies.rules import FLAGS
-from elicitation.trials.checks import results
-from elicitation.trials.flags import Flagged, excluding, flags_of
+from elicitation.trials.flags import Flagged, excluding, flags_of, n_perhaps_cannot_tell
+from elicitation.trials.given import failed_checks
 from elicitation.trials.models import Response, Trial
 
 QUIET = timedelta(hours=3)  # an open study without an answer for so long: somebody should look
-FINISHED = (Participation.State.ANSWERED, Participation.State.COMPLETED)
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,7 @@ class Slots:
     free: int = 0
     held: int = 0
     filled: int = 0
+    lapsed: int = 0  # of those held: the lease is over, so whoever comes next gets the place
 
     @property
     def total(self) -> int:
@@ -101,11 +101,13 @@ class Monitor:
     coverage: Coverage
     stop: StopState
     forecast: Forecast | None
-    costs: Costs | None
+    n_without_place: int
+    costs: Sequence[Costs]
     rates: Sequence[HourlyRate]
     minimum_e2: int | None
     currency: str
     flags: Sequence[FlagCount]
+    n_perhaps_cannot_tell: int
     rounds: Sequence[tuple[int, int]]
     checks: Sequence[tuple[int, int]]
     n_problems: int
@@ -120,10 +122,12 @@ def monitor_of(study: Study, mode: str, now: datetime | None = None) -> Monitor:
     flagged = flags_of(study, mode=mode)
     out = {pk for pk, flags in flagged.items() if excluding(flags)}
     coverage = coverage_of(study, mode, out)
-    slots = _slots(study, mode)
+    slots = _slots(study, mode, now)
+    promised = {
+        pk: settings_of(content).payment for pk, content in study.protocols.values_list("pk", "content")
+    }
     received, last_answer = _received(study, mode, out, now)
     tallies = study.participations.filter(mode=mode).aggregate(
-        finished=Count("pk", filter=Q(state__in=FINISHED)),
         over_quota=Count("pk", filter=over_quota()),
         invalid=Count("pk", filter=Q(invalid_at__isnull=False)),
     )
@@ -131,7 +135,7 @@ def monitor_of(study: Study, mode: str, now: datetime | None = None) -> Monitor:
     minimum_e2 = recruiter.MINIMUM_HOURLY_E2.get(settings.payment.currency)
     return Monitor(
         mode=mode,
-        people=_people(study),
+        people=_people(study, now),
         n_over_quota=tallies["over_quota"],
         n_invalid=tallies["invalid"],
         n_left_out=len(out),
@@ -139,28 +143,21 @@ def monitor_of(study: Study, mode: str, now: datetime | None = None) -> Monitor:
         coverage=coverage,
         stop=stop_state(settings.stop, coverage),
         forecast=forecast(received, coverage.missing, study.opened_at, now),
-        costs=costs(settings.payment, tallies["finished"], slots.free + slots.held, recruiter.FEE_SHARE),
-        rates=hourly_rates(settings.payment, _durations(study, mode), minimum_e2),
+        n_without_place=_without_place(study, mode, coverage),
+        costs=costs(
+            _finished(study, mode, promised), settings.payment, slots.free + slots.held, recruiter.FEE_SHARE
+        ),
+        rates=hourly_rates(_earned(study, mode, promised), settings.payment.currency, minimum_e2),
         minimum_e2=minimum_e2,
         currency=settings.payment.currency,
         flags=_flag_counts(flagged),
+        n_perhaps_cannot_tell=n_perhaps_cannot_tell(study),
         rounds=_rounds(study, mode),
-        checks=_failed_checks(study, mode),
+        checks=sorted(Counter(failed_checks(study, study.participations.filter(mode=mode)).values()).items()),
         n_problems=study.problem_reports.filter(handled_at=None).count(),
         last_answer=last_answer,
         is_quiet=is_quiet(study, last_answer, now),
     )
-
-
-def over_quota() -> Q:
-    """Participations that finished although their place had gone to somebody else: paid, exported, one too many."""
-    return Q(state__in=FINISHED, slot=None, invalid_at=None) & ~Q(source=Source.IMPORTED)
-
-
-def is_over_quota(person: Participation) -> bool:
-    """Whether `person` is one of `over_quota`."""
-    finished = person.state in FINISHED and person.source != Source.IMPORTED
-    return finished and person.slot_id is None and person.invalid_at is None
 
 
 def stop_state(rule: Stop, coverage: Coverage) -> StopState:
@@ -186,12 +183,12 @@ def is_quiet(study: Study, last_answer: datetime | None, now: datetime) -> bool:
     return study.state == Study.State.OPEN and since is not None and now - since > QUIET
 
 
-def _people(study: Study) -> list[Place]:
+def _people(study: Study, now: datetime) -> list[Place]:
     """Everybody by how far they came, and whoever came and did not begin."""
     answered = Response.objects.filter(trial__participation=OuterRef("pk"))
     rows = (
         study.participations.order_by()
-        .annotate(has_begun=Exists(answered), has_place=Q(slot__isnull=False))
+        .annotate(has_begun=Exists(answered), has_place=Q(slot__isnull=False) & ~_lapsed(now, "slot__"))
         .values_list("mode", "state", "has_begun", "has_place")
         .annotate(n=Count("pk"))
     )
@@ -217,13 +214,13 @@ def _where(state: str, has_begun: bool, has_place: bool) -> str:
 
 
 PLACES: Mapping[str, tuple[str | Promise, str | Promise]] = {
-    Departure.Outcome.NO_CONSENT: (_("declined"), _("read the consent page and did not want to take part")),
-    Departure.Outcome.FULL: (_("found it full"), _("came when no place was free")),
-    Departure.Outcome.EXCLUDED: (_("not admitted"), _("had taken part in a study that this one excludes")),
+    Departure.Outcome.NO_CONSENT: (_("declined"), _("did not want to take part; counted each time")),
+    Departure.Outcome.FULL: (_("found it full"), _("came when no place was free; counted each time")),
+    Departure.Outcome.EXCLUDED: (_("not admitted"), _("took part in an excluded study; counted each time")),
     Departure.Outcome.WRONG_DEVICE: (_("unfit device"), _("the device was not fit for it")),
     "lesson": (_("at the lesson"), _("consented and hold a place; no answer yet")),
     "answering": (_("answering"), _("hold a place and have begun")),
-    "gone": (_("went away"), _("their place was given back; they may still finish")),
+    "gone": (_("went away"), _("their place goes to whoever comes next; they may still finish")),
     Participation.State.ANSWERED: (
         _("at the last page"),
         _("every answer is here, the closing page was not sent"),
@@ -235,9 +232,30 @@ PLACES: Mapping[str, tuple[str | Promise, str | Promise]] = {
 ALWAYS = ("lesson", "answering", "gone", Participation.State.COMPLETED)
 
 
-def _slots(study: Study, mode: str) -> Slots:
-    states = Slot.objects.filter(batch__study=study, batch__mode=mode).order_by().values_list("state")
-    return Slots(**dict(states.annotate(n=Count("pk"))))
+def _lapsed(now: datetime, slot: str = "") -> Q:
+    """Places that are held still, but the lease is over; `slot` leads to the place."""
+    return Q(**{f"{slot}state": Slot.State.HELD, f"{slot}lease_expires_at__lt": now})
+
+
+def _slots(study: Study, mode: str, now: datetime) -> Slots:
+    slots = Slot.objects.filter(batch__study=study, batch__mode=mode).order_by()
+    states = dict(slots.values_list("state").annotate(n=Count("pk")))
+    return Slots(**states, lapsed=slots.filter(_lapsed(now)).count())
+
+
+def _without_place(study: Study, mode: str, coverage: Coverage) -> int:
+    """How many of the missing answers cannot come, since no place is left for them."""
+    if study.source == Source.IMPORTED or not coverage.missing:
+        return 0
+    open_states = (Slot.State.FREE, Slot.State.HELD)
+    slots = Slot.objects.filter(batch__study=study, batch__mode=mode, state__in=open_states)
+    places = slots.order_by().values_list("batch", "cell").annotate(n=Count("pk"))
+    given = Response.objects.filter(trial__kind=Trial.Kind.MAIN, trial__participation__slot__in=slots)
+    begun = given.order_by().values_list("trial__unit", "trial__participation__slot__cell")
+    return coverage.without_place(
+        {(batch, cell): n for batch, cell, n in places},
+        {(unit, cell): n for unit, cell, n in begun.annotate(n=Count("pk"))},
+    )
 
 
 def _received(
@@ -255,12 +273,22 @@ def _received(
     return [(span, found[name]) for name, span in spans.items()], found["last"]
 
 
-def _durations(study: Study, mode: str) -> list[timedelta]:
-    """From consent to the closing page, of people who completed."""
+def _finished(study: Study, mode: str, promised: Mapping[int, Payment]) -> Counter[Payment]:
+    """How many people who finished were promised each payment, by the version that they agreed to."""
+    done = study.participations.filter(mode=mode, state__in=Participation.FINISHED).order_by()
+    counts: Counter[Payment] = Counter()
+    for protocol, n in done.values_list("protocol").annotate(n=Count("pk")):
+        counts[promised[protocol]] += n
+    return counts
+
+
+def _earned(study: Study, mode: str, promised: Mapping[int, Payment]) -> list[tuple[Payment, timedelta]]:
+    """What each person who completed was promised, and the time from consent to the closing page."""
     done = study.participations.filter(
         mode=mode, source=Source.PERSON, state=Participation.State.COMPLETED, completed_at__isnull=False
     )
-    return list(done.annotate(took=F("completed_at") - F("started_at")).values_list("took", flat=True))
+    took = done.annotate(took=F("completed_at") - F("started_at")).values_list("protocol", "took")
+    return [(promised[protocol], lasted) for protocol, lasted in took]
 
 
 def _flag_counts(flagged: Mapping[int, Sequence[Flagged]]) -> list[FlagCount]:
@@ -279,12 +307,3 @@ def _rounds(study: Study, mode: str) -> list[tuple[int, int]]:
     )
     people = told.order_by().values("participation").annotate(n=Count("pk"))
     return sorted(Counter(people.values_list("n", flat=True)).items())
-
-
-def _failed_checks(study: Study, mode: str) -> list[tuple[int, int]]:
-    """A number of failed attention checks, and how many people failed so many, of those who were asked any."""
-    failed: Counter[int] = Counter()
-    for result in results(study):
-        if result.trial.participation.mode == mode:
-            failed[result.trial.participation_id] += not result.passed
-    return sorted(Counter(failed.values()).items())

@@ -6,22 +6,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.utils.functional import Promise
+
 from elicitation.flow.events import COMPREHENSION
-from elicitation.monitoring.monitor import is_over_quota
 from elicitation.monitoring.words import answer_in_words, event_in_words, in_words, judgement_in_words
 from elicitation.participants.models import Consent, Participation, ParticipationEvent, ProblemReport
-from elicitation.studies.models import Study, Unit
+from elicitation.studies.models import Source, Study, Unit
+from elicitation.studies.protocol import settings_of
 from elicitation.studies.reading import Reading, reading_of
-from elicitation.studies.rules import FLAGS, Flag
-from elicitation.studies.texts import texts_of
+from elicitation.studies.rules import FLAGS, OF_ANSWERS, Flag
+from elicitation.studies.texts import Texts
 from elicitation.trials.asking import asked_of
 from elicitation.trials.checks import result_of
-from elicitation.trials.flags import Flagged, excluding, flagged, flags_of_answer, measures_of, rules_of
+from elicitation.trials.flags import (
+    Flagged,
+    excluding,
+    flagged,
+    flags_of_answer,
+    measures_of,
+    rules_of,
+)
 from elicitation.trials.given import Given, answers_given
 from elicitation.trials.models import Response, Trial, TrialImage
 from hilmix.core.mixing import lambda_text
 
 MOST_EVENTS = 300  # shown, of at most 2,000 that are kept
+NO_TEXTS = Texts(consent="", information={}, boxes=(), instructions=(), comprehension=(), wording={})
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,8 @@ class Happened:
 class Shown:
     """A trial with what it showed and asked, and its answer if there is one.
 
-    `passed` is None for what is no attention check, or has no answer; `answer` holds name, value and meaning.
+    `passed` is None for what is no attention check, or has no answer; `answer` holds name, value and meaning, `flags`
+    what is to be said of it.
     """
 
     trial: Trial
@@ -50,7 +61,7 @@ class Shown:
     answer: Sequence[tuple[str, str, str]]
     says: str
     passed: bool | None
-    flags: Sequence[Flag]
+    flags: Sequence[str | Promise]
 
     @property
     def seconds(self) -> float | None:
@@ -80,10 +91,6 @@ class Passage:
     def n_answers(self) -> int:
         return sum(one.response is not None for one in self.trials)
 
-    @property
-    def is_over_quota(self) -> bool:
-        return is_over_quota(self.person)
-
 
 def passage_of(study: Study, person: Participation) -> Passage:
     """Everything about `person`, who takes part in `study`."""
@@ -91,7 +98,8 @@ def passage_of(study: Study, person: Participation) -> Passage:
     measures = measures_of(study, mode=person.mode).get(person.pk, {})
     stand = {one.rule.flag: one for one in flagged(measures, rules)}
     happened = list(person.events.order_by("received_at", "t_ms"))
-    timed = bool(reading_of(person.protocol).settings.timing_reason)
+    reading = _reading(person)
+    timed = bool(reading.settings.timing_reason)
     took = person.completed_at - person.started_at if person.completed_at else None
     return Passage(
         person=person,
@@ -103,22 +111,28 @@ def passage_of(study: Study, person: Participation) -> Passage:
         ],
         n_events=len(happened),
         rounds=[bool(event.data.get("passed")) for event in happened if event.kind == COMPREHENSION],
-        trials=_trials(study, person),
+        trials=_trials(study, person, reading),
         measures=[(flag, measures.get(name), stand.get(name)) for name, flag in FLAGS.items()],
         left_out_by=[FLAGS[one.rule.flag] for one in excluding(stand.values())],
         problems=list(person.problem_reports.all()),
-        survey=_survey(person),
+        survey=_survey(person, reading),
         took=took,
     )
 
 
-def _trials(study: Study, person: Participation) -> list[Shown]:
+def _reading(person: Participation) -> Reading:
+    """How `person` was asked; nobody knows the words that imported people read."""
+    if person.source != Source.IMPORTED:
+        return reading_of(person.protocol)
+    return Reading(settings_of(person.protocol.content), tuple(person.study.image_set.classes), NO_TEXTS)
+
+
+def _trials(study: Study, person: Participation, reading: Reading) -> list[Shown]:
     """Every planned trial in its order."""
     mine = Participation.objects.filter(pk=person.pk)
     units = Unit.objects.filter(trials__participation=person)
     given = {one.position: one for one in answers_given(study, mine, units=units)}
     trials = person.trials.select_related("pair", "response").prefetch_related("images__mixed_image")
-    reading = reading_of(person.protocol)
     return [_shown(trial, person, given.get(trial.position), reading, study.source) for trial in trials]
 
 
@@ -144,7 +158,7 @@ def _shown(trial: Trial, person: Participation, given: Given | None, reading: Re
         passed=result_of(trial, payload, way.settings, reading.classes).passed
         if payload and is_check
         else None,
-        flags=[FLAGS[name] for name in flags_of_answer(given, source) if name in FLAGS] if given else (),
+        flags=[OF_ANSWERS[name] for name in flags_of_answer(given, source)] if given else (),
     )
 
 
@@ -155,6 +169,6 @@ def _filled(question: str, names: dict[str, object]) -> str:
     return question
 
 
-def _survey(person: Participation) -> list[tuple[str, str]]:
-    prompts = {item.name: item.prompt for item in texts_of(person.protocol.content).survey}
+def _survey(person: Participation, reading: Reading) -> list[tuple[str, str]]:
+    prompts = {item.name: item.prompt for item in reading.texts.survey}
     return [(prompts.get(name, name), str(answer)) for name, answer in person.survey.items()]

@@ -22,7 +22,6 @@ from elicitation.flow import validity
 from elicitation.flow.events import COMPREHENSION
 from elicitation.mixes.services import pixels_of
 from elicitation.monitoring.filters import participation_filters
-from elicitation.monitoring.monitor import is_over_quota
 from elicitation.monitoring.one import Passage, passage_of
 from elicitation.monitoring.sheets import csv_reply
 from elicitation.monitoring.words import in_words
@@ -31,18 +30,19 @@ from elicitation.studies.models import Mode, Study
 from elicitation.studies.pages import visible_study
 from elicitation.trials.flags import Flagged, excluding, flags_of
 from elicitation.trials.models import Response, Trial, TrialImage
+from hilmix.accounts import audit
 from hilmix.accounts.roles import Action, allowed
 from hilmix.core.mixing import to_png
+from hilmix.core.release_tables import level_column
 from hilmix.errors import Conflict, Invalid
 from hilmix.lists import Listing, listing
 
 Row = dict[str, Any]
-# Of the csv, in this order: name and what it holds.
+# Of the csv, in this order: name and what it holds. A column for each factor that varies between people follows.
 COLUMNS: Mapping[str, str] = {
     "participation": "the id that hilmix drew",
     "mode": "live, pilot or preview",
     "state": "how far it came",
-    "levels": "of the factors that vary between people",
     "protocol": "version of the protocol",
     "started_at": "when consent was given (UTC)",
     "completed_at": "when the closing page was sent (UTC)",
@@ -55,6 +55,7 @@ COLUMNS: Mapping[str, str] = {
     "left_out_by": "those of the flags that leave it out of labels",
     "invalid_reason": "why somebody marked it as not to count",
     "over_quota": "finished after its place had gone to somebody else",
+    "typed_id": "whether the person typed the recruiter's id in",
 }
 
 
@@ -85,7 +86,9 @@ def participations_csv(request: HttpRequest, slug: str) -> HttpResponse:
     flags = _flags(study, request)
     people = _listing(request, study, flags).queryset
     rows = [_row(person, flags.get(person.pk, [])) for person in people.iterator(chunk_size=500)]
-    lines = [list(COLUMNS), *([str(row[name]) for name in COLUMNS] for row in rows)]
+    audit.record(request.user, "study.participations_downloaded", study, n=len(rows))
+    columns = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
+    lines = [columns, *([str(row.get(name, "")) for name in columns] for row in rows)]
     return csv_reply(f"{study.slug}-participations.csv", lines)
 
 
@@ -173,6 +176,7 @@ def _people(study: Study) -> QuerySet[Participation]:
                 ParticipationEvent.objects.filter(participation=OuterRef("pk"), kind=COMPREHENSION),
                 "participation",
             ),
+            typed_id=F("identity__typed"),
             n_problems=Count("problem_reports"),
             n_open_problems=Count("problem_reports", filter=Q(problem_reports__handled_at=None)),
             took=F("completed_at") - F("started_at"),
@@ -195,7 +199,7 @@ def _counting(person: Any, flags: Sequence[Flagged]) -> str:
         return _("only live ones count")
     if not person.n_answers:
         return _("no answers")
-    return _("counts, over quota") if is_over_quota(person) else _("counts")
+    return _("counts, over quota") if person.is_over_quota else _("counts")
 
 
 def _row(person: Any, flags: Sequence[Flagged]) -> Row:
@@ -204,7 +208,6 @@ def _row(person: Any, flags: Sequence[Flagged]) -> Row:
         "participation": person.public_id,
         "mode": person.mode,
         "state": person.state,
-        "levels": in_words(person.levels),
         "protocol": person.protocol.version,
         "started_at": person.started_at.isoformat(timespec="seconds"),
         "completed_at": person.completed_at.isoformat(timespec="seconds") if person.completed_at else "",
@@ -216,5 +219,7 @@ def _row(person: Any, flags: Sequence[Flagged]) -> Row:
         "flags": " ".join(one.rule.flag for one in flags),
         "left_out_by": " ".join(one.rule.flag for one in excluding(flags)),
         "invalid_reason": person.invalid_reason,
-        "over_quota": "yes" if is_over_quota(person) else "no",
+        "over_quota": "yes" if person.is_over_quota else "no",
+        "typed_id": "yes" if person.typed_id else "no",
+        **{level_column(factor): level for factor, level in person.levels.items()},
     }

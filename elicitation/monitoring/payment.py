@@ -8,12 +8,15 @@ see. Whose answers count for comparing is as for labels, but for the one rule th
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 
 from django.db.models import QuerySet
 
 from elicitation.participants.models import Identity, Participation
 from elicitation.participants.services import decrypted
+from elicitation.recruiters.models import Submission
+from elicitation.recruiters.prolific import REJECTED, RETURNED
 from elicitation.studies.models import Mode, Study
 from elicitation.studies.payment import Payment
 from elicitation.studies.protocol import Settings, settings_of
@@ -25,7 +28,7 @@ from hilmix.accounts.roles import Action, Actor, require
 
 SECOND_ORDER = "100 others"  # the perspective under which agreement may be rewarded
 KNOWS_LAMBDA = frozenset({"reversed"})  # flags that compare an answer with λ
-FINISHED = (Participation.State.ANSWERED, Participation.State.COMPLETED)
+NOT_PAID = frozenset({REJECTED, RETURNED})  # statuses of a stay for which the recruiter pays nothing
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class Bonus:
     too_few: bool
     invalid: bool
     paid_to: bool  # whether the recruiter's id is known
+    typed: bool  # whether the person typed that id in
+    refused: (
+        str  # REJECTED or RETURNED, where the recruiter says that of all stays: then the list leaves them out
+    )
 
     @property
     def amount_e2(self) -> int:
@@ -54,11 +61,12 @@ class Bonus:
 
 def bonuses_of(study: Study) -> list[Bonus]:
     """The bonus of everybody live who finished, by the rule of the protocol that they agreed to."""
-    people = study.participations.filter(mode=Mode.LIVE, state__in=FINISHED).order_by("pk")
+    people = study.participations.filter(mode=Mode.LIVE, state__in=Participation.FINISHED).order_by("pk")
     ways = Ways(study)
     promised = {settings_of(protocol.content).payment.bonus for protocol in ways.protocols.values()}
     agreement = agreement_of(study) if "agreement" in promised else {}
-    known = set(Identity.objects.filter(study=study).values_list("participation", flat=True))
+    typed = dict(Identity.objects.filter(study=study).values_list("participation", "typed"))
+    refused = _refused(study)
     found = []
     for person in people.only("study", "public_id", "protocol", "levels", "invalid_at"):
         payment = _promised(ways.of(person.protocol_id, person.levels))
@@ -71,10 +79,21 @@ def bonuses_of(study: Study) -> list[Bonus]:
                 agreement=agreement.get(person.pk) if asks else None,
                 too_few=asks and person.pk not in agreement,
                 invalid=person.invalid_at is not None,
-                paid_to=person.pk in known,
+                paid_to=person.pk in typed,
+                typed=typed.get(person.pk, False),
+                refused=refused.get(person.pk, ""),
             )
         )
     return found
+
+
+def _refused(study: Study) -> dict[int, str]:
+    """Of whom the recruiter says that every stay was rejected or returned: what of the last, by participation."""
+    stays: defaultdict[int, list[str]] = defaultdict(list)
+    said = Submission.objects.filter(study=study).order_by("pk").values_list("participation", "status")
+    for pk, status in said:
+        stays[pk].append(status)
+    return {pk: statuses[-1] for pk, statuses in stays.items() if NOT_PAID.issuperset(statuses)}
 
 
 def _promised(way: Settings) -> Payment:
@@ -101,18 +120,21 @@ def agreement_of(study: Study) -> dict[int, float]:
 
 def _counted(study: Study, live: QuerySet[Participation]) -> set[int]:
     """Who others are compared with: valid, and left out by no excluding rule that knows nothing of λ."""
-    left_out = {
-        pk
-        for pk, flags in excluded_participations(study).items()
-        if any(one.rule.flag not in KNOWS_LAMBDA for one in flags)
-    }
-    return set(live.filter(invalid_at=None).values_list("pk", flat=True)) - left_out
+    left_out = excluded_participations(study, but=KNOWS_LAMBDA)
+    return set(live.filter(invalid_at=None).values_list("pk", flat=True)) - set(left_out)
 
 
 def bonus_list(*, study: Study, actor: Actor) -> list[tuple[str, int]]:
-    """Recruiter's id and amount in hundredths of everybody who gets a bonus and whose id is known. Audited."""
+    """Recruiter's id and amount in hundredths of everybody who gets a bonus and whose id is known. Audited.
+
+    Without those whose stays were all rejected or returned.
+    """
     require(actor, Action.PAY_PARTICIPANTS, study.pk)
-    amounts = {bonus.participation_id: bonus.amount_e2 for bonus in bonuses_of(study) if bonus.amount_e2}
+    amounts = {
+        bonus.participation_id: bonus.amount_e2
+        for bonus in bonuses_of(study)
+        if bonus.amount_e2 and not bonus.refused
+    }
     identities = Identity.objects.filter(study=study, participation__in=amounts).order_by("participation")
     rows = [(decrypted(one.pid_ciphertext), amounts[one.participation_id]) for one in identities]
     audit.record(actor, "study.bonuses_listed", study, n=len(rows))

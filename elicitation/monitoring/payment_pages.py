@@ -20,7 +20,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from elicitation.flow.findings import Todo
-from elicitation.flow.reconciling import Reconciled, queue_sync, reconcile
+from elicitation.flow.reconciling import Reconciled, findings_kept, queue_sync, reconcile
 from elicitation.monitoring.payment import bonus_list, bonuses_of
 from elicitation.monitoring.sheets import csv_reply
 from elicitation.recruiters import prolific_api
@@ -73,15 +73,13 @@ def study_submissions(request: HttpRequest, slug: str) -> HttpResponse:
     require(request.user, Action.PAY_PARTICIPANTS, study.pk)
     if request.POST.get("do") == "fetch":
         return _fetch(request, study)
-    form = ExportForm(request.POST or None, request.FILES or None)
+    form = ExportForm()
     result: Reconciled | None = None
-    if request.method == "POST" and form.is_valid():
-        try:
-            result = reconcile(study=study, rows=form.rows(), actor=request.user)
-        except Invalid as error:
-            form.add_error("export", error.message)
+    if request.POST.get("do") == "kept":
+        result = findings_kept(study=study, actor=request.user)
     elif request.method == "POST":
-        form.is_valid()
+        form = ExportForm(request.POST, request.FILES)
+        result = _compared(study, form, request.user)
     if result is not None and request.POST.get("do") == "csv":
         return csv_reply(f"{study.slug}-submissions.csv", [HEADER, *_rows(result)])
     way = recruitment_of(study)
@@ -100,6 +98,16 @@ def study_submissions(request: HttpRequest, slug: str) -> HttpResponse:
         "may_open": allowed(request.user, Action.OPEN_STUDY, study.pk),
     }
     return render(request, "elicitation/submissions.html", context, status=400 if form.errors else 200)
+
+
+def _compared(study: Study, form: ExportForm, actor: User) -> Reconciled | None:
+    """What the uploaded list says; None where the form is not right, and says why."""
+    if form.is_valid():
+        try:
+            return reconcile(study=study, rows=form.rows(), actor=actor)
+        except Invalid as error:
+            form.add_error("export", error.message)
+    return None
 
 
 def _fetch(request: HttpRequest, study: Study) -> HttpResponse:
@@ -149,8 +157,9 @@ def study_bonuses(request: HttpRequest, slug: str) -> HttpResponse:
         "rule": settings.bonus,
         "bonuses": bonuses,
         "total_e2": sum(bonus.amount_e2 for bonus in bonuses),
-        "n_paid": sum(bonus.amount_e2 > 0 and bonus.paid_to for bonus in bonuses),
+        "n_paid": sum(bonus.amount_e2 > 0 and bonus.paid_to and not bonus.refused for bonus in bonuses),
         "unknown": [bonus for bonus in bonuses if bonus.amount_e2 and not bonus.paid_to],
+        "refused": [bonus for bonus in bonuses if bonus.amount_e2 and bonus.refused],
         "too_few": [bonus for bonus in bonuses if bonus.too_few],
         "may_open": allowed(request.user, Action.OPEN_STUDY, study.pk),
         "title": gettext("Bonuses"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
 from django.utils.safestring import SafeString
@@ -24,7 +25,7 @@ from elicitation.monitoring.participations import participation_at
 from elicitation.monitoring.words import judgement_in_words
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source
-from elicitation.studies.texts import rendered
+from elicitation.studies.texts import information_rows, rendered
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Trial
 from hilmix.errors import NotFound
@@ -32,7 +33,7 @@ from hilmix.errors import NotFound
 
 @dataclass(frozen=True)
 class Step:
-    """A page of the replay: `at` names it in the address; it is an instruction, or the trial at `position`."""
+    """A page of the replay: `at` names it in the address; it is a page to read, or the trial at `position`."""
 
     at: str
     name: str
@@ -76,7 +77,7 @@ def study_replay(request: HttpRequest, slug: str, public_id: str) -> HttpRespons
 
 
 def _steps(person: Participation, reading: Reading) -> list[Step]:
-    """The instructions and bonus rules that this person met, each once, and every trial in its order."""
+    """What this person read (consent, instructions, bonus rules, questions), each once, and every trial in order."""
     ways = [way for _levels, way in reading.ways_of(person.levels)]
     pages = dict.fromkeys(
         page for way in ways for page in (*way.texts.instructions, way.settings.bonus) if page
@@ -89,7 +90,29 @@ def _steps(person: Participation, reading: Reading) -> list[Step]:
     trials = [
         Step(f"{position}", _("Trial %d") % (position + 1), position=position) for position in positions
     ]
-    return [*instructions, *trials] if trials else []
+    return [_consent(person, reading), *instructions, *_questions(person, reading), *trials] if trials else []
+
+
+def _consent(person: Participation, reading: Reading) -> Step:
+    with translation.override(reading.settings.language):
+        context = {
+            "title": person.study.title,
+            "text": rendered(reading.texts.consent),
+            "information": information_rows(reading.texts),
+            "boxes": reading.texts.boxes,
+        }
+        page = render_to_string("elicitation/_replay_consent.html", context)
+    return Step("consent", _("Consent"), page=page)
+
+
+def _questions(person: Participation, reading: Reading) -> list[Step]:
+    """The comprehension check as a page to read; none where nothing was asked."""
+    if not (questions := reading.questions_of(person.levels)):
+        return []
+    with translation.override(reading.settings.language):
+        context = {"questions": questions, "words": client_messages()}
+        page = render_to_string("elicitation/_replay_questions.html", context)
+    return [Step("questions", _("Comprehension check"), page=page)]
 
 
 def _replayed(person: Participation, reading: Reading, position: int, more: dict[str, Any]) -> dict[str, Any]:
@@ -119,8 +142,11 @@ def _replayed(person: Participation, reading: Reading, position: int, more: dict
         },
     }
     took = response.rt_ms if response else None
+    payload = response.payload if response else {}
     return {
         "config": config,
+        "window": payload.get("viewport"),
+        "enlarged": payload.get("enlargement"),
         "says": _says(trial, person, reading) if response else "",
         "seconds": None if took is None else took / 1000,
     }

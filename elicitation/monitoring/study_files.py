@@ -1,11 +1,13 @@
-"""Studies as files, with how people come to them: what the command, the download and the upload share.
+"""Studies as files and as copies, with how people come to them: what commands and pages share.
 
-A file never holds completion codes or a study's id at a recruiter: those that it is read in with are drawn anew.
+Completion codes and a study's id at a recruiter never come along: codes are drawn anew.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -14,8 +16,8 @@ from django.views.decorators.http import require_safe
 from elicitation.recruiters.services import recruitment_as_plan, set_recruitment
 from elicitation.studies.models import Source, Study
 from elicitation.studies.pages import visible_study
-from elicitation.studies.services import create_study, plan_of_study
-from elicitation.studies.toml import StudyFile, read_study
+from elicitation.studies.services import copy_study, create_study, plan_of_study
+from elicitation.studies.toml import read_study
 from elicitation.studies.toml_writing import study_file
 from hilmix.accounts import audit
 from hilmix.accounts.models import User
@@ -35,7 +37,7 @@ def export_study(*, study: Study, actor: Actor) -> str:
     """The file of what `study` asks now. Who may see the study may take it away."""
     require(actor, Action.VIEW_STUDY, study.pk)
     source = Source.PERSON if study.source == Source.IMPORTED else study.source
-    recruitment = recruitment_as_plan(study) if study.source == Source.PERSON else None
+    recruitment = recruitment_as_plan(study, actor) if study.source == Source.PERSON else None
     return study_file(plan_of_study(study), source=source, recruitment=recruitment)
 
 
@@ -53,15 +55,28 @@ def import_study(*, text: str, actor: Actor, slug: str = "") -> ImportedStudy:
     with transaction.atomic():
         study = create_study(plan=file.plan, source=file.source, actor=actor)
         audit.record(actor, "study.read_from_file", study)
-        return ImportedStudy(study, file.notes + _recruit(study, file, actor))
+        return ImportedStudy(study, file.notes + _recruit(study, file.recruitment, actor))
 
 
-def _recruit(study: Study, file: StudyFile, actor: Actor) -> tuple[str, ...]:
+def copy_with_recruitment(*, study: Study, slug: str, title: str, actor: Actor) -> Study:
+    """Copy a study with its recruiter and the studies that it excludes, as far as the actor may see them.
+
+    Raises:
+        Invalid: with messages per field, as for a new study.
+    """
+    with transaction.atomic():
+        copy = copy_study(study=study, slug=slug, title=title, actor=actor)
+        if study.source == Source.PERSON:
+            _recruit(copy, recruitment_as_plan(study, actor), actor)
+    return copy
+
+
+def _recruit(study: Study, recruitment: Mapping[str, Any], actor: Actor) -> tuple[str, ...]:
     """Set how people come to the study; what of it is not here is said."""
-    if not file.recruitment or study.source != Source.PERSON:
+    if not recruitment or study.source != Source.PERSON:
         return ()
-    named, recruiter = file.recruitment.get("excludes", []), file.recruitment.get("recruiter", "direct")
-    unknown = sorted(file.recruitment.keys() - {"recruiter", "excludes"})
+    named, recruiter = recruitment.get("excludes", []), recruitment.get("recruiter", "direct")
+    unknown = sorted(recruitment.keys() - {"recruiter", "excludes"})
     problems = [f"recruitment.{name}: nothing is called so here." for name in unknown]
     if (
         not isinstance(recruiter, str)

@@ -53,7 +53,7 @@ def event_in_words(kind: str, data: Mapping[str, Any]) -> str:
     if kind == "comprehension":
         return f"{said}: {_('right') if data.get('passed') else _('wrong')}"
     position = data.get("position")
-    return f"{said} ({_('trial')} {position})" if isinstance(position, int) else said
+    return f"{said} ({_('trial')} {position + 1})" if isinstance(position, int) else said
 
 
 def answer_in_words(payload: Payload, interface: Interface) -> list[tuple[str, str, str]]:

@@ -34,6 +34,8 @@ class Participation(models.Model):
         DECLINED = "declined", _("screened out")  # did not pass comprehension
         WITHDRAWN = "withdrawn", _("withdrawn")  # took part, and took it back
 
+    FINISHED = (State.ANSWERED, State.COMPLETED)  # every planned answer is here
+
     public_id = models.CharField(max_length=15, unique=True, default=new_public_id)
     study = models.ForeignKey(Study, models.PROTECT, related_name="participations")
     protocol = models.ForeignKey(Protocol, models.PROTECT, related_name="participations")
@@ -42,6 +44,9 @@ class Participation(models.Model):
     mode = models.CharField(max_length=7, choices=Mode.choices, default=Mode.LIVE)
     levels = models.JSONField(
         default=dict, help_text="factor → level, of the factors that vary between people"
+    )
+    turn = models.PositiveSmallIntegerField(
+        default=0, help_text="which turn of the levels within people the plan has, in its batch and cell"
     )
     state = models.CharField(max_length=9, choices=State.choices, default=State.RUNNING)
     seed = models.BigIntegerField(default=new_seed)
@@ -75,6 +80,18 @@ class Participation(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+    @property
+    def is_over_quota(self) -> bool:
+        """Whether it is one of `over_quota`."""
+        finished = self.state in self.FINISHED and self.source != Source.IMPORTED
+        return finished and self.slot_id is None and self.invalid_at is None
+
+
+def over_quota() -> models.Q:
+    """Participations that finished although their place had gone to somebody else: paid, exported, one too many."""
+    over = models.Q(state__in=Participation.FINISHED, slot=None, invalid_at=None)
+    return over & ~models.Q(source=Source.IMPORTED)
 
 
 class Departure(models.Model):

@@ -68,11 +68,6 @@ def remember_identity(participation: Participation, arrival: Arrival) -> Identit
     )
 
 
-def reveal_identity(identity: Identity) -> str:
-    """The recruiter's id again, for paying somebody."""
-    return decrypted(identity.pid_ciphertext)
-
-
 def record_departure(*, study: Study, mode: str, outcome: str) -> None:
     """Count somebody who came and does not take part; nothing else is kept. Previews are not counted."""
     if mode != Mode.PREVIEW:

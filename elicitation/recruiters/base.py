@@ -35,6 +35,7 @@ class Outcome(StrEnum):
     FULL = "full"
     EXCLUDED = "excluded"
     DATA_PROBLEM = "data_problem"
+    ENDED = "ended"
     WITHDRAWN = "withdrawn"
 
     @property
@@ -51,6 +52,7 @@ LABELS: Mapping[Outcome, Promise] = {
     Outcome.FULL: _("no place was free, or the study was not open"),
     Outcome.EXCLUDED: _("took part in a study that this one excludes"),
     Outcome.DATA_PROBLEM: _("answers could not be saved"),
+    Outcome.ENDED: _("the study was closed while they answered"),
     Outcome.WITHDRAWN: _("withdrew before the end"),
 }
 

@@ -114,7 +114,7 @@ class Listed:
     session: str
     pid: str
     status: str
-    code: str
+    code: str | None  # None where it was not kept
 
     def __repr__(self) -> str:
         return f"Listed({self.status})"
@@ -174,10 +174,12 @@ def listed(*, line: str, session: str, pid: str, status: str, code: str) -> List
     """A row, checked; `line` names it in messages.
 
     Raises:
-        Invalid: an id is none.
+        Invalid: an id is none, or the status holds what no text of a database does.
     """
     session, pid = session.lower(), pid.lower()
     if not ID.fullmatch(session) or not ID.fullmatch(pid):
         raise Invalid(f"{line} has no id of a submission and a participant (24 characters each).")
+    if not status.isprintable():
+        raise Invalid(f"{line} has a status that cannot be read.")
     status = status.upper().replace("_", " ")[:40]  # the API has written both
     return Listed(session, pid, TIMED_OUT if status == "TIMED OUT" else status, code)

@@ -9,7 +9,7 @@ from operator import or_
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from elicitation.participants.models import Identity, Participation
 from elicitation.participants.services import Arrival, encrypted, keyed, pid_hmac
@@ -21,6 +21,7 @@ from elicitation.studies.models import Mode, Study
 from hilmix.accounts import audit
 from hilmix.accounts.roles import Action, Actor, require, user_or_none
 from hilmix.errors import Conflict, Invalid
+from hilmix.rows import insert
 
 RECRUITERS: Mapping[str, Recruiter] = {recruiter.NAME: recruiter for recruiter in (Direct(), Prolific())}
 
@@ -42,7 +43,8 @@ class Way:
 def recruitment_of(study: Study) -> Way:
     """How people come to `study`."""
     row = Recruitment.objects.filter(study=study).first()
-    return Way(RECRUITERS[row.recruiter], row.options) if row else Way(RECRUITERS[Direct.NAME], {})
+    recruiter = RECRUITERS[row.recruiter if row else Direct.NAME]
+    return Way(recruiter, row.options if row and recruiter.HAS_CODES else {})
 
 
 def set_recruitment(
@@ -53,10 +55,12 @@ def set_recruitment(
     excludes: Collection[Study] = (),
     actor: Actor,
 ) -> Recruitment:
-    """Say how people come to `study`. Codes that are not given are drawn.
+    """Say how people come to `study`. Codes that are not given are drawn; where no option is given, those that the
+    study once had stay as they are, for the recruiter may have them still.
 
     Args:
-        excludes: studies whose participants may not take part in this one; the actor must see them.
+        excludes: studies whose participants may not take part in this one; the actor must see them. Those that
+            somebody else excluded and the actor cannot see stay excluded.
 
     Raises:
         Invalid: there is no such recruiter, or its options are not right (fields name them).
@@ -72,12 +76,15 @@ def set_recruitment(
             "The recruitment was not saved.", fields={"recruiter": [f"One of {', '.join(RECRUITERS)}."]}
         )
     _refuse_hidden(study, excludes, actor)
-    checked = RECRUITERS[recruiter].check_options(options)
+    earlier = Recruitment.objects.filter(study=study).values_list("options", flat=True).first() or {}
+    given = {**earlier, **options} if RECRUITERS[recruiter].HAS_CODES else options
+    checked = {**earlier, **RECRUITERS[recruiter].check_options(given)}
     with transaction.atomic():
         row, _new = Recruitment.objects.update_or_create(
             study=study, defaults={"recruiter": recruiter, "options": checked}
         )
-        row.excludes.set(excludes)
+        hidden = list(row.excludes.exclude(pk__in=_seen_by(actor)))
+        row.excludes.set([*excludes, *hidden])
         # Without the options: codes are nobody's to read here.
         audit.record(
             actor,
@@ -91,22 +98,26 @@ def set_recruitment(
 
 def _refuse_hidden(study: Study, excludes: Collection[Study], actor: Actor) -> None:
     wanted = {other.pk for other in excludes}
-    person = user_or_none(actor)
-    seen = Study.objects.all() if person is None else Study.objects.visible_to(person)
-    if study.pk in wanted or seen.filter(pk__in=wanted).count() != len(wanted):
+    if study.pk in wanted or _seen_by(actor).filter(pk__in=wanted).count() != len(wanted):
         raise Invalid(
             "The recruitment was not saved.", fields={"excludes": ["Other studies that you may see."]}
         )
 
 
-def recruitment_as_plan(study: Study) -> dict[str, Any]:
-    """The recruitment as a study's file says it: without codes, and without the id of one study at a recruiter."""
+def _seen_by(actor: Actor) -> QuerySet[Study]:
+    person = user_or_none(actor)
+    return Study.objects.all() if person is None else Study.objects.visible_to(person)
+
+
+def recruitment_as_plan(study: Study, reader: Actor) -> dict[str, Any]:
+    """The recruitment as a study's file says it: without codes, without the id of one study at a recruiter, and without
+    studies that the reader may not see."""
     row = Recruitment.objects.filter(study=study).first()
     if row is None:
         return {"recruiter": Direct.NAME, "excludes": []}
     return {
         "recruiter": row.recruiter,
-        "excludes": sorted(row.excludes.values_list("slug", flat=True)),
+        "excludes": sorted(row.excludes.filter(pk__in=_seen_by(reader)).values_list("slug", flat=True)),
     }
 
 
@@ -116,9 +127,10 @@ def recruitment_as_plan(study: Study) -> dict[str, Any]:
 def known_participation(study: Study, arrival: Arrival) -> Participation | None:
     """The participation of whoever comes: by who they are or, where that is new, by the stay that the recruiter counts.
 
-    Somebody whose link once lacked their id, and who mistyped it, is found by the stay.
+    Somebody whose link once lacked their id, and who mistyped it, is found by the stay. A typed id finds nobody:
+    anybody could type it.
     """
-    if arrival.pid:
+    if arrival.pid and not arrival.typed:
         told = Identity.objects.filter(study=study, pid_hmac=pid_hmac(study, arrival.pid))
         if identity := told.select_related("participation").first():
             return identity.participation
@@ -127,6 +139,27 @@ def known_participation(study: Study, arrival: Arrival) -> Participation | None:
         if stay := stays.select_related("participation").first():
             return stay.participation
     return None
+
+
+def is_taken(study: Study, arrival: Arrival) -> bool:
+    """Whether somebody takes part under this id."""
+    return Identity.objects.filter(study=study, pid_hmac=pid_hmac(study, arrival.pid)).exists()
+
+
+def remember_stay(participation: Participation, session: str) -> None:
+    """Keep the first stay of somebody new.
+
+    Raises:
+        IntegrityError: it is somebody else's.
+    """
+    insert(
+        Submission(
+            participation=participation,
+            study=participation.study,
+            session_hmac=session_hmac(participation.study, session),
+            session_ciphertext=encrypted(session),
+        )
+    )
 
 
 def remember_arrival(participation: Participation, arrival: Arrival) -> None:
@@ -141,10 +174,10 @@ def remember_arrival(participation: Participation, arrival: Arrival) -> None:
                 defaults={"participation": participation, "session_ciphertext": encrypted(arrival.session)},
             )
         if arrival.pid and not arrival.typed:
-            _correct_typed(participation, arrival.pid)
+            correct_typed(participation, arrival.pid)
 
 
-def _correct_typed(participation: Participation, pid: str) -> None:
+def correct_typed(participation: Participation, pid: str) -> None:
     """What the recruiter says of a person prevails over what they typed."""
     told = pid_hmac(participation.study, pid)
     of_study = Identity.objects.filter(study=participation.study)

@@ -66,11 +66,36 @@ def differences(
     """
     old, new = dict(_said(before, classes)), dict(_said(after, classes))
     found = []
+    lost = _lost(before, after)
     for path in {**new, **old}:
         was, now = old.get(path), new.get(path)
-        if was is None or now is None or was.value != now.value:
+        if whole := next((whole for whole in lost if path[: len(whole)] == whole), None):
+            if (gone := lost[whole]) not in found:
+                found.append(gone)
+        elif was is None or now is None or was.value != now.value:
             found.append(_difference(was, now))
     return found
+
+
+def _lost(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[_Path, Difference]:
+    """The factors, levels and hypotheses that are no more, each told once and not piece by piece."""
+    old, new = dict(_wholes(before)), dict(_wholes(after))
+    gone = [path for path in old if path not in new]
+    return {path: Difference(*old[path], None) for path in gone}
+
+
+def _wholes(content: Mapping[str, Any]) -> Iterator[tuple[_Path, tuple[str, str]]]:
+    """What a content says in many pieces, by the path of them all: its label, and itself in a line."""
+    settings = settings_of(content)
+    for factor in settings.factors:
+        label = _("Factor %(name)s") % {"name": factor.name}
+        names = [level.name for level in factor.levels]
+        yield ("factors", factor.name), (label, _value(names))
+        for name in names:
+            yield ("factors", factor.name, "levels", name), (f"{label}: {_('level')}", name)
+    for hypothesis in settings.hypotheses:
+        label = _("Hypothesis %(name)s") % {"name": hypothesis.name}
+        yield ("hypotheses", hypothesis.name), (label, hypothesis.statement)
 
 
 def _difference(was: _Said | None, now: _Said | None) -> Difference:

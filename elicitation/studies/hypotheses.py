@@ -88,6 +88,8 @@ def _problems_of(
         said.append(f"λ of {', '.join(str(value / 10_000) for value in outside)} is not shown.")
     if hypothesis.test == "difference":
         said += _levels_problems(hypothesis, factors)
+    if hypothesis.test == "better_label" and hypothesis.alternative == "greater":
+        said.append("a better label has the smaller error: the alternative is less, or two-sided.")
     return said
 
 

@@ -86,7 +86,7 @@ def open_study(*, study: Study, actor: Actor, progress: Progress | None = None) 
     made = make_mixed_images(study.image_set, material.batches, settings, progress)
     with transaction.atomic():
         _move(study, before, Study.State.OPEN, actor)
-        _refuse_other_design(study, image_set, settings)
+        _refuse_changed(study, image_set, settings)
         retire_free_places(study, Mode.PILOT)
         set_checks(study, material)
         make_live_slots(make_batches(study, material.batches, made, settings, Mode.LIVE), settings)
@@ -110,7 +110,7 @@ def start_pilot(*, study: Study, places: int, actor: Actor, progress: Progress |
     made = make_mixed_images(study.image_set, batches, settings, progress)
     with transaction.atomic():
         _move(study, before, Study.State.PILOT, actor, places=places)
-        _refuse_other_design(study, image_set, settings)
+        _refuse_changed(study, image_set, settings)
         retire_free_places(study, Mode.PILOT)
         set_checks(study, material)
         make_pilot_slots(make_batches(study, batches, made, settings, Mode.PILOT), settings, places)
@@ -177,9 +177,12 @@ def _refuse_twice(study: Study) -> None:
         raise Conflict(f"The places of “{study.title}” are being made already; see the jobs.")
 
 
-def _refuse_other_design(study: Study, image_set: ImageSet, settings: Settings) -> None:
-    """Places are of what they were drawn for: refuse if somebody changed the protocol or the image set meanwhile."""
-    if study.image_set != image_set or settings_of(study.protocol.content) != settings:
+def _refuse_changed(study: Study, image_set: ImageSet, settings: Settings) -> None:
+    """Drawing took its time: refuse if somebody meanwhile changed what it was drawn for, or emptied what people must be
+    told."""
+    content = study.protocol.content
+    refuse_uninformed(study, content)
+    if study.image_set != image_set or settings_of(content) != settings:
         raise Conflict(f"Somebody changed “{study.title}” meanwhile; nothing was done. Try again.")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 BONUSES = ("none", "flat", "agreement")
 STOPS = ("answers", "interval")
+LEAST_COMPARED = 5  # answers below which nothing is said of a person's agreement with others
 
 Problems = dict[str, list[str]]
 
@@ -24,8 +25,8 @@ class Payment:
     bonus: str = "none"
     bonus_e2: int = 0
 
-    def problems(self, *, perspective: str, bonus_text: str) -> Problems:
-        """What is wrong, by field, given what is asked and what the rule says."""
+    def problems(self, *, perspective: str, bonus_text: str, trials: int) -> Problems:
+        """What is wrong, by field, given what is asked, what the rule says and how many trials a person has."""
         problems: Problems = {}
         if len(self.currency) != 3 or not self.currency.isascii() or not self.currency.isupper():
             problems["currency"] = ["Three capital letters, such as GBP or EUR."]
@@ -39,6 +40,10 @@ class Payment:
         elif self.bonus == "agreement" and perspective != "100 others":
             problems["bonus_kind"] = [
                 "Agreement with others is rewarded only where people are asked what 100 others would say."
+            ]
+        elif self.bonus == "agreement" and trials < LEAST_COMPARED:
+            problems["bonus_kind"] = [
+                f"Agreement is measured from {LEAST_COMPARED} answers on: with so few trials, nobody could earn it."
             ]
         elif self.bonus != "none" and not (self.bonus_e2 and bonus_text.strip()):
             problems["bonus_kind"] = ["A bonus has an amount, and its rule is told in words."]

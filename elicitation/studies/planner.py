@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from elicitation.studies.factors import Factor, cells_of
+from elicitation.studies.factors import Factor, cells_of, levels_within
 from elicitation.studies.payment import Payment
 from elicitation.studies.protocol import Design
 from hilmix.accounts.models import User
@@ -73,20 +73,29 @@ class Terms:
 class Reckoning:
     """What the panel shows. Minutes: `estimated` from times on trials, `stated` by the researcher (0: none).
 
-    Money is in hundredths of `currency`. `least_e2` is what the recruiter allows an hour at least; None: it says none.
+    `n_ways` combinations of levels within people share the answers to an image. `n_again` images are shown to twice as
+    many people as wanted, to fill the last batch. Money is in hundredths of `currency`. `least_e2` is the least that the
+    recruiter allows an hour; None: it says none.
     """
 
     rows: list[PlanRow]
     chosen: PlanRow
     components: Components
     n_cells: int
+    n_ways: int
     n_trials: int
+    n_again: int
     estimated_minutes: float
     stated_minutes: int
     currency: str
     hourly_e2: int | None
     least_e2: int | None
     fee: float
+
+    @property
+    def answers_a_label(self) -> float:
+        """How many answers a label is made of, on average."""
+        return self.chosen.k / self.n_ways
 
     @property
     def is_low(self) -> bool:
@@ -104,18 +113,20 @@ def reckon(
 ) -> Reckoning:
     """What `design` gives and costs, for the chosen number of answers a unit and others."""
     extra = design.repeats + design.checks
-    n_cells = len(cells_of(factors))
+    n_cells, n_ways = len(cells_of(factors)), len(levels_within(factors))
     effort = Effort(design.n_mixed_images, design.trials_per_person, extra, n_cells, OVERHEAD_MINUTES)
     bonus_e2 = payment.bonus_e2 if payment.bonus != "none" else 0
     price = Price(payment.reward_e2, bonus_e2, terms.fee)
-    rows = planning.plan(components, effort, price, design.answers_per_unit)
+    rows = planning.plan(components, effort, price, design.answers_per_unit, ways=n_ways)
     estimated = effort.minutes(USUAL_SECONDS if components.seconds is None else components.seconds)
     return Reckoning(
         rows=rows,
         chosen=next(row for row in rows if row.k == design.answers_per_unit),
         components=components,
         n_cells=n_cells,
+        n_ways=n_ways,
         n_trials=design.trials_per_person + extra,
+        n_again=-design.n_mixed_images % min(design.trials_per_person, design.n_mixed_images),
         estimated_minutes=estimated,
         stated_minutes=payment.minutes,
         currency=payment.currency,

@@ -40,6 +40,8 @@ from elicitation.studies.text_checks import check_texts
 from elicitation.studies.texts import default_texts, is_of_v1, texts_of
 from hilmix.errors import Invalid
 
+TAKEN = ("new",)  # /studies/new/ is where studies are made
+
 
 @dataclass(frozen=True)
 class StudyPlan:
@@ -109,7 +111,9 @@ def check_plan(plan: StudyPlan, *, imported: bool = False, changed: Study | None
     problems |= plan.display.problems() | plan.flow.problems() | plan.stop.problems()
     problems |= factor_problems(plan.factors) | rule_problems(plan.rules)
     problems |= hypothesis_problems(plan.hypotheses, plan.factors, plan.design.lambdas_e4)
-    problems |= plan.payment.problems(perspective=plan.perspective, bonus_text=plan.bonus)
+    problems |= plan.payment.problems(
+        perspective=plan.perspective, bonus_text=plan.bonus, trials=plan.design.trials_per_person
+    )
     if plan.interface in INTERFACES:
         problems |= _interface_problems(plan, INTERFACES[plan.interface])
     else:
@@ -159,6 +163,8 @@ def _naming_problems(plan: StudyPlan, changed: Study | None) -> Problems:
         problems["slug"] = ["Letters, digits, hyphens and underscores only: it becomes the link."]
     if len(plan.slug) > 60:
         problems["slug"] = ["At most 60 characters."]
+    if plan.slug in TAKEN:
+        problems["slug"] = ["This is the address of another page."]
     others = Study.objects.exclude(pk=changed.pk) if changed else Study.objects.all()
     if others.filter(slug=plan.slug).exists():
         problems["slug"] = [f"There is a study at /s/{plan.slug}/ already."]

@@ -136,7 +136,9 @@ class HypothesisForm(forms.Form):
     factor = forms.CharField(required=False, max_length=40, label=_("Factor, where levels differ"))
     levels = LevelsField(required=False, label=_("Its two levels"), help_text=_("The first less the second."))
     lambdas_e4 = LambdasField(
-        required=False, label=_("At these λ"), help_text=_("Empty: at all but one half.")
+        required=False,
+        label=_("At these λ"),
+        help_text=_("Empty: all; for shares other than λ, all but one half."),
     )
     alternative = forms.ChoiceField(
         choices=[

@@ -103,6 +103,11 @@ FLAGS: Mapping[str, Flag] = {
         {"ratio": (1.0, _("difference of repeats over that of the person's other answers, at least this"))},
     ),
 }
+CANNOT_TELL = "cannot_tell?"  # of an answer only: an imported 50 that nobody was sure of
+OF_ANSWERS: Mapping[str, str | Promise] = {  # what each of trials.flags.flags_of_answer says
+    **{name: flag.meaning for name, flag in FLAGS.items()},
+    CANNOT_TELL: _("perhaps could not tell: half and half, and not sure of it"),
+}
 
 
 @dataclass(frozen=True)

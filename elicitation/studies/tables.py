@@ -6,6 +6,7 @@ A number with a point comes as a Decimal, so that 0.25 is exactly 0.25 wherever 
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
@@ -18,6 +19,9 @@ T = TypeVar("T")
 REQUIRED: Any = object()
 NOTHING = "none"  # TOML has no null: an enlargement or exposure that is not limited
 MAX_CHARACTERS = 2_000_000
+LARGEST = 2**63 - 1  # a whole number that every database holds
+# A key of a hundred parts, such as x.x.x…: none of ours has ten, and the time of the parser grows with their square.
+LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")
 
 
 class Problems:
@@ -62,7 +66,7 @@ class Table:
             return fallback  # type: ignore[return-value]  # the problem that was said is raised before it is used
         try:
             return read(self.values.pop(name))
-        except (TypeError, ValueError, ArithmeticError, Invalid):
+        except (TypeError, ValueError, ArithmeticError, RecursionError, Invalid):
             self.wrong(name, f"this must be {form}.")
             return fallback  # type: ignore[return-value]
 
@@ -109,6 +113,9 @@ def parsed(text: str) -> dict[str, Any]:
     """
     if len(text) > MAX_CHARACTERS:
         raise Invalid("The file is too long to be a study: at most 2,000,000 characters.")
+    if LONG_KEY.search(text):
+        message = "The file is no study: a key of it has a hundred parts or more."
+        raise Invalid(message, fields={"file": [message]})
     try:
         return tomllib.loads(text, parse_float=Decimal)
     except (ValueError, ArithmeticError, RecursionError) as error:
@@ -122,12 +129,16 @@ def parsed(text: str) -> dict[str, Any]:
 def as_text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
+    if "\0" in value:  # no database holds it in a text
+        raise ValueError
     return value
 
 
 def as_whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError
+    if abs(value) > LARGEST:
+        raise ValueError
     return value
 
 
@@ -171,7 +182,7 @@ def as_tables(value: Any) -> list[dict[str, Any]]:
 
 
 def as_texts_by_name(value: Any) -> dict[str, str]:
-    return {name: as_text(text) for name, text in as_table(value).items()}
+    return {as_text(name): as_text(text) for name, text in as_table(value).items()}
 
 
 def as_numbers_by_name(value: Any) -> dict[str, float]:
@@ -181,14 +192,16 @@ def as_numbers_by_name(value: Any) -> dict[str, float]:
 def as_plain(value: Any) -> Any:
     """Text, numbers, truth, and lists and tables of them, as JSON has them."""
     if isinstance(value, dict):
-        return {name: as_plain(one) for name, one in value.items()}
+        return as_plain_table(value)
     if isinstance(value, list):
         return [as_plain(one) for one in value]
-    return value if isinstance(value, str | bool) else as_number(value)
+    if isinstance(value, str):
+        return as_text(value)
+    return value if isinstance(value, bool) else as_number(value)
 
 
 def as_plain_table(value: Any) -> dict[str, Any]:
-    return {name: as_plain(one) for name, one in as_table(value).items()}
+    return {as_text(name): as_plain(one) for name, one in as_table(value).items()}
 
 
 _FORMS: Mapping[type, tuple[Callable[[Any], Any], str]] = {

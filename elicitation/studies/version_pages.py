@@ -39,14 +39,14 @@ def study_version(request: HttpRequest, slug: str, version: int) -> HttpResponse
     newest = study.protocol
     protocol = get_object_or_404(study.protocols, version=version)
     before = study.protocols.filter(version__lt=version).order_by("-version").first()
-    settings = settings_of(protocol.content)
+    settings, classes = settings_of(protocol.content), study.image_set.classes
     context = {
         "study": study,
         "protocol": protocol,
         "before": before,
         "is_newest": protocol == newest,
-        "differences": differences(before.content, protocol.content) if before else [],
-        "facts": facts_of(settings, study.image_set.classes),
+        "differences": differences(before.content, protocol.content, classes) if before else [],
+        "facts": facts_of(settings, classes),
         "rules": settings.rules,
         "texts": [] if study.source == Source.IMPORTED else _texts(texts_of(protocol.content)),
         "levels": _levels(protocol),

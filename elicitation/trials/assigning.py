@@ -10,6 +10,7 @@ import math
 import random
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from elicitation.studies.factors import Factor, Levels
 from elicitation.trials.ordering import CHECK, Planned, order_of_trials
@@ -36,8 +37,7 @@ class Turn:
         return self.rank + self.rank // n_combinations + self.cell
 
 
-@dataclass(frozen=True)
-class Assigned:
+class Assigned(NamedTuple):
     """A trial of the plan: what it is, and the number of its combination of levels."""
 
     planned: Planned

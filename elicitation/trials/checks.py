@@ -6,14 +6,11 @@ failure only flags.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from elicitation.interfaces import interface_named
 from elicitation.interfaces.base import Payload
-from elicitation.studies.models import Study
 from elicitation.studies.protocol import Settings
-from elicitation.studies.reading import reading_of
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Trial
 from hilmix.core.judgements import share_of
@@ -51,27 +48,3 @@ def result_of(trial: Trial, payload: Payload, settings: Settings, classes: tuple
     return CheckResult(
         trial, right, share_of(judgement, right, trial.pair.first_class, trial.pair.second_class)
     )
-
-
-def results(study: Study) -> Iterator[CheckResult]:
-    """The results of all answered checks of a study, participation by participation."""
-    protocols = {protocol.pk: protocol for protocol in study.protocols.defer("content")}
-    checks = Trial.objects.filter(
-        participation__study=study, kind=Trial.Kind.CHECK, response__isnull=False
-    ).order_by("participation_id", "position")
-    loaded = checks.select_related("participation", "pair", "response").prefetch_related(
-        "images__mixed_image"
-    )
-    for trial in loaded:
-        reading = reading_of(protocols[trial.participation.protocol_id])
-        yield result_of(trial, trial.response.payload, reading.way(trial.levels), reading.classes)
-
-
-def failed_by_participation(study: Study) -> dict[int, int]:
-    """How many checks each participation failed, by its primary key; only of those that failed any."""
-    failed: dict[int, int] = {}
-    for result in results(study):
-        if not result.passed:
-            key = result.trial.participation_id
-            failed[key] = failed.get(key, 0) + 1
-    return failed

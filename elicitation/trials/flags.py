@@ -9,7 +9,7 @@ answered (content) is compared with other people's answers and is measured whene
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,17 +21,17 @@ from elicitation.interfaces.base import Payload
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Mode, Source, Study, Unit
 from elicitation.studies.protocol import settings_of
-from elicitation.studies.rules import FLAGS, Rule
+from elicitation.studies.rules import CANNOT_TELL, FLAGS, Rule
 from elicitation.trials.checks import CheckResult
 from elicitation.trials.given import Given, Ways, answers_given, checks_answered
 from elicitation.trials.likeness import LEAST, Likeness
+from elicitation.trials.models import Response
 from hilmix.core.judgements import share_of
 
 Measures = dict[str, float | None]  # by the name of a flag
 
 PROCESS = tuple(name for name, flag in FLAGS.items() if flag.kind == "process")
 CONTENT = tuple(name for name, flag in FLAGS.items() if flag.kind == "content")
-CANNOT_TELL = "cannot_tell?"  # of an answer only: an imported 50 that nobody was sure of
 MIDDLE = 50  # percent; where the sliders of H-Mix started and could be left
 # What an answer to each of our interfaces consists of, as it was given; confidence is apart.
 ANSWER = ("cannot_tell", "mixing_percent", "selected", "most_probable", "percent", "second", "percents")
@@ -73,12 +73,17 @@ def rules_of(study: Study) -> tuple[Rule, ...]:
 # --- of a study; the number of queries does not depend on how many answered
 
 
-def measures_of(study: Study, *, mode: str = Mode.LIVE) -> dict[int, Measures]:
-    """Every measure of every participation of `mode`, by primary key; all None for who answered nothing."""
+def measures_of(
+    study: Study, *, mode: str = Mode.LIVE, rules: Sequence[Rule] | None = None
+) -> dict[int, Measures]:
+    """Every measure of every participation of `mode`, by primary key; all None for who answered nothing.
+
+    `rules` decide whom others are compared with; those in force where none are given.
+    """
     people = study.participations.filter(mode=mode)
     measuring = Measuring(study)
     measuring.read(people)
-    return measuring.measures(people, rules_of(study))
+    return measuring.measures(people, rules_of(study) if rules is None else rules)
 
 
 def process_measures_of(study: Study, *, mode: str = Mode.LIVE) -> dict[int, Measures]:
@@ -100,16 +105,17 @@ def flags_of(study: Study, *, mode: str = Mode.LIVE) -> dict[int, list[Flagged]]
     return {pk: stand for pk, said in measures.items() if (stand := flagged(said, rules))}
 
 
-def excluded_participations(study: Study) -> dict[int, list[Flagged]]:
+def excluded_participations(study: Study, *, but: Collection[str] = ()) -> dict[int, list[Flagged]]:
     """The live participations that labels are made without, by primary key, and the rules that leave them out.
 
-    Not among them: who was marked as invalid, unless a rule leaves them out as well.
+    Not among them: who was marked as invalid, unless a rule leaves them out as well. `but`: flags whose rules are taken
+    as not being there, also where they decide whom others are compared with.
     """
-    rules = [rule for rule in rules_of(study) if rule.excludes]
+    rules = [rule for rule in rules_of(study) if rule.excludes and rule.flag not in but]
     if not rules:
         return {}
     content = any(rule.flag in CONTENT for rule in rules)
-    measures = (measures_of if content else process_measures_of)(study)
+    measures = measures_of(study, rules=rules) if content else process_measures_of(study)
     return {pk: stand for pk, said in measures.items() if (stand := flagged(said, rules))}
 
 
@@ -145,6 +151,16 @@ def flags_of_answer(given: Given, source: str) -> list[str]:
         and payload.get("confidence_percent", 100) <= MIDDLE,
     }
     return [name for name, stands in said.items() if stands]
+
+
+def n_perhaps_cannot_tell(study: Study) -> int:
+    """How many answers of an imported study have the flag `CANNOT_TELL`."""
+    answers = Response.objects.filter(
+        trial__participation__study=study,
+        payload__mixing_percent=MIDDLE,
+        payload__confidence_percent__lte=MIDDLE,
+    )
+    return answers.count() if study.source == Source.IMPORTED else 0
 
 
 # --- measuring
@@ -206,7 +222,8 @@ class Measuring:
     def __init__(self, study: Study, ways: Ways | None = None) -> None:
         self.study = study
         self.ways = ways or Ways(study)
-        self._process: dict[int, _Process] = {}
+        self._process: defaultdict[int, _Process] = defaultdict(_Process)
+        self._stored: dict[int, Measures] = {}
         self._likeness = Likeness(len(self.ways.classes))
 
     def read(
@@ -217,13 +234,20 @@ class Measuring:
         units: QuerySet[Unit] | None = None,
     ) -> None:
         """Read all answers and checks of `people` (of `units` where given, which must hold theirs)."""
+        self.take_stored(people)
         for given in answers_given(self.study, people, until=until, ways=self.ways, units=units):
             self.add(given)
         self.read_checks(people, until=until)
 
+    def take_stored(self, people: QuerySet[Participation]) -> None:
+        """Take the process measures of whoever has finished as they are stored; they are not measured again."""
+        stored = people.exclude(measures={}).values_list("pk", "measures")
+        self._stored |= dict(stored.iterator(2000))
+
     def add(self, given: Given) -> None:
         """Take one answer into account; those of one person in their order."""
-        self._of(given.participation_id).add(given)
+        if given.participation_id not in self._stored:
+            self._process[given.participation_id].add(given)
         self._likeness.add(given)
 
     def read_checks(self, people: QuerySet[Participation], *, until: datetime | None = None) -> None:
@@ -233,11 +257,11 @@ class Measuring:
 
     def add_check(self, result: CheckResult) -> None:
         """Take one answered check into account."""
-        self._of(result.trial.participation_id).checks[not result.passed] += 1
+        self._process[result.trial.participation_id].checks[not result.passed] += 1
 
     def process(self, pk: int) -> Measures:
         """The process measures of one participation."""
-        return self._process.get(pk, _Process()).measures()
+        return self._stored[pk] if pk in self._stored else self._process[pk].measures()
 
     def measures(self, people: QuerySet[Participation], rules: Sequence[Rule]) -> dict[int, Measures]:
         """All measures of `people`, by primary key.
@@ -262,9 +286,6 @@ class Measuring:
             }
             for pk in people
         }
-
-    def _of(self, pk: int) -> _Process:
-        return self._process.setdefault(pk, _Process())
 
 
 def untouched(payload: Payload) -> bool | None:

@@ -5,15 +5,19 @@ Attention checks are no answers and are never among them.
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
 
 from elicitation.interfaces import interface_named
-from elicitation.interfaces.base import Payload
+from elicitation.interfaces.base import Asked, Interface, Payload
 from elicitation.mixes.models import Pair
 from elicitation.participants.models import Participation
 from elicitation.studies.factors import Levels
@@ -27,12 +31,12 @@ from hilmix.core.judgements import Judgement
 
 # There may be very many answers; of each of them only these columns are read, without an object for each row.
 READ = (
-    *(
-        f"trial__{name}"
-        for name in ("participation", "position", "kind", "pair", "unit", "condition", "levels")
-    ),
-    *("trial__params", "payload", "rt_ms"),
+    *(f"trial__{name}" for name in ("participation", "position", "kind", "pair", "unit", "condition")),
+    *("levels", "params", "payload", "rt_ms"),
 )
+# Many trials have the same of these: read as text, each is made an object once.
+AS_TEXT = {name: Cast(f"trial__{name}", TextField()) for name in ("levels", "params")}
+MOST_ALIKE = 4096  # texts and questions that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,29 @@ class Ways:
         return self._ways[key]
 
 
+class Asking:
+    """What each answer was asked; put together once for all answers that were asked alike."""
+
+    def __init__(self, ways: Ways) -> None:
+        self._ways = ways
+        self.parsed = lru_cache(MOST_ALIKE)(json.loads)
+        self._alike = lru_cache(MOST_ALIKE)(self._put_together)
+
+    def of(
+        self, pair: Pair, protocol_id: int, levels: str, params: str, drawn: Mapping[str, Any]
+    ) -> tuple[Interface, Asked]:
+        """How somebody was asked about `pair`, and what; levels and params as `AS_TEXT` reads them."""
+        interface, asked = self._alike((pair.first_class, pair.second_class), protocol_id, levels, params)
+        return interface, replace(asked, person=drawn) if drawn else asked
+
+    def _put_together(
+        self, classes: tuple[int, int], protocol_id: int, levels: str, params: str
+    ) -> tuple[Interface, Asked]:
+        way = self._ways.of(protocol_id, self.parsed(levels))
+        asked = asked_about(classes, way, self._ways.classes, {}, self.parsed(params))
+        return interface_named(way.interface), asked
+
+
 def answers_given(
     study: Study,
     people: QuerySet[Participation],
@@ -102,17 +129,15 @@ def answers_given(
     responses = Response.objects.filter(trial__participation__in=people).exclude(trial__kind=Trial.Kind.CHECK)
     if until is not None:
         responses = responses.filter(received_at__lte=until)
-    ordered = responses.order_by("trial__participation_id", "trial__position").values_list(*READ)
-    for pk, position, kind, pair_id, unit, condition, levels, params, payload, rt_ms in ordered.iterator(
-        2000
-    ):
+    ordered = responses.annotate(**AS_TEXT).order_by("trial__participation_id", "trial__position")
+    asking = Asking(ways)
+    rows = ordered.values_list(*READ).iterator(2000)
+    for pk, position, kind, pair_id, unit, condition, levels, params, payload, rt_ms in rows:
         if pk not in met:
             continue  # came between the two queries
         protocol, drawn = met[pk]
         pair = pairs[pair_id]
-        way = ways.of(protocol, levels)
-        interface = interface_named(way.interface)
-        asked = asked_about((pair.first_class, pair.second_class), way, ways.classes, drawn, params)
+        interface, asked = asking.of(pair, protocol, levels, params, drawn)
         yield Given(
             participation_id=pk,
             position=position,
@@ -123,7 +148,7 @@ def answers_given(
             judgement=interface.judgement(payload, asked),
             payload=payload,
             rt_ms=rt_ms,
-            levels=levels,
+            levels=asking.parsed(levels),
         )
 
 
@@ -140,6 +165,14 @@ def checks_answered(
     for trial in loaded.prefetch_related("images__mixed_image"):
         way = ways.of(trial.participation.protocol_id, trial.levels)
         yield result_of(trial, trial.response.payload, way, ways.classes)
+
+
+def failed_checks(study: Study, people: QuerySet[Participation]) -> dict[int, int]:
+    """How many attention checks each of `people`, who take part in `study`, failed; only of who answered any."""
+    failed: Counter[int] = Counter()
+    for result in checks_answered(people, Ways(study)):
+        failed[result.trial.participation_id] += not result.passed
+    return failed
 
 
 def _read(units: QuerySet[Unit]) -> tuple[dict[int, Pair], dict[int, int | None]]:

@@ -14,10 +14,11 @@ from statistics import fmean
 import numpy as np
 import numpy.typing as npt
 
+from elicitation.studies.payment import LEAST_COMPARED
 from elicitation.trials.given import Given
 from hilmix.core.judgements import ClassMass, Distribution, Judgement, PerceivedLambda, PerceivedMidpoint
 
-LEAST = 5  # answers below which nothing is said of a person
+LEAST = LEAST_COMPARED  # answers below which nothing is said of a person
 
 Point = npt.NDArray[np.float64] | float
 About = tuple[int, int, int | None]  # condition, pair, λ of the mixed image (None: the pair at every λ)

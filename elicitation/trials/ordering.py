@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from elicitation.studies.protocol import CHECK_GAP, REPEAT_GAP
 from elicitation.trials.models import Trial
@@ -17,8 +17,7 @@ ATTEMPTS = 20  # orders tried for one without two neighbours of one class pair
 MAIN, REPEAT, CHECK = Trial.Kind.MAIN, Trial.Kind.REPEAT, Trial.Kind.CHECK
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(NamedTuple):
     """A trial by its kind and the place of its unit (or check) among those given."""
 
     kind: str

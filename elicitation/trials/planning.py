@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from django.db.models import Q
 
 from elicitation.interfaces.base import Params
 from elicitation.mixes.models import MixedImage
 from elicitation.participants.models import Participation
 from elicitation.studies.factors import Levels
-from elicitation.studies.models import Condition, Slot, Study
+from elicitation.studies.models import Batch, Condition, Slot, Study
 from elicitation.studies.reading import Reading, Way, reading_of
 from elicitation.studies.ways import factors_within
 from elicitation.trials.asking import asked_about
@@ -26,13 +29,13 @@ from elicitation.trials.assigning import (
     combinations_of_units,
     order_in_blocks,
 )
+from elicitation.trials.models import Trial
 from elicitation.trials.ordering import CHECK
 from hilmix.core.mixing import DEFAULT_METHOD
 from hilmix.rows import fetch, insert, insert_many, placeholders
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """What one trial is about: a unit, or an attention check; without a mixed image it is about the pair alone."""
 
     unit_id: int | None
@@ -47,8 +50,7 @@ class Item:
         return frozenset(self.class_pair)
 
 
-@dataclass(frozen=True)
-class Drawn:
+class Drawn(NamedTuple):
     """A trial of the plan with everything that was drawn for it, and its images in the order shown."""
 
     kind: str
@@ -69,10 +71,15 @@ def write_plan(participation: Participation) -> None:
     rng = random.Random(participation.seed)  # noqa: S311  (an order, not a secret)
     ways = reading.ways_of(participation.levels)
     participation.drawn = _draw_person(ways, reading.classes, rng)
-    insert(participation)
     units = _units_of(slot.batch_id)
+    turn = Turn()
+    if len(ways) > 1:
+        batch = _locked(slot)
+        participation.turn = _free_turn(participation, units[0], len(ways))
+        turn = Turn(participation.turn, slot.cell, batch.ordinal)
+    insert(participation)
     checks = _draw_checks(participation.study, reading.settings.design.checks, rng)
-    order = _ordered(units, checks, slot, reading, ways, rng)
+    order = _ordered(units, checks, slot, turn, reading, ways, rng)
     drawn = _draw_params(order, units, checks, reading, ways, participation.drawn, rng)
     _write(participation, drawn, ways)
 
@@ -122,12 +129,12 @@ def _ordered(
     units: Sequence[Item],
     checks: Sequence[Item],
     slot: Slot,
+    turn: Turn,
     reading: Reading,
     ways: Sequence[tuple[Levels, Way]],
     rng: random.Random,
 ) -> list[Assigned]:
     """The trials in their order, each with the number of its way."""
-    turn = _turn_of(slot) if len(ways) > 1 else Turn()
     strata = [unit.lambda_e4 for unit in units]
     blocks = factors_within(reading.settings, "blocks")
     return order_in_blocks(
@@ -140,9 +147,27 @@ def _ordered(
     )
 
 
-def _turn_of(slot: Slot) -> Turn:
-    before = Slot.objects.filter(batch_id=slot.batch_id, cell=slot.cell, ordinal__lt=slot.ordinal).count()
-    return Turn(before, slot.cell, slot.batch.ordinal)
+def _locked(slot: Slot) -> Batch:
+    """The batch, in which nobody else takes a turn until this transaction ends."""
+    return Batch.objects.select_for_update(no_key=True).get(pk=slot.batch_id)
+
+
+def _free_turn(participation: Participation, unit: Item, n_combinations: int) -> int:
+    """The turn that a newcomer takes: of those that give `unit` the levels it was least given, the least-held, of these
+    the first. While nobody is lost the turns are taken in their order.
+
+    Whoever lost the place and is not heard of holds none; whoever finished holds theirs, with a place or without.
+    """
+    asked = Participation.objects.filter(
+        trials__unit=unit.unit_id, trials__kind=Trial.Kind.MAIN, invalid_at=None
+    )
+    finished = Q(state__in=(Participation.State.ANSWERED, Participation.State.COMPLETED))
+    held = asked.filter(finished | Q(state=Participation.State.RUNNING, slot__isnull=False))
+    met = Counter(
+        turn for turn, levels in held.values_list("turn", "levels") if levels == participation.levels
+    )
+    given = Counter(turn % n_combinations for turn in met.elements())
+    return min(range(met.total() + 1), key=lambda turn: (given[turn % n_combinations], met[turn], turn))
 
 
 def _draw_params(
@@ -190,6 +215,7 @@ def _images_of_pairs(items: Sequence[Item], ways: Sequence[tuple[Levels, Way]]) 
 def _write(participation: Participation, trials: Sequence[Drawn], ways: Sequence[tuple[Levels, Way]]) -> None:
     conditions = conditions_of(participation.study, [way for _levels, way in ways])
     levels = [json.dumps(of_way) for of_way, _way in ways]
+    drawn = _Texts()
     rows = [
         (
             participation.pk,
@@ -199,7 +225,7 @@ def _write(participation: Participation, trials: Sequence[Drawn], ways: Sequence
             trial.item.unit_id,
             conditions[trial.combination],
             levels[trial.combination],
-            json.dumps(trial.params),
+            drawn.of(trial.params),
         )
         for position, trial in enumerate(trials)
     ]
@@ -210,6 +236,18 @@ def _write(participation: Participation, trials: Sequence[Drawn], ways: Sequence
         for order, image in enumerate(trial.images)
     ]
     insert_many(IMAGES, images)
+
+
+class _Texts:
+    """JSON texts; many trials have drawn the same."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def of(self, value: Params) -> str:
+        if (text := self._texts.get(key := repr(value))) is None:
+            text = self._texts[key] = json.dumps(value)
+        return text
 
 
 UNITS = """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 from hilmix.core.errors import DataError
 
 MANIFEST = "manifest.json"
+PIECE = 1 << 16  # bytes that are read at once
 
 
 def canonical_json(value: Any) -> bytes:
@@ -33,19 +35,34 @@ def sha256_json(value: Any) -> str:
 
 def sha256_file(path: Path) -> str:
     """Return the hexadecimal sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return str(describe_file(path)["sha256"])
 
 
-def describe_file(path: Path) -> dict[str, Any]:
+def describe_file(path: Path | str) -> dict[str, Any]:
     """Return a file's manifest entry, `{"sha256", "bytes"}`."""
-    return {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+    digest, size = hashlib.sha256(), 0
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  (a release has thousands of small files)
+        while piece := file.read(PIECE):
+            digest.update(piece)
+            size += len(piece)
+    return {"sha256": digest.hexdigest(), "bytes": size}
 
 
 def list_files(directory: Path) -> list[str]:
     """Return every file under `directory` except the manifest, as sorted paths relative to it."""
-    paths = (path for path in directory.rglob("*") if not path.is_dir() or path.is_symlink())
-    return sorted(name for path in paths if (name := path.relative_to(directory).as_posix()) != MANIFEST)
+    return sorted(_entries(directory))
+
+
+def _entries(directory: Path | str, above: str = "") -> dict[str, os.DirEntry[str]]:
+    """What is in a folder and is no folder itself, by its path relative to it; the manifest is left out."""
+    found: dict[str, os.DirEntry[str]] = {}
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                found |= _entries(entry.path, f"{above}{entry.name}/")
+            elif (name := above + entry.name) != MANIFEST:
+                found[name] = entry
+    return found
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -86,22 +103,28 @@ def check_files(directory: Path, expected: Mapping[str, Mapping[str, Any]], *, c
     Raises DataError naming the first file that is missing, not listed, of another size or (with `contents`)
     changed.
     """
-    present = set(list_files(directory))
-    for name in sorted(expected.keys() - present):
+    present = _entries(directory)
+    for name in sorted(expected.keys() - present.keys()):
         raise DataError(
             f"{directory}: the file {name} is missing. Restore it, or copy the whole folder again."
         )
-    for name in sorted(present - expected.keys()):
+    for name in sorted(present.keys() - expected.keys()):
         raise DataError(
             f"{directory}: the file {name} does not belong here (the manifest does not list it). Remove it."
         )
-    for name, entry in expected.items():
-        path = directory / name
-        changed = path.is_symlink() or path.stat().st_size != entry.get("bytes")
-        if changed or (contents and sha256_file(path) != entry.get("sha256")):
+    for name, stated in expected.items():
+        if not _is_as_stated(present[name], stated, contents):
             raise DataError(
                 f"{directory}: the file {name} was changed after it was written. Restore the original."
             )
+
+
+def _is_as_stated(entry: os.DirEntry[str], stated: Mapping[str, Any], contents: bool) -> bool:
+    if not entry.is_file(follow_symlinks=False):
+        return False
+    if contents:
+        return describe_file(entry.path) == {name: stated.get(name) for name in ("sha256", "bytes")}
+    return bool(entry.stat().st_size == stated.get("bytes"))
 
 
 @contextmanager

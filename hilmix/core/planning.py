@@ -75,17 +75,17 @@ def _shares_of(unit: Unit) -> Unit:
 # --- labels ---
 
 
-def reliability(rho: float, k: int) -> float:
+def reliability(rho: float, k: float) -> float:
     """kρ / (1 + (k − 1)ρ): share of the variance of a mean of `k` answers that is the images', 0–1."""
     return k * rho / (1 + (k - 1) * rho) if k else 0.0
 
 
-def raw_width(components: Components, k: int) -> float:
+def raw_width(components: Components, k: float) -> float:
     """Expected width of the 95% interval of the raw mean of `k` answers, at most 1."""
     return min(1.0, 2 * NORMAL_95 * math.sqrt(components.within / k))
 
 
-def shrunk_width(components: Components, k: int) -> float:
+def shrunk_width(components: Components, k: float) -> float:
     """Expected width of the 95% interval of the mean of `k` answers that is shrunk to the curve, at most 1."""
     return min(1.0, 2 * NORMAL_95 * math.sqrt(components.between * (1 - reliability(components.rho, k))))
 
@@ -144,15 +144,24 @@ class PlanRow:
 
 
 def plan(
-    components: Components, effort: Effort, price: Price, chosen: int, ks: Sequence[int] = PROPOSED
+    components: Components,
+    effort: Effort,
+    price: Price,
+    chosen: int,
+    ks: Sequence[int] = PROPOSED,
+    ways: int = 1,
 ) -> list[PlanRow]:
-    """A row for every k of `ks`, and for the `chosen` one, ascending."""
+    """A row for every k of `ks`, and for the `chosen` one, ascending.
+
+    Everybody is asked in several `ways` where settings vary within people: the answers are shared out over them, and
+    each has labels of its own.
+    """
     return [
         PlanRow(
             k=k,
-            reliability=reliability(components.rho, k),
-            raw_width=raw_width(components, k),
-            shrunk_width=shrunk_width(components, k),
+            reliability=reliability(components.rho, k / ways),
+            raw_width=raw_width(components, k / ways),
+            shrunk_width=shrunk_width(components, k / ways),
             people=effort.people(k),
             total_e2=price.total_e2(effort.people(k)),
         )

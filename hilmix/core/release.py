@@ -47,9 +47,10 @@ SOURCES = ("person", "simulated", "imported")
 # What a caller gives; the writer adds format, counts, files and the two hashes.
 REQUIRED = (
     "name", "version", "study", "source", "protocol_sha256", "image_set", "created_at", "code_version",
-    "rules", "label_sets",
+    "rules", "factors", "label_sets",
 )  # fmt: skip
 _OF_A_LABEL_SET = {"policy", "condition", "version", "params", "meaning"}
+_OF_A_FACTOR = {"name", "varies", "levels"}
 _OF_RULES = {"protocol_sha256", "sha256", "rules"}
 
 # Facts about the making, not the content: two releases that differ in these alone hold the same data.
@@ -120,6 +121,12 @@ class Release:
         return list(self.manifest["rules"]["rules"]) if self.format > 2 else []
 
     @property
+    def factors(self) -> list[dict[str, Any]]:
+        """What the study varied to compare ways of asking: `name`, `varies` (between or within people) and `levels`;
+        the column `level_NAME` of a table says which. None before format 3."""
+        return list(self.manifest["factors"]) if self.format > 2 else []
+
+    @property
     def policies(self) -> tuple[str, ...]:
         """Names of the label policies, sorted."""
         return tuple(sorted({entry["policy"] for entry in self.label_sets}))
@@ -134,7 +141,7 @@ class Release:
         if name not in (known := tables_of(self.format)):
             raise DataError(f"The release {self.name} has no table {name!r}, only {', '.join(known)}.")
         path = self.directory / "data" / f"{name}.parquet"
-        return read_table(path, name, len(self.classes), self.format)
+        return read_table(path, name, len(self.classes), self.factors, self.format)
 
     def _column(self, name: str) -> list[Any]:
         return list(self.table("mixed_images").column(name).to_pylist())
@@ -228,8 +235,8 @@ def write_release(
         tables: rows of every table of `COLUMNS`; consumed once, in the order of `COLUMNS`.
         images: (pixel sha256, PNG bytes) of every mixed image, each once.
         manifest: the keys of `REQUIRED`; `study` is {slug, title}, `image_set` {name, sha256, classes}, `rules`
-            {protocol_sha256, sha256, rules}, `label_sets` a list of {policy, condition, version, params, meaning},
-            condition None for a policy that uses no answer.
+            {protocol_sha256, sha256, rules}, `factors` a list of {name, varies, levels}, `label_sets` a list of
+            {policy, condition, version, params, meaning}, condition None for a policy that uses no answer.
 
     The same input gives the same bytes and the same hash; the hash does not cover name, version,
     `created_at`, `code_version` and the card that shows them. Raises DataError for anything that does not fit
@@ -246,7 +253,7 @@ def write_release(
             (temporary / folder).mkdir()
         facts, hashes, conditions = _write_tables(temporary, tables, manifest)
         _write_images(temporary / "images", images, hashes)
-        (temporary / "DICTIONARY.md").write_text(dictionary(), "utf-8")
+        (temporary / "DICTIONARY.md").write_text(dictionary(manifest["factors"]), "utf-8")
         content = {name: describe_file(temporary / name) for name in list_files(temporary)}
         complete = {**manifest, "format": FORMATS[-1], **facts}
         complete["sha256"] = _content_sha256(complete, content)
@@ -271,6 +278,9 @@ def _check_manifest(manifest: Mapping[str, Any]) -> None:
         raise DataError(
             f"The rules are described by {', '.join(sorted(_OF_RULES))}, not {sorted(manifest['rules'])}."
         )
+    for factor in manifest["factors"]:
+        if factor.keys() != _OF_A_FACTOR:
+            raise DataError(f"A factor is described by {', '.join(sorted(_OF_A_FACTOR))}, not {factor!r}.")
     for entry in manifest["label_sets"]:
         if entry.keys() != _OF_A_LABEL_SET:
             raise DataError(
@@ -292,7 +302,7 @@ def _write_tables(
 
     def rows(table: str) -> Iterator[Row]:
         paths = directory / "data" / f"{table}.parquet", directory / "csv" / f"{table}.csv"
-        return write_table(table, tables[table], n_classes, *paths)
+        return write_table(table, tables[table], n_classes, *paths, manifest["factors"])
 
     mixed = [(row["key"], pair_key(row), row["sha256"]) for row in rows("mixed_images")]
     units = {

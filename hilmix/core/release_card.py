@@ -73,6 +73,7 @@ def dataset_card(manifest: Mapping[str, Any], conditions: Iterable[Row]) -> str:
         "| --- | --- | --- | --- | --- |",
         *asked,
         "",
+        *_varied(manifest["factors"]),
         "## Whose answers labels use",
         "",
         *_left_out(manifest),
@@ -98,6 +99,20 @@ def dataset_card(manifest: Mapping[str, Any], conditions: Iterable[Row]) -> str:
         "Participants appear under pseudonyms only.",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _varied(factors: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the study compared, if anything."""
+    if not factors:
+        return []
+    return [
+        "What was compared; the level is in the column `level_` and the factor's name.",
+        "",
+        "| factor | varies | levels |",
+        "| --- | --- | --- |",
+        *(f"| {one['name']} | {one['varies']} people | {', '.join(one['levels'])} |" for one in factors),
+        "",
+    ]
 
 
 def _left_out(manifest: Mapping[str, Any]) -> list[str]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,10 @@ from hilmix.core.errors import DataError
 VERSION = 3  # of the format of releases, written today
 BATCH_ROWS = 20_000
 
+OF_A_FACTOR = "level_<factor>"  # stands for a column for each factor
+
 Row = Mapping[str, Any]
+Factors = Sequence[Mapping[str, Any]]  # of a manifest: name, varies (between or within people), levels
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("wording", "json", "the words of each trial, by name", since=2),
         Column("bonus", "text", "the bonus rule as people read it; empty for none", since=2),
         Column("display", "json", "enlargement, the pixels it counts, resampling, exposure in milliseconds", since=2),
+        Column(OF_A_FACTOR, "text", "level that belongs to this way of asking; a column for each factor of the study, "
+               "empty where several levels do", nullable=True, since=3),
     ),
     "responses": (
         Column("key", "text", "what the answer is about: a mixed image, or FIRST-SECOND, the parents of a pair"),
@@ -75,7 +80,8 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("condition", "text", "how it was asked, a row of `conditions`", since=2),
         Column("participant", "text", "pseudonym of the participant"),
         Column("protocol_sha256", "text", "the version of the study's protocol under which it was asked", since=3),
-        Column("levels", "json", "factor → level of this trial, of every factor of the study", since=3),
+        Column(OF_A_FACTOR, "text", "level of this trial; a column for each factor of the study",
+               nullable=True, since=3),
         Column("position", "integer", "position of the trial in this participant's plan, from 0"),
         Column("trial_index", "integer", "the how-manieth answer of the participant, over all windows, from 0",
                nullable=True, since=2),
@@ -115,7 +121,8 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("participant", "text", "pseudonym, valid in this study only"),
         Column("source", "text", "person, simulated or imported"),
         Column("protocol_sha256", "text", "the version of the study's protocol that this person met", since=2),
-        Column("levels", "json", "factor → level, of the factors that vary between people", since=3),
+        Column(OF_A_FACTOR, "text", "level of this person; a column for each factor that varies between people",
+               nullable=True, since=3),
         Column("over_quota", "boolean", "finished after the place was given to somebody else; counts all the same",
                since=3),
         Column("invalid", "boolean", "marked by a researcher as not to count; labels use none of the answers", since=3),
@@ -149,7 +156,25 @@ def tables_of(version: int) -> list[str]:
     return [table for table, columns in COLUMNS.items() if any(column.since <= version for column in columns)]
 
 
-def schema(table: str, n_classes: int, version: int = VERSION) -> pa.Schema:
+def columns_of(table: str, factors: Factors = (), version: int = VERSION) -> list[Column]:
+    """Return the columns that a table has in a release with these factors."""
+    columns: list[Column] = []
+    for column in COLUMNS[table]:
+        if column.name != OF_A_FACTOR:
+            columns.append(column)
+            continue
+        for factor in factors:
+            if table != "participants" or factor["varies"] == "between":
+                columns.append(replace(column, name=level_column(factor["name"])))
+    return [column for column in columns if column.since <= version]
+
+
+def level_column(factor: str) -> str:
+    """Return the name of the column that holds a factor's levels."""
+    return f"level_{factor}"
+
+
+def schema(table: str, n_classes: int, factors: Factors = (), version: int = VERSION) -> pa.Schema:
     """Return the Parquet schema of a table for K classes (a soft label is fixed_size_list<double>[K])."""
     soft = pa.list_(pa.float64(), n_classes)
     return pa.schema(
@@ -160,20 +185,19 @@ def schema(table: str, n_classes: int, version: int = VERSION) -> pa.Schema:
                 column.nullable,
                 {"description": column.description},
             )
-            for column in COLUMNS[table]
-            if column.since <= version
+            for column in columns_of(table, factors, version)
         ]
     )
 
 
 def write_table(
-    table: str, rows: Iterable[Row], n_classes: int, parquet: Path, csv_path: Path
+    table: str, rows: Iterable[Row], n_classes: int, parquet: Path, csv_path: Path, factors: Factors = ()
 ) -> Iterator[Row]:
     """Write one table to both files in one order, yielding each row once written; consume it to the end.
 
     Raises DataError naming table, row and column of a value that is missing, of another type or not expected.
     """
-    table_schema = schema(table, n_classes)
+    table_schema, described = schema(table, n_classes, factors), columns_of(table, factors)
     iterator = iter(rows)
     with ExitStack() as stack:
         writer = stack.enter_context(pq.ParquetWriter(parquet, table_schema, compression="zstd"))
@@ -182,23 +206,25 @@ def write_table(
         text.writerow(table_schema.names)
         start = 0
         while batch := list(islice(iterator, BATCH_ROWS)):
-            columns = _columns(table, batch, start, n_classes)
+            columns = _columns(table, described, batch, start, n_classes)
             writer.write_batch(_record_batch(table, columns, start, table_schema))
-            cells = [_cells(column, columns[column.name]) for column in COLUMNS[table]]
+            cells = [_cells(column, columns[column.name]) for column in described]
             text.writerows(zip(*cells, strict=True))
             yield from batch
             start += len(batch)
 
 
-def _columns(table: str, batch: list[Row], start: int, n_classes: int) -> dict[str, list[Any]]:
+def _columns(
+    table: str, described: Sequence[Column], batch: list[Row], start: int, n_classes: int
+) -> dict[str, list[Any]]:
     """The rows as lists of values by column, complete and with no value that belongs to no column."""
-    names = {column.name for column in COLUMNS[table]}
+    names = {column.name for column in described}
     for number, row in enumerate(batch, start):
         if not row.keys() <= names:
             unknown = min(row.keys() - names)
             raise DataError(f"Table {table}, row {number}: there is no column {unknown!r}.")
     columns = {}
-    for column in COLUMNS[table]:
+    for column in described:
         values = columns[column.name] = [row.get(column.name) for row in batch]
         if not column.nullable and None in values:
             number = start + values.index(None)
@@ -241,13 +267,15 @@ def _cells(column: Column, values: list[Any]) -> list[Any]:
 _FORMULA = "=+-@\t\r"  # what a spreadsheet takes for the beginning of one
 
 
-def read_table(path: Path, table: str, n_classes: int, version: int = VERSION) -> pa.Table:
+def read_table(
+    path: Path, table: str, n_classes: int, factors: Factors = (), version: int = VERSION
+) -> pa.Table:
     """Read one Parquet table; DataError when it is not readable or has other columns than its version says."""
     try:
         result = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} is not a readable Parquet table ({error}).") from None
-    if not result.schema.equals(schema(table, n_classes, version)):
+    if not result.schema.equals(schema(table, n_classes, factors, version)):
         raise DataError(f"{path} has other columns than the table {table} of this release format.")
     return result
 
@@ -257,15 +285,16 @@ def read_column(path: Path, column: str) -> list[Any]:
     return list(pq.read_table(path, columns=[column])[column].to_pylist())
 
 
-def dictionary() -> str:
-    """Return the data dictionary of a release as Markdown."""
+def dictionary(factors: Factors | None = None) -> str:
+    """Return the data dictionary of a release with these factors as Markdown; without them, of any release."""
     lines = [
         "# Data dictionary", "",
         "Each table is there twice, with the same rows in the same order: `data/<table>.parquet` and",
         "`csv/<table>.csv`. In csv an empty cell means no value, lists are JSON, and a text that starts with",
         "`=`, `+`, `-` or `@` has an apostrophe before it, so that no spreadsheet runs it as a formula.",
     ]  # fmt: skip
-    for table, columns in COLUMNS.items():
+    for table, of_any in COLUMNS.items():
+        columns = of_any if factors is None else columns_of(table, factors)
         lines += [
             "",
             f"## {table}",

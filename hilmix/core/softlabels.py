@@ -27,7 +27,7 @@ __all__ = [
 DEFAULT_POLICY = "human_lambda_shrunk"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class LabelRow:
     """The label of one unit.
 
@@ -144,12 +144,9 @@ def _two_hot(unit: Unit, share: float, n_classes: int) -> npt.NDArray[np.float64
     return probabilities
 
 
-def _row(
-    unit: Unit, n_classes: int, share: float, values: Sequence[float], half_width: float | None = None
-) -> LabelRow:
-    interval = None if half_width is None else (max(0.0, share - half_width), min(1.0, share + half_width))
+def _row(unit: Unit, n_classes: int, share: float, values: Sequence[float]) -> LabelRow:
     spread = float(np.std(values)) if len(values) > 1 else None
-    return LabelRow(_two_hot(unit, share, n_classes), share, len(values), spread, interval)
+    return LabelRow(_two_hot(unit, share, n_classes), share, len(values), spread)
 
 
 # --- mixup ---
@@ -198,12 +195,35 @@ def fit_shrinkage(units: Sequence[Unit]) -> Shrinkage:
     ρ is clipped to 0 or more, and is 0 where it is undefined (nobody shares an image with anybody): then the
     answers cannot tell image effects from noise, and every label is the curve.
     """
+    return _fit(units, _numbers(units))
+
+
+@dataclass(frozen=True, eq=False)
+class _Numbers:
+    """The counted numbers of all units, one after another: float64 [N] `values` of units int64 [N] `groups`; float64 or
+    int64 [n] `sizes`, `means` and `spreads` of each unit, the last two 0 where it has no number."""
+
+    values: npt.NDArray[np.float64]
+    groups: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    means: npt.NDArray[np.float64]
+    spreads: npt.NDArray[np.float64]
+
+
+def _numbers(units: Sequence[Unit]) -> _Numbers:
     answers = [[judgement.value for judgement in counted_answers(unit)] for unit in units]
     sizes = np.array([len(values) for values in answers], dtype=np.int64)
     values = np.array([value for group in answers for value in group], dtype=np.float64)
-    lambdas = np.repeat(np.array([unit.lambda_e4 for unit in units], dtype=np.int64), sizes)
     groups = np.repeat(np.arange(len(units)), sizes)
-    shown, index = np.unique(lambdas, return_inverse=True)
+    of_unit = np.maximum(sizes, 1)
+    means = np.bincount(groups, values, len(units)) / of_unit
+    spreads = np.sqrt(np.bincount(groups, (values - means[groups]) ** 2, len(units)) / of_unit)
+    return _Numbers(values, groups, sizes, means, spreads)
+
+
+def _fit(units: Sequence[Unit], numbers: _Numbers) -> Shrinkage:
+    values, groups = numbers.values, numbers.groups
+    shown, index = np.unique(_lambdas_e4(units)[groups], return_inverse=True)
     means = np.bincount(index, values, len(shown)) / np.bincount(index, minlength=len(shown))
     curve = {int(lambda_e4): float(mean) for lambda_e4, mean in zip(shown, means, strict=True)}
     fit = one_way(values - means[index], groups)
@@ -213,33 +233,65 @@ def fit_shrinkage(units: Sequence[Unit]) -> Shrinkage:
         between=fit.between if fit else 0.0,
         within=fit.within if fit else None,
         n_answers=len(values),
-        n_units=int(np.count_nonzero(sizes)),
+        n_units=int(np.count_nonzero(numbers.sizes)),
     )
+
+
+def _lambdas_e4(units: Sequence[Unit]) -> npt.NDArray[np.int64]:
+    return np.array([unit.lambda_e4 for unit in units], dtype=np.int64)
 
 
 def _human_lambda(units: Sequence[Unit], n_classes: int) -> tuple[list[LabelRow], dict[str, Any]]:
     """Mean of the counted answers; interval λ̄ ± 1.96·σ/√n with σ pooled over all images."""
-    within = fit_shrinkage(units).within
-    rows = []
-    for unit in units:
-        values = [judgement.value for judgement in counted_answers(unit)]
-        half = NORMAL_95 * (within / len(values)) ** 0.5 if values and within is not None else None
-        share = float(np.mean(values)) if values else unit.lambda_
-        rows.append(_row(unit, n_classes, share, values, half))
-    return rows, {"within": within}
+    numbers = _numbers(units)
+    within, answered = _fit(units, numbers).within, numbers.sizes > 0
+    shares = np.where(answered, numbers.means, _lambdas_e4(units) / 10_000)
+    halves = None if within is None else NORMAL_95 * np.sqrt(within / np.maximum(numbers.sizes, 1))
+    return _rows(units, n_classes, shares, numbers, halves, answered), {"within": within}
 
 
 def _human_lambda_shrunk(units: Sequence[Unit], n_classes: int) -> tuple[list[LabelRow], dict[str, Any]]:
     """λ̃ = g(λ) + w(n)·(λ̄ − g(λ)); interval λ̃ ± 1.96·√(τ²·(1 − w(n))), τ² the variance of image effects."""
-    fit = fit_shrinkage(units)
-    rows = []
-    for unit in units:
-        values = [judgement.value for judgement in counted_answers(unit)]
-        expected, weight = fit.expected(unit.lambda_e4), fit.weight(len(values))
-        share = expected + weight * (float(np.mean(values)) - expected) if values else expected
-        half = NORMAL_95 * (fit.between * (1 - weight)) ** 0.5 if fit.within is not None else None
-        rows.append(_row(unit, n_classes, share, values, half))
-    return rows, fit.as_params()
+    numbers = _numbers(units)
+    fit = _fit(units, numbers)
+    expected = np.array([fit.expected(unit.lambda_e4) for unit in units])
+    most = int(numbers.sizes.max(initial=0))
+    weights = np.array([fit.weight(n) for n in range(most + 1)])[numbers.sizes]
+    shares = expected + weights * (numbers.means - expected)
+    halves = None if fit.within is None else NORMAL_95 * np.sqrt(fit.between * (1 - weights))
+    every = np.ones(len(units), dtype=bool)
+    return _rows(units, n_classes, shares, numbers, halves, every), fit.as_params()
+
+
+def _rows(
+    units: Sequence[Unit],
+    n_classes: int,
+    shares: npt.NDArray[np.float64],
+    numbers: _Numbers,
+    halves: npt.NDArray[np.float64] | None,
+    known: npt.NDArray[np.bool_],
+) -> list[LabelRow]:
+    """One row a unit, as `_row` makes one, from arrays [n]; its interval is shares ± `halves` where `known`."""
+    labels, places = np.zeros((len(units), n_classes)), np.arange(len(units))
+    labels[places, [unit.first_class for unit in units]] += shares
+    labels[places, [unit.second_class for unit in units]] += 1 - shares
+    if halves is None:
+        halves, known = np.zeros(len(units)), np.zeros(len(units), dtype=bool)
+    columns = (
+        column.tolist()
+        for column in (
+            shares,
+            numbers.sizes,
+            numbers.spreads,
+            np.maximum(0.0, shares - halves),
+            np.minimum(1.0, shares + halves),
+            known,
+        )
+    )
+    return [
+        LabelRow(label, share, n, spread if n > 1 else None, (low, high) if is_known else None)
+        for label, share, n, spread, low, high, is_known in zip(labels, *columns, strict=True)
+    ]
 
 
 # --- hmix_weighted ---

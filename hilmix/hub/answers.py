@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,13 +26,13 @@ from elicitation.studies.protocol import Settings, settings_of
 from elicitation.studies.ways import needs_every_lambda
 from elicitation.trials.checks import CheckResult
 from elicitation.trials.flags import Flagged, Measures, Measuring, excluding, flagged, flags_of_answer
-from elicitation.trials.given import Given, Ways, answers_given, checks_answered
+from elicitation.trials.given import AS_TEXT, Given, Ways, answers_given, checks_answered
 from elicitation.trials.models import Response, Trial
 from hilmix.core.judgements import CannotTell, Judgement
 from hilmix.core.mixing import DEFAULT_METHOD
 
 # There may be very many answers; of each of them only these columns are read, without an object for each row.
-READ = ("trial__participation", "trial__position", "trial__levels", "trial__params", "payload", "rt_ms", "trial_index",
+READ = ("trial__participation", "trial__position", "levels", "params", "payload", "rt_ms", "trial_index",
         "time_elapsed_ms", "attempt")  # fmt: skip
 
 
@@ -62,10 +63,7 @@ class Person:
 
     @property
     def over_quota(self) -> bool:
-        """Finished without a place. Imported answers never had one."""
-        finished = (Participation.State.ANSWERED, Participation.State.COMPLETED)
-        one = self.participation
-        return one.source != Source.IMPORTED and one.slot_id is None and one.state in finished
+        return self.participation.is_over_quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +96,11 @@ class Said:
 
 
 class Stored(NamedTuple):
-    """An answer as it was given, with what was drawn for its trial; for an imported one, the row it came from."""
+    """An answer as it was given, with the levels of its trial and what was drawn for it, both JSON as text; for an
+    imported one, the row it came from."""
 
-    levels: Levels
-    params: dict[str, Any]
+    levels: str
+    params: str
     payload: dict[str, Any]
     rt_ms: int | None
     trial_index: int | None
@@ -142,6 +141,7 @@ class Answers:
         self.protocols = self.ways.protocols
         self.rules = settings_of(study.protocol.content).rules
         self._checks: list[Check] = []
+        self._met: defaultdict[int, set[frozenset[tuple[str, str]]]] = defaultdict(set)
         given, measures = self._read()
         self.people = {person.participation.pk: person for person in self._people(measures)}
         self._said = list(self._judge(given))
@@ -155,7 +155,7 @@ class Answers:
         said = {(one.person.participation.pk, one.position): one for one in self._said}
         received = releasable_answers(self.study).filter(received_at__lte=self.until)
         source_row = ("source_row__values",) if self.study.source == Source.IMPORTED else ()
-        ordered = received.order_by("trial__participation_id", "trial__position")
+        ordered = received.annotate(**AS_TEXT).order_by("trial__participation_id", "trial__position")
         for pk, position, *stored in ordered.values_list(*READ, *source_row).iterator(chunk_size=2000):
             yield said[pk, position], Stored(*stored)
 
@@ -163,9 +163,11 @@ class Answers:
         """Go through the answers: what each says, and the measures of everybody."""
         people = releasable(self.study)
         measuring = Measuring(self.study, self.ways)
+        measuring.take_stored(people)
         read = []
         for given in answers_given(self.study, people, until=self.until, ways=self.ways):
             measuring.add(given)
+            self._met[given.about[0]].add(frozenset(given.levels.items()))
             read.append(_Read.of(given, self.study.source))
         for result in checks_answered(people, self.ways, until=self.until):
             measuring.add_check(result)
@@ -222,6 +224,11 @@ class Answers:
             trial__condition=OuterRef("pk"), received_at__lte=self.until
         )
         return list(self.study.conditions.filter(Exists(given)).order_by("sha256"))
+
+    def levels_of(self, condition: Condition) -> Levels:
+        """The levels that every answer under this condition has."""
+        met = self._met.get(condition.pk)
+        return dict(frozenset.intersection(*met)) if met else {}
 
     @property
     def newest_protocol(self) -> Protocol:

@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.utils.functional import cached_property
 
-from elicitation.studies.models import Protocol, Source, Study
+from elicitation.studies.models import Source, Study
 from elicitation.trials.models import Response
 from hilmix.accounts.models import User
 from hilmix.core import release as core_release
@@ -103,11 +103,11 @@ class Simulation(models.Model):
     """A study carried out by simulated participants, once through the services and many times in memory.
 
     `copy` holds the answers of the one that went through the services; the study itself is not touched. `result` says
-    how often each hypothesis was found, by the number of answers a unit.
+    which protocol and hypotheses were simulated (a draft's are changed in place) and how often each hypothesis was
+    found, by the number of answers a unit.
     """
 
     study = models.ForeignKey(Study, models.CASCADE, related_name="simulations")
-    protocol = models.ForeignKey(Protocol, models.PROTECT, related_name="+")
     release = models.ForeignKey(Release, models.PROTECT, related_name="+")
     copy = models.OneToOneField(Study, models.SET_NULL, null=True, related_name="simulated_from")
     options = models.JSONField(help_text="what was asked for: repetitions, numbers of answers, seed")

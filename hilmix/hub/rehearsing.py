@@ -37,7 +37,6 @@ KINDS: tuple[Kind, ...] = ("share", "classes", "pair")
 class Batch:
     """Units by their numbers, in their order, and what levels within people are balanced over."""
 
-    key: int
     ordinal: int
     units: tuple[int, ...]
     strata: tuple[int | None, ...]
@@ -98,7 +97,7 @@ def design_of(study: Study) -> Design:
                 rows.append(_of_unit(unit))
             units.append(numbers[key])
             strata.append(unit.mixed_image.lambda_e4 if unit.mixed_image else None)
-        batches.append(Batch(batch.pk, batch.ordinal, tuple(units), tuple(strata)))
+        batches.append(Batch(batch.ordinal, tuple(units), tuple(strata)))
     columns = np.array(rows, dtype=np.float64).reshape(-1, 3).T
     conditions: dict[str, int] = {}
     cells = tuple(
@@ -133,11 +132,13 @@ def _kind_of(way: Way) -> Kind:
 class Rehearsal:
     """A design with `k` answers a unit in every cell; arrays [N] say of each answer whose, what about, and how asked.
 
-    A *look* is a unit under a way of asking; what people see is the same for all answers of one look.
+    A *look* is a unit under a way of asking; what people see is the same for all answers of one look. From `seed` it is
+    drawn which levels within people an image begins with, as opening a study draws it for each of its batches.
     """
 
-    def __init__(self, design: Design, k: int, population: Population) -> None:
+    def __init__(self, design: Design, k: int, population: Population, seed: Sequence[int] = (0,)) -> None:
         self.design, self.population = design, population
+        self._keys = np.random.default_rng(seed).integers(2**32, size=len(design.batches)).tolist()
         self.ways = [way for cell in design.cells for way in cell]
         person, unit, way = np.array(list(self._answers(k)), dtype=np.int64).reshape(-1, 3).T
         self.n_people, self.person = int(person.max()) + 1 if len(person) else 0, person
@@ -150,12 +151,12 @@ class Rehearsal:
     def _answers(self, k: int) -> Iterator[tuple[int, int, int]]:
         """Person, unit and way of every answer, place by place."""
         person = 0
-        for batch in self.design.batches:
+        for batch, key in zip(self.design.batches, self._keys, strict=True):
             for cell, ways in enumerate(self.design.cells):
                 first = sum(len(before) for before in self.design.cells[:cell])
                 for rank in range(k):
                     turn = Turn(rank, cell, batch.ordinal)
-                    numbers = combinations_of_units(batch.strata, len(ways), turn, batch.key)
+                    numbers = combinations_of_units(batch.strata, len(ways), turn, key)
                     for unit, number in zip(batch.units, numbers, strict=True):
                         yield person, unit, first + number
                     person += 1

@@ -127,6 +127,7 @@ def _write(directory: Path, study: Study, version: str, progress: Progress) -> s
             "created_at": timezone.now().isoformat(timespec="seconds"),
             "code_version": code_version(),
             "rules": rows.of_rules(answers),
+            "factors": rows.of_factors(answers),
             "label_sets": [rows.of_label_set(labels) for labels in label_sets],
         },
     )

@@ -6,8 +6,11 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
+from elicitation.studies.factors import Levels
+from elicitation.studies.protocol import settings_of
 from hilmix.core.files import sha256_json
 from hilmix.core.judgements import (
     CannotTell,
@@ -17,6 +20,7 @@ from hilmix.core.judgements import (
     PerceivedLambda,
     PerceivedMidpoint,
 )
+from hilmix.core.release_tables import level_column
 from hilmix.core.softlabels import POLICIES, LabelSet
 from hilmix.hub.answers import Answers
 
@@ -48,29 +52,32 @@ def of_conditions(answers: Answers) -> Iterator[Row]:
                 for name in ("interface", "interface_version", "language", "perspective", "bonus")
             },
             **{name: _json(content[name]) for name in ("options", "wording", "display")},
+            **_by_column(answers.levels_of(condition)),
         }
 
 
 def of_responses(answers: Answers) -> Iterator[Row]:
     for said, stored in answers.stored():
         protocol = answers.protocols[said.person.participation.protocol_id]
+        levels, _text = _alike(stored.levels)
+        params, drawn = _alike(stored.params)
         yield {
             "key": said.key,
             "unit": said.unit,
             "condition": said.condition,
             "participant": said.participant,
             "protocol_sha256": protocol.sha256,
-            "levels": _json(stored.levels),
+            **_by_column(levels),
             "position": said.position,
             "trial_index": stored.trial_index,
             "repeat": said.repeat,
             "counted": said.counted,
             "not_counted": said.not_counted,
-            "flags": _json(said.flags),
+            "flags": _flags(said.flags),
             "cannot_tell": isinstance(said.judgement, CannotTell),
             **_columns_of(said.judgement),
-            "left": stored.params.get("left"),
-            "drawn": _json(stored.params),
+            "left": params.get("left"),
+            "drawn": drawn,
             "rt_ms": None if stored.rt_ms is None else float(stored.rt_ms),
             "time_elapsed_ms": stored.time_elapsed_ms,
             "attempt": stored.attempt,
@@ -99,7 +106,7 @@ def of_participants(answers: Answers, checks: Sequence[Row]) -> Iterator[Row]:
             "participant": person.name,
             "source": participation.source,
             "protocol_sha256": answers.protocols[participation.protocol_id].sha256,
-            "levels": _json(participation.levels),
+            **_by_column(participation.levels),
             "over_quota": person.over_quota,
             "invalid": participation.invalid_at is not None,
             "measures": _json(person.measures),
@@ -151,6 +158,19 @@ def of_rules(answers: Answers) -> Row:
     }
 
 
+def of_factors(answers: Answers) -> list[Row]:
+    """The entry of the manifest: what varies, which was fixed before anybody answered."""
+    factors = settings_of(answers.newest_protocol.content).factors
+    return [
+        {"name": factor.name, "varies": factor.varies, "levels": [level.name for level in factor.levels]}
+        for factor in factors
+    ]
+
+
+def _by_column(levels: Levels) -> Row:
+    return {level_column(factor): level for factor, level in levels.items()}
+
+
 def _condition(labels: LabelSet) -> str | None:
     (condition,) = labels.conditions or (None,)
     return condition
@@ -176,3 +196,11 @@ def _points(survey: Row) -> Row:
 
 
 _json = json.JSONEncoder(sort_keys=True).encode
+_flags = lru_cache(maxsize=256)(_json)
+
+
+@lru_cache(maxsize=4096)
+def _alike(text: str) -> tuple[Row, str]:
+    """JSON of which many trials have the same: what it says, and as it stands in a release."""
+    value = json.loads(text)
+    return value, _json(value)

@@ -7,17 +7,15 @@ several numbers of answers a unit. The study itself is not touched.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 from django.db import transaction
 from django.utils import timezone
 
 from elicitation.flow.simulation import simulate_participant
-from elicitation.studies.hypotheses import Hypothesis
+from elicitation.studies.factors import levels_within
 from elicitation.studies.models import Mode, Slot, Source, Study
 from elicitation.studies.opening import close_study, open_study
 from elicitation.studies.protocol import Settings, settings_of
@@ -26,7 +24,6 @@ from elicitation.trials.models import Response
 from hilmix.accounts import audit
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, Actor, require, user_or_none
-from hilmix.core.agreement import NORMAL_95
 from hilmix.core.errors import DataError
 from hilmix.core.observer_fit import fit_population
 from hilmix.core.observers import Population
@@ -35,7 +32,8 @@ from hilmix.core.release_answers import condition_for, units_of_release
 from hilmix.errors import Conflict, Invalid
 from hilmix.hub.hypotheses import answers_of, test_hypothesis
 from hilmix.hub.models import Release, Simulation
-from hilmix.hub.rehearsing import Design, Rehearsal, World, design_of
+from hilmix.hub.power import Steps, power_of
+from hilmix.hub.rehearsing import design_of
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
 from hilmix.jobs.services import queue_job
@@ -108,7 +106,6 @@ def prepare_simulation(
     with transaction.atomic():
         simulation = Simulation.objects.create(
             study=study,
-            protocol=study.protocol,
             release=release,
             options={"repetitions": repetitions, "answers": list(numbers), "seed": seed},
             created_by=user_or_none(actor),
@@ -126,27 +123,30 @@ def run_simulation(*, simulation: Simulation, actor: Actor, progress: Progress) 
     require(actor, Action.EDIT_STUDY, simulation.study_id)
     if simulation.finished_at is not None:
         return simulation
-    settings = settings_of(simulation.study.protocol.content)
+    settings = settings_of((simulation.copy or simulation.study).protocol.content)
     fitted = _fit(simulation.release, settings.interface)
-    copy = _opened_copy(simulation, actor)
+    copy = _opened_copy(simulation, actor, progress)
     settings = settings_of(copy.protocol.content)
     places = Slot.objects.filter(batch__study=copy, batch__mode=Mode.LIVE).count()
     worlds = [
         (hypothesis, with_effect) for hypothesis in settings.hypotheses for with_effect in (True, False)
     ]
     total = places + len(simulation.options["answers"]) * len(worlds) * simulation.options["repetitions"]
-    _take_part(copy, fitted.population, places, actor, _Steps(progress, total, "simulated participants"))
-    steps = _Steps(progress, total, "repetitions of the design", done=places)
-    rows = _power(design_of(copy), fitted.population, settings, simulation.options, steps)
-    simulation.result = {
+    _take_part(copy, fitted.population, places, actor, Steps(progress, total, "simulated participants"))
+    steps = Steps(progress, total, "repetitions of the design", done=places)
+    rows = power_of(design_of(copy), fitted.population, settings, simulation.options, steps)
+    ways = len(levels_within(settings.factors))
+    simulation.result |= {
+        "hypotheses": [asdict(hypothesis) for hypothesis in settings.hypotheses],
         "population": asdict(fitted.population),
         "condition": fitted.condition,
         "n_answers": fitted.n_answers,
         "rho": fitted.rho,
         "copy": _of_copy(copy, settings),
         "power": rows,
+        "ways": ways,  # that everybody is asked in: a label is of the answers to one of them
         "reliability": {
-            str(k): None if fitted.rho is None else reliability(fitted.rho, k)
+            str(k): None if fitted.rho is None else reliability(fitted.rho, k / ways)
             for k in simulation.options["answers"]
         },
     }
@@ -182,12 +182,19 @@ def _fit(release: Release, interface: str) -> _Fitted:
 # --- once, through the services ---
 
 
-def _opened_copy(simulation: Simulation, actor: Actor) -> Study:
+def _opened_copy(simulation: Simulation, actor: Actor, progress: Progress) -> Study:
     """The copy that simulated people take part in; the one of a run that was stopped, if there is one."""
-    if simulation.copy is not None:
-        return simulation.copy
+    copy = simulation.copy or _new_copy(simulation, actor)
+    if copy.state == Study.State.DRAFT:
+        open_study(study=copy, actor=actor, progress=progress)
+    return copy
+
+
+def _new_copy(simulation: Simulation, actor: Actor) -> Study:
+    """A copy of the study as it is now; which protocol that was is kept, since a draft's is changed in place."""
     study = simulation.study
     with transaction.atomic():
+        protocol = study.protocol
         copy = copy_study(
             study=study,
             slug=f"{study.slug[:40]}-simulated-{simulation.pk}",
@@ -195,13 +202,13 @@ def _opened_copy(simulation: Simulation, actor: Actor) -> Study:
             actor=actor,
             source=Source.SIMULATED,
         )
-        open_study(study=copy, actor=actor)
-        simulation.copy, simulation.protocol = copy, study.protocol
-        simulation.save(update_fields=["copy", "protocol"])
+        simulation.copy = copy
+        simulation.result = {"protocol": {"version": protocol.version, "sha256": protocol.sha256}}
+        simulation.save(update_fields=["copy", "result"])
     return copy
 
 
-def _take_part(copy: Study, population: Population, places: int, actor: Actor, steps: _Steps) -> None:
+def _take_part(copy: Study, population: Population, places: int, actor: Actor, steps: Steps) -> None:
     """Every place is taken, each in one transaction, so that nobody is left half-way when it is stopped."""
     taken = copy.participations.count()
     for number in range(taken, places):
@@ -220,83 +227,3 @@ def _of_copy(copy: Study, settings: Settings) -> dict[str, Any]:
         "responses": Response.objects.filter(trial__participation__study=copy).count(),
         "tests": tests,
     }
-
-
-# --- often, in memory ---
-
-
-class _Steps:
-    """How far a simulation is, over both of its parts."""
-
-    def __init__(self, progress: Progress, total: int, text: str, done: int = 0) -> None:
-        self.progress, self.total, self.text, self.done = progress, total, text, done
-
-    def to(self, done: int) -> None:
-        self.done = done
-        self.progress.check()
-        self.progress.update(done, self.total, self.text)
-
-    def one(self) -> None:
-        self.to(self.done + 1)
-
-
-def _power(
-    design: Design, population: Population, settings: Settings, options: dict[str, Any], steps: _Steps
-) -> list[dict[str, Any]]:
-    """For each hypothesis and number of answers: how often it is found, with its effect and without."""
-    rows = []
-    for k in options["answers"]:
-        rehearsal = Rehearsal(design, k, population)
-        for number, hypothesis in enumerate(settings.hypotheses):
-            expected, effect_of = _expected(rehearsal, hypothesis)
-            n = options["repetitions"]
-            seeds = [options["seed"], k, number]
-            power = _found(rehearsal, hypothesis, expected, [*seeds, 1], n, steps) if expected else None
-            if expected is None:
-                steps.to(steps.done + n)
-            nothing = rehearsal.with_effect(hypothesis, 0.0)
-            false = _found(rehearsal, hypothesis, nothing, [*seeds, 0], n, steps)
-            rows.append(
-                {
-                    "hypothesis": hypothesis.name,
-                    "k": k,
-                    "people": rehearsal.n_people,
-                    "effect": None if expected is None else expected.effect,
-                    "effect_of": effect_of,
-                    "power": None if power is None else power / n,
-                    "power_interval": None if power is None else wilson(power, n),
-                    "false_positive": false / n,
-                    "false_positive_interval": wilson(false, n),
-                }
-            )
-    return rows
-
-
-def _expected(rehearsal: Rehearsal, hypothesis: Hypothesis) -> tuple[World | None, str]:
-    """The world in which the hypothesis is true, and who says how large its effect is: the protocol, or the release
-    where the protocol expects none. Of a difference between levels no release says anything."""
-    if hypothesis.effect:
-        return rehearsal.with_effect(hypothesis, hypothesis.effect), "protocol"
-    if hypothesis.test == "difference":
-        return None, "none"
-    return rehearsal.as_fitted(), "release"
-
-
-def _found(
-    rehearsal: Rehearsal, hypothesis: Hypothesis, world: World, seeds: list[int], n: int, steps: _Steps
-) -> int:
-    """In how many of `n` repetitions the hypothesis is found."""
-    found = 0
-    for repetition in range(n):
-        rng = np.random.default_rng([*seeds, repetition])
-        found += test_hypothesis(hypothesis, rehearsal.carry_out(world, rng)).found
-        steps.one()
-    return found
-
-
-def wilson(found: int, n: int) -> tuple[float, float]:
-    """95% interval of a share, after Wilson (1927): right also near 0 and 1."""
-    square = NORMAL_95**2
-    middle = (found + square / 2) / (n + square)
-    half = NORMAL_95 / (n + square) * math.sqrt(found * (n - found) / n + square / 4)
-    return max(0.0, middle - half), min(1.0, middle + half)

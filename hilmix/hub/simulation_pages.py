@@ -20,7 +20,7 @@ from hilmix.errors import Conflict, Invalid
 from hilmix.figures import Table, show
 from hilmix.hub.models import Release, Simulation
 from hilmix.hub.simulating import JOB_KIND, MOST_REPETITIONS, REPETITIONS, queue_simulation
-from hilmix.hub.simulation_tables import copy_table, notes_of, power_figure, power_table
+from hilmix.hub.simulation_tables import copy_table, hypotheses_of, notes_of, power_figure, power_table
 from hilmix.jobs.models import Job
 from hilmix.lists import Filters, listing
 
@@ -90,7 +90,7 @@ def simulate_study(request: HttpRequest, slug: str) -> HttpResponse:
 def _list_page(
     request: HttpRequest, study: Study, form: SimulationForm, *, status: int = 200
 ) -> HttpResponse:
-    simulations = study.simulations.select_related("release__study", "protocol", "created_by")
+    simulations = study.simulations.select_related("release__study", "created_by")
     may_edit = allowed(request.user, Action.EDIT_STUDY, study.pk)
     context = {
         "study": study,
@@ -108,7 +108,7 @@ def simulation_detail(request: HttpRequest, slug: str, simulation_id: int) -> Ht
     """What a simulation found; until then, how far it is."""
     assert isinstance(request.user, User)
     study = visible_study(request, slug)
-    wanted = study.simulations.select_related("release__study", "protocol", "copy", "created_by")
+    wanted = study.simulations.select_related("release__study", "copy", "created_by")
     simulation = get_object_or_404(wanted, pk=simulation_id)
     jobs = Job.objects.visible_to(request.user).filter(kind=JOB_KIND, object_id=str(simulation.pk))
     context = {
@@ -126,13 +126,12 @@ def simulation_detail(request: HttpRequest, slug: str, simulation_id: int) -> Ht
 
 
 def _found(simulation: Simulation) -> dict[str, Any]:
-    settings = settings_of(simulation.protocol.content)
-    figure = power_figure(simulation, settings)
+    figure = power_figure(simulation)
     return {
-        "hypotheses": settings.hypotheses,
-        "power": _shown(power_table(simulation, settings)),
+        "hypotheses": hypotheses_of(simulation),
+        "power": _shown(power_table(simulation)),
         "tests": _shown(copy_table(simulation)),
-        "notes": notes_of(simulation, settings),
+        "notes": notes_of(simulation) if simulation.result["power"] else [],
         "reliability": simulation.result["reliability"],
         "result": simulation.result,
         "figures": [] if figure is None else [figure.as_dict()],

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from elicitation.studies.protocol import Settings
+from elicitation.studies.hypotheses import Hypothesis, read_hypotheses
 from hilmix.figures import Cell, Figure, Series, Table
 from hilmix.hub.hypotheses import TESTS
 from hilmix.hub.models import Simulation
@@ -15,7 +15,12 @@ from hilmix.version import code_version
 EXACT = 0.005  # an effect that was put in otherwise than asked for is said where it differs by more
 
 
-def power_table(simulation: Simulation, settings: Settings) -> Table:
+def hypotheses_of(simulation: Simulation) -> tuple[Hypothesis, ...]:
+    """The hypotheses that were looked for, whatever the study's protocol says by now."""
+    return read_hypotheses(simulation.result["hypotheses"])
+
+
+def power_table(simulation: Simulation) -> Table:
     """How often each hypothesis is found, by the number of answers a unit."""
     return Table(
         caption=_(
@@ -74,13 +79,13 @@ def copy_table(simulation: Simulation) -> Table:
     )
 
 
-def power_figure(simulation: Simulation, settings: Settings) -> Figure | None:
+def power_figure(simulation: Simulation) -> Figure | None:
     """Power and false positives against the number of answers; None without a hypothesis."""
     rows = simulation.result["power"]
     if not rows:
         return None
     series = []
-    for group, hypothesis in enumerate(settings.hypotheses):
+    for group, hypothesis in enumerate(hypotheses_of(simulation)):
         mine = [row for row in rows if row["hypothesis"] == hypothesis.name]
         for name, key, style in (
             (hypothesis.name, "power", "line"),
@@ -100,22 +105,27 @@ def power_figure(simulation: Simulation, settings: Settings) -> Figure | None:
         x_label=_("answers a unit"),
         y_label=_("share of repetitions"),
         series=tuple(series),
-        table=power_table(simulation, settings),
+        table=power_table(simulation),
         source=_("release %(release)s, protocol %(protocol)s, seed %(seed)d, hilmix %(code)s")
         % {
             "release": simulation.release.name,
-            "protocol": simulation.protocol.sha256[:12],
+            "protocol": simulation.result["protocol"]["sha256"][:12],
             "seed": simulation.options["seed"],
             "code": code_version(),
         },
     )
 
 
-def notes_of(simulation: Simulation, settings: Settings) -> list[str]:
-    """What a reader must know of how effects were put in."""
-    notes = []
+def notes_of(simulation: Simulation) -> list[str]:
+    """What a reader must know of how the design was repeated and effects were put in."""
+    notes = [
+        _(
+            "Everybody's answers are tested: rules and attention checks leave nobody out here. A study whose rules do"
+            " has fewer people, and finds less often what is there."
+        )
+    ]
     rows = {row["hypothesis"]: row for row in simulation.result["power"]}
-    for hypothesis in settings.hypotheses:
+    for hypothesis in hypotheses_of(simulation):
         row = rows[hypothesis.name]
         said = {"name": hypothesis.name, "test": TESTS[hypothesis.test], "effect": hypothesis.effect}
         if row["effect_of"] == "release":

@@ -22,7 +22,10 @@ start().catch((error) => {
 async function start() {
   const way = ways[trial.way];
   const [{ default: Plugin }, pictures] = await Promise.all([import(way.plugin), picturesOf(trial.images)]);
-  const values = { ...way, pictures, timing, shown: trial.params, title: trial.title, button_label: '' };
+  // Where the study left the size to the window, it was the person's window that decided it.
+  const enlargement = trial.answer?.payload.enlargement ?? way.display.enlargement;
+  const display = { ...way.display, enlargement };
+  const values = { ...way, display, pictures, timing, shown: trial.params, title: trial.title, button_label: '' };
   stage.replaceChildren();
   stage.removeAttribute('aria-busy');
   const finished = () => {

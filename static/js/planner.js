@@ -42,7 +42,7 @@ async function ask() {
 function show(html) {
   const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
   const open = place.querySelector("details")?.open ?? false;
-  place.innerHTML = html;
+  place.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
   delete place.dataset.stale;
   const details = place.querySelector("details");
   if (details) details.open = open;

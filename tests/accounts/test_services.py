@@ -218,7 +218,7 @@ def test_what_cannot_be_written_down_does_not_happen(study, owner, colleague, ad
     services.create_token(person=owner, name="a notebook", scope="read")
     secret = secret_of(services.issue_sign_in_link(person=owner, actor=OPERATOR))
     design = settings_of(study.protocol.content).design
-    plan = studies.StudyPlan(slug="new", title="New", image_set=study.image_set, design=design)
+    plan = studies.StudyPlan(slug="newer", title="Newer", image_set=study.image_set, design=design)
     cast = SimpleNamespace(
         study=study, owner=owner, colleague=colleague, admin=admin, secret=secret, plan=plan
     )

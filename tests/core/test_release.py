@@ -15,7 +15,7 @@ from hilmix.core import release_tables
 from hilmix.core.errors import DataError
 from hilmix.core.mixing import mix, pixel_sha256, to_png
 from hilmix.core.release import open_release, write_release
-from hilmix.core.release_tables import COLUMNS, dictionary
+from hilmix.core.release_tables import COLUMNS, columns_of, dictionary
 
 LAMBDAS = (2500, 5000, 9000)
 YOU, OTHERS = "0a1b2c3d4e5f", "f5e4d3c2b1a0"  # two conditions
@@ -32,6 +32,12 @@ RULES = {
 }
 
 
+FACTORS = [
+    {"name": "view", "varies": "between", "levels": ["you", "others"]},
+    {"name": "side", "varies": "within", "levels": ["first", "second"]},
+]
+
+
 def pictures() -> list[np.ndarray]:
     first, second = np.full((4, 4, 1), 200, np.uint8), np.zeros((4, 4, 1), np.uint8)
     return [mix(first, second, lambda_e4) for lambda_e4 in LAMBDAS]
@@ -44,7 +50,7 @@ def condition(name: str, perspective: str) -> dict:
 
 def response(key: str, person: str, position: int, **said: object) -> dict:
     return {"key": key, "unit": "mixed_image", "condition": YOU, "participant": person, "position": position,
-            "protocol_sha256": "ab" * 32, "levels": "{}", "flags": "[]", "repeat": False,
+            "protocol_sha256": "ab" * 32, "flags": "[]", "repeat": False,
             "counted": "not_counted" not in said, "cannot_tell": False, "drawn": "{}", "attempt": 1, "rt_ms": 1500.0,
             "payload": '{"mixing_percent": 75}', **said}  # fmt: skip
 
@@ -70,7 +76,7 @@ def release_input() -> dict:
     ]
     people = [
         {"participant": person, "source": "person", "protocol_sha256": "ab" * 32, "n_responses": n,
-         "checks_shown": shown, "checks_failed": failed, "drawn": "{}", "survey": "{}", "levels": "{}",
+         "checks_shown": shown, "checks_failed": failed, "drawn": "{}", "survey": "{}",
          "over_quota": False, "invalid": False, "measures": "{}", "flags": "[]", "excluded_by": "[]"}
         for person, n, shown, failed in (("P1", 3, 2, 1), ("P2", 1, 0, 0))
     ]  # fmt: skip
@@ -84,7 +90,7 @@ def release_input() -> dict:
         "name": "pets", "version": "1.0.0", "study": {"slug": "pets", "title": "Pets"}, "source": "person",
         "protocol_sha256": "ab" * 32,
         "image_set": {"name": "pets", "sha256": "cd" * 32, "classes": ["cat", "dog", "fox"]},
-        "created_at": "2026-01-01T00:00:00Z", "code_version": "0.1.0", "rules": RULES,
+        "created_at": "2026-01-01T00:00:00Z", "code_version": "0.1.0", "rules": RULES, "factors": FACTORS,
         "label_sets": [label_set("mixup", None), label_set("human_lambda", YOU)],
     }  # fmt: skip
     tables = {"mixed_images": mixed, "conditions": [condition(YOU, "you")], "responses": responses, "checks": checks,
@@ -390,7 +396,8 @@ def test_rows_are_streamed_in_batches(tmp_path, monkeypatch):
 
 def test_csv_and_parquet_hold_the_same_rows_in_the_same_order(directory):
     release = open_release(directory)
-    for table, columns in COLUMNS.items():
+    for table in COLUMNS:
+        columns = columns_of(table, FACTORS)
         with (directory / "csv" / f"{table}.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file))
         assert rows[0] == [column.name for column in columns] == release.table(table).column_names
@@ -400,6 +407,26 @@ def test_csv_and_parquet_hold_the_same_rows_in_the_same_order(directory):
                     assert cell == value
                 else:
                     assert (json.loads(cell) if cell else None) == value
+
+
+def test_every_factor_has_a_column_where_it_varies(tmp_path):
+    given = release_input()
+    given["tables"]["responses"][0] |= {"level_view": "you", "level_side": "second"}
+    given["tables"]["participants"][0]["level_view"] = "you"
+    given["tables"]["conditions"][0]["level_view"] = "you"
+    write_release(tmp_path / "pets", **given)
+    release = open_release(tmp_path / "pets")
+    assert release.factors == FACTORS
+    assert release.table("responses")["level_side"].to_pylist() == ["second", None, None, None]
+    assert release.table("conditions")["level_view"].to_pylist() == ["you"]
+    assert "level_side" not in release.table("participants").column_names
+    assert "| side | within people | first, second |" in (tmp_path / "pets" / "README.md").read_text("utf-8")
+    given["tables"]["participants"][0]["level_side"] = "first"
+    with pytest.raises(DataError, match="there is no column 'level_side'"):
+        write_release(tmp_path / "other", **given)
+    given["manifest"]["factors"] = [{"name": "view"}]
+    with pytest.raises(DataError, match="A factor is described by levels, name, varies"):
+        write_release(tmp_path / "other", **given)
 
 
 def test_no_cell_of_a_csv_is_a_formula(tmp_path):
@@ -415,8 +442,10 @@ def test_no_cell_of_a_csv_is_a_formula(tmp_path):
 
 def test_every_column_is_described_once_for_all_readers(directory):
     text = (directory / "DICTIONARY.md").read_text("utf-8")
-    assert text == dictionary()
-    for table, columns in COLUMNS.items():
+    assert text == dictionary(FACTORS)
+    assert "| `level_<factor>` |" in dictionary()
+    for table in COLUMNS:
+        columns = columns_of(table, FACTORS)
         schema = pq.read_schema(directory / "data" / f"{table}.parquet")
         assert schema.names == [column.name for column in columns]
         for column in columns:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,16 +16,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from django.core.management import get_commands
+from django.core.management import CommandError, get_commands, load_command_class
 
 from elicitation.flow.api import ReceiptSerializer
 from elicitation.interfaces import INTERFACES, common
+from elicitation.recruiters.base import Outcome
+from elicitation.recruiters.services import RECRUITERS
 from elicitation.studies.protocol import Display
 from elicitation.studies.rules import FLAGS
 from hilmix.core.mixing import METHODS, mix, pixel_sha256, to_png
 from hilmix.core.release import write_release
 from hilmix.core.release_tables import dictionary
 from hilmix.core.softlabels import DEFAULT_POLICY, POLICIES, Unit, build_label_set
+from hilmix.jobs.registry import KINDS
 from hilmix.version import VERSION
 from training.engine.config import NETS, TrainConfig
 from training.evaluation.scores import METRICS
@@ -55,7 +59,15 @@ def cells(page: str, head: str) -> list[list[str]]:
 
 def names(page: str, head: str) -> list[str]:
     """The code in the first column of those rows."""
-    return [name for row in cells(page, head) for name in re.findall(r"`([^`]+)`", row[0])]
+    return [name for row in cells(page, head) for name in names_in(row[0])]
+
+
+def paragraphs(page: str) -> list[str]:
+    return [" ".join(one.split()) for one in text(page).split("\n\n")]
+
+
+def names_in(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
 
 
 # -- links and commands
@@ -82,10 +94,29 @@ def test_every_management_command_named_exists():
             assert set(re.findall(r"manage\.py ([a-z_]+)\b(?!\.)", code)) <= known, page.name
 
 
+def test_every_command_line_shown_is_one_that_the_command_takes():
+    lines = [
+        (page.name, line)
+        for page in PAGES
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+        for line in re.findall(r"manage\.py ([^#&\n]+)", block)
+    ]
+    assert len(lines) > 10
+    apps = get_commands()
+    for page, line in lines:
+        command, *arguments = shlex.split(line)
+        app = apps[command]
+        known = load_command_class(app, command) if isinstance(app, str) else app
+        try:
+            known.create_parser("manage.py", command).parse_args(arguments)
+        except (CommandError, SystemExit) as error:
+            pytest.fail(f"{page}: {line}: {error}")
+
+
 def test_the_readme_names_the_commands_of_every_step():
     named = set(re.findall(r"manage\.py ([a-z_]+)", text("README.md")))
     assert {"import_images", "import_human_labels", "import_hmix", "freeze_release"} <= named
-    assert {"sign_in_link", "run_experiment"} <= named
+    assert {"sign_in_link", "run_experiment", "study", "simulate"} <= named
 
 
 def code_of(page: Path) -> list[str]:
@@ -113,6 +144,16 @@ def test_operations_lists_exactly_the_variables_that_are_read():
     assert sorted(names("docs/operations.md", "variable")) == sorted(variables_read())
 
 
+def test_operations_lists_exactly_the_kinds_of_jobs_with_their_queues():
+    said = {
+        name: row[1].strip("`") for row in cells("docs/operations.md", "kind") for name in names_in(row[0])
+    }
+    kinds = {
+        name: str(kind.queue) for name, kind in KINDS.items() if name != "wait"
+    }  # that is for tests only
+    assert said == kinds
+
+
 def variables_read() -> set[str]:
     """The environment variables that the server reads: first arguments of the calls that read one."""
     readers = {"env", "env.int", "env.bool", "env.list", "required", "secret", "os.environ.get"}
@@ -138,6 +179,28 @@ def test_data_lists_exactly_the_flags_with_their_limits():
         cells("docs/data.md", "flag"), FLAGS.values(), strict=True
     ):
         assert (kind, sense, float(default)) == (flag.kind, flag.sense, flag.params[flag.param][0])
+
+
+def test_recruiting_names_exactly_the_recruiters_and_the_outcomes():
+    page = "docs/recruiting.md"
+    assert names(page, "recruiter") == list(RECRUITERS)
+    (said,) = [line for line in paragraphs(page) if line.startswith("**Outcomes**")]
+    assert re.findall(r"`([a-z_]+)`", said) == list(Outcome)
+
+
+def test_the_how_to_names_what_stands_on_the_pages():
+    """What is in italics there can be pressed, chosen or read."""
+    shown = " ".join(
+        " ".join(path.read_text("utf-8").split())
+        for folder in ("templates", "elicitation", "hilmix")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".html", ".py")
+    )
+    said = re.findall(r"(?<![*\w])\*([^*]+)\*(?!\*)", text("docs/how-to-prolific.md").replace("\n", " "))
+    assert len(said) > 30
+    of_the_example = {"Blended digits"}
+    lower = shown.lower()
+    assert [label for label in {*said} - of_the_example if label.lower() not in lower] == []
 
 
 def test_data_lists_exactly_the_methods_of_mixing():
@@ -250,7 +313,7 @@ def test_every_python_example_is_python(page):
         ast.parse(code)
 
 
-OF_TESTS = {"HILMIX_REALDATA", "HILMIX_TEST_POSTGRES", "HILMIX_TEST_REDIS"}
+OF_TESTS = {"HILMIX_REALDATA", "HILMIX_SCREENSHOTS", "HILMIX_TEST_POSTGRES", "HILMIX_TEST_REDIS"}
 
 
 def test_the_variables_of_a_shell_example_are_not_our_settings():
@@ -317,6 +380,7 @@ def a_release(directory: Path) -> None:
             "created_at": "2026-11-22T00:00:00+00:00",
             "code_version": VERSION,
             "rules": {"protocol_sha256": "0" * 64, "sha256": "0" * 64, "rules": []},
+            "factors": [],
             "label_sets": [
                 {
                     "policy": name,

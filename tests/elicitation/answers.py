@@ -5,8 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.urls import resolve
+
 from elicitation.flow import saving, services
 from elicitation.participants.models import Participation
+from elicitation.participants.services import participation_of
 
 MIXTURE: dict[str, Any] = {
     "cannot_tell": False,
@@ -29,6 +32,12 @@ CANNOT_TELL: dict[str, Any] = {
     "n_moves": {"mixing": 0, "confidence": 0},
     **WINDOW,
 }
+
+
+def destination(address: str) -> tuple[str | None, Participation]:
+    """Which page of whom a private address is. Two addresses of one page differ: each is signed with its time."""
+    found = resolve(address)
+    return found.url_name, participation_of(found.kwargs["link"])
 
 
 def answer_all(participation: Participation, payload: dict[str, Any] = MIXTURE) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -25,6 +26,7 @@ from elicitation.flow.validity import MAX_REASON, mark_invalid, mark_valid
 from elicitation.flow.withdrawal import withdraw
 from elicitation.mixes.models import MixedImage
 from elicitation.participants.models import Participation
+from elicitation.participants.services import UNKNOWN, Arrival
 from elicitation.studies.factors import Factor, Level, cells_of
 from elicitation.studies.models import Mode, Slot, Study, Unit
 from elicitation.studies.opening import end_pilot, start_pilot
@@ -45,8 +47,8 @@ LONG_AGO = timedelta(days=1)
 State = Participation.State
 
 
-def join(study, mode=Mode.LIVE):
-    return services.join_study(study=study, source=study.source, boxes=BOXES, mode=mode)[0]
+def join(study, mode=Mode.LIVE, arrival=UNKNOWN):
+    return services.join_study(study=study, source=study.source, boxes=BOXES, mode=mode, arrival=arrival)[0]
 
 
 def lapse(**of):
@@ -220,7 +222,10 @@ def test_marking_a_participation_invalid_frees_its_place_at_once(make_study, fin
     assert Response.objects.count() == (6 if finished else 0)
     assert join(study).slot_id == slot
     event = AuditEvent.objects.get(action="participation.invalid")
-    assert (event.object_id, event.detail["reason"]) == (str(participation.pk), "Answered for a child.")
+    assert (event.object_id, event.detail) == (
+        str(participation.pk),
+        {},
+    )  # reasons are free text about a person
 
 
 def test_somebody_marked_invalid_gets_no_place_back_by_coming_back_or_finishing(study):
@@ -350,6 +355,17 @@ def test_fifty_people_for_ten_places_are_exactly_ten(make_study):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_one_stay_under_two_ids_at_once_is_one_participation(make_study):
+    """A link without an id, in two windows, and in one of them it is mistyped."""
+    study = make_study("race", answers_per_unit=8)
+    stays = [Arrival(pid=f"{n % 2:024x}", session="a" * 24, typed=True) for n in range(8)]
+    results = at_once(*[lambda stay=stay: join(study, arrival=stay) for stay in stays])
+    assert Participation.objects.count() == 1
+    assert {result.pk for result in results} == {Participation.objects.get().pk}
+    assert Slot.objects.filter(state=Slot.State.HELD).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
 def test_people_who_come_at_once_are_spread_over_batches_and_cells(make_study):
     study = make_study("race", factors=(REWARD,), answers_per_unit=6)
     results = at_once(*[lambda: join(study)] * 14)
@@ -357,6 +373,15 @@ def test_people_who_come_at_once_are_spread_over_batches_and_cells(make_study):
     groups = taken(study)
     assert sum(groups.values()) == 14
     assert max(groups.values()) - min(groups.values()) <= 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_people_who_come_at_once_take_a_turn_of_the_levels_each(make_study):
+    study = make_study(
+        "race", factors=(replace(REWARD, varies="within"),), n_mixed_images=6, answers_per_unit=12
+    )
+    people = at_once(*[lambda: join(study)] * 12)
+    assert sorted(person.turn for person in people) == list(range(12))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -12,7 +12,8 @@ from elicitation.studies.models import Source, Unit
 from elicitation.studies.opening import open_study
 from elicitation.studies.protocol import settings_of
 from elicitation.trials.asking import asked_of
-from elicitation.trials.checks import failed_by_participation, result_of, results, right_class
+from elicitation.trials.checks import result_of, right_class
+from elicitation.trials.given import Ways, checks_answered, failed_checks
 from elicitation.trials.models import Response, Trial
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.judgements import CannotTell, ClassMass, Distribution, PerceivedLambda
@@ -98,8 +99,10 @@ def test_researchers_see_who_failed_how_many(marked):
             Response.objects.create(
                 id=f"{trial.pk:032x}", trial=trial, payload=payload, payload_sha256="0" * 64
             )
-    assert [result.passed for result in results(study)] == [True, True, True, False, False, False]
-    assert sorted(failed_by_participation(study).values()) == [1, 2]
+    people = study.participations.all()
+    results = checks_answered(people, Ways(study))
+    assert [result.passed for result in results] == [True, True, True, False, False, False]
+    assert sorted(failed_checks(study, people).values()) == [0, 1, 2]
 
 
 def test_an_image_of_a_check_is_never_a_unit(marked):

@@ -25,6 +25,7 @@ from elicitation.flow.config import page_config
 from elicitation.flow.reading import reading_of
 from elicitation.flow.saving import Incoming, save_responses
 from elicitation.flow.simulation import simulate_participant
+from elicitation.flow.validity import mark_invalid
 from elicitation.images.services import import_images
 from elicitation.interfaces import INTERFACES
 from elicitation.participants.models import Participation
@@ -41,7 +42,7 @@ from elicitation.trials.assigning import (
     combinations_of_units,
     order_in_blocks,
 )
-from elicitation.trials.checks import results as check_results
+from elicitation.trials.given import Ways, checks_answered
 from elicitation.trials.models import Response, Trial
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.judgements import PerceivedLambda
@@ -397,6 +398,29 @@ def test_whoever_takes_a_place_that_was_given_back_has_its_levels(compare):
     assert had[0] == had[1]
 
 
+def test_levels_within_people_stay_balanced_where_places_change_hands(compare):
+    study = compare([factor("view", "within", *VIEW)])
+    first = [join(study) for _ in range(4)]
+    for participation, _trials in first:
+        give_back(participation)
+    back = [(services.resume(participation=first[place][0]), first[place][1]) for place in (3, 1)]
+    met = [*back, join(study), join(study)]
+    given = Counter((trial.unit_id, trial.levels["view"]) for _person, trials in met for trial in trials)
+    assert set(given.values()) == {2}
+    assert len(given) == 72
+
+
+def test_who_finished_without_a_place_keeps_a_turn_and_who_does_not_count_has_none(compare):
+    study = compare([factor("view", "within", *VIEW)], answers_per_unit=6)
+    people = [join(study)[0] for _ in range(3)]
+    assert [person.turn for person in people] == [0, 1, 2]
+    extra, invalid, _holder = people
+    give_back(extra)
+    Participation.objects.filter(pk=extra.pk).update(state=Participation.State.ANSWERED)
+    mark_invalid(participation=invalid, reason="A trial of the team.", actor=OPERATOR)
+    assert [join(study)[0].turn for _ in range(3)] == [1, 3, 4]
+
+
 def test_mixed_levels_change_from_trial_to_trial_and_are_balanced_over_lambda(compare):
     study = compare([factor("side", "within", *SIDE, order="mixed")])
     _participation, trials = join(study)
@@ -588,7 +612,7 @@ def test_checks_are_read_in_the_way_in_which_they_were_asked(compare):
         [factor("way", "within", *ways)], source=Source.SIMULATED, checks=4, check_images=(0, 1, 2, 3, 4, 5)
     )
     simulate_participant(study=study, seed=1, population=Population(lapse=1e-9))
-    found = list(check_results(study))
+    found = list(checks_answered(study.participations.all(), Ways(study)))
     assert Counter(result.trial.levels["way"] for result in found) == {"sliders": 2, "form": 2}
     assert all(result.passed for result in found)
 

@@ -16,7 +16,7 @@ from elicitation.flow.events import MAX_EVENTS, record_events
 from elicitation.flow.simulation import simulate_participant
 from elicitation.flow.withdrawal import withdraw
 from elicitation.participants.models import Consent, Identity, Participation, ParticipationEvent
-from elicitation.participants.services import Arrival
+from elicitation.participants.services import Arrival, pid_hmac
 from elicitation.studies.models import Slot, Source
 from elicitation.studies.opening import close_study, pause_study
 from elicitation.studies.protocol import content_sha256
@@ -132,7 +132,7 @@ def test_the_same_person_gets_the_same_participation_and_is_not_named_in_clear(s
     assert Consent.objects.count() == 1
     identity = Identity.objects.get()
     assert "5f1e" not in identity.pid_ciphertext + identity.pid_hmac
-    assert services.pid_hmac(study, "5f1e") == identity.pid_hmac
+    assert pid_hmac(study, "5f1e") == identity.pid_hmac
 
 
 def test_answers_of_another_source_are_refused(study, make_study):

@@ -26,7 +26,7 @@ from elicitation.participants.models import Participation
 from elicitation.studies.models import Source
 from elicitation.studies.texts import texts_of
 from elicitation.trials.asking import asked_of
-from elicitation.trials.checks import results as check_results
+from elicitation.trials.given import Ways, checks_answered
 from elicitation.trials.models import Response
 from hilmix.core.judgements import ClassMass, Distribution, PerceivedLambda, PerceivedMidpoint
 from hilmix.core.observers import Observer
@@ -324,7 +324,7 @@ def test_simulated_participants_pass_the_checks_unless_they_do_not_look(make_stu
             Observer, "draw", lambda rng, of, lapse=lapse: replace(drawn(rng, of), lapse=lapse)
         )
         people = {simulate_participant(study=study, seed=int(10 * lapse) + seed).pk for seed in range(5)}
-        results = [one for one in check_results(study) if one.trial.participation_id in people]
+        results = list(checks_answered(Participation.objects.filter(pk__in=people), Ways(study)))
         assert len(results) == 10
         failed[lapse] = sum(not one.passed for one in results)
     assert failed[0.0] == 0
@@ -381,7 +381,7 @@ def test_a_sixth_interface_needs_one_module_one_plugin_and_one_line(sixth, make_
     assert [receipt["status"] for receipt in receipts] == ["invalid", *["created"] * 26]
     assert "side is one of left, right" in receipts[0]["message"]
     assert services.complete(participation=participation) == []
-    assert len(list(check_results(study))) == 2
+    assert len(list(checks_answered(study.participations.all(), Ways(study)))) == 2
 
 
 def save(headers, participation, answers):

@@ -424,6 +424,23 @@ def test_a_protocol_that_changes_while_places_are_made_leaves_the_study_as_it_wa
         assert not Batch.objects.exists()
 
 
+def test_consent_information_that_is_emptied_while_places_are_made_keeps_the_study_shut(draft):
+    class Empties(Progress):
+        def check(self):
+            protocol = draft.protocol
+            protocol.content["texts"]["information"] = {}
+            protocol.save()
+
+    for start in (open_study, lambda **said: start_pilot(places=2, **said)):
+        content = draft.protocol.content
+        with pytest.raises(Invalid, match="consent page"):
+            start(study=draft, actor=OPERATOR, progress=Empties())
+        draft.refresh_from_db()
+        assert draft.state == Study.State.DRAFT
+        assert not Batch.objects.exists()
+        draft.protocols.update(content=content)
+
+
 def test_opening_that_is_cancelled_leaves_the_study_as_it_was(draft):
     class Cancelled(Progress):
         cancelled = True

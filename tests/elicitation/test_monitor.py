@@ -23,10 +23,12 @@ from elicitation.monitoring.monitor import monitor_of
 from elicitation.participants.models import Departure, Participation, ParticipationEvent
 from elicitation.participants.services import report_problem
 from elicitation.studies.factors import Factor, Level
-from elicitation.studies.models import Mode, Study
+from elicitation.studies.models import Mode, Slot, Study
 from elicitation.studies.opening import open_study, pause_study
 from elicitation.studies.payment import Payment, Stop
+from elicitation.studies.plans import plan_of_study
 from elicitation.studies.rules import Rule
+from elicitation.studies.services import change_protocol
 from elicitation.trials.models import Response
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
@@ -115,7 +117,7 @@ def test_a_pilot_and_a_live_participation_are_never_in_one_number(make_study):
     live, pilot = (monitor_of(study, mode) for mode in (Mode.LIVE, Mode.PILOT))
     assert [place.in_order for place in live.people if str(place.label) == "completed"] == [[1, 1, 0]]
     assert live.coverage.n_answers == 6
-    assert live.costs is None
+    assert live.costs == []
     assert pilot.slots.total == 0
     assert sum(n for _n, n in live.rounds) == 0
 
@@ -157,6 +159,33 @@ def test_whom_a_rule_leaves_out_is_named_and_their_answers_are_wanted_again(make
         "too_fast": (2, 0),
     }
     assert (numbers.n_left_out, numbers.coverage.n_answers) == (1, 6)
+
+
+def test_answers_that_no_place_is_left_for_are_named_and_no_date_is_promised(make_study, admin):
+    rules = (Rule("one_key", {"share": 0.9}, excludes=True),)
+    study = make_study(rules=rules, answers_per_unit=2)
+    page = reverse("study_monitor", args=[study.slug])
+    left_out = finished(study, payload=lambda at: said(50))
+    answer(join(study), 2, payload=lambda at: said(10 * at))
+    while monitor_of(study, Mode.LIVE).slots.free:
+        answer(join(study), 1)
+    numbers = monitor_of(study, Mode.LIVE)
+    assert numbers.n_without_place == 6  # whoever holds a place may give the others
+    assert numbers.coverage.missing > 6
+    assert "no place is left for 6 answers" in admin.get(page).content.decode()
+    mark_invalid(participation=left_out, reason="one key", actor=OPERATOR)
+    assert monitor_of(study, Mode.LIVE).n_without_place == 0
+    assert "no place is left" not in admin.get(page).content.decode()
+
+
+def test_of_places_held_those_whose_time_is_over_are_named(make_study, admin):
+    study = make_study(answers_per_unit=2)
+    join(study)
+    Slot.objects.filter(pk=join(study).slot_id).update(lease_expires_at=NOW - timedelta(days=2))
+    slots = monitor_of(study, Mode.LIVE).slots
+    assert (slots.held, slots.lapsed) == (2, 1)
+    assert (people(study)["at the lesson"], people(study)["went away"]) == (1, 1)
+    assert "(1 lapsed)" in admin.get(reverse("study_monitor", args=[study.slug])).content.decode()
 
 
 def test_the_board_sorts_units_by_class_pair_and_lambda_and_says_which_are_full(make_study):
@@ -248,25 +277,45 @@ def test_the_forecast_is_what_is_missing_at_the_rate_of_the_last_day():
 
 def test_payment_counts_the_bonus_with_its_most_and_the_recruiters_fee():
     payment = Payment("GBP", reward_e2=150, minutes=10, bonus="flat", bonus_e2=50)
-    told = costs(payment, 3, 7, 1 / 3)
-    assert told is not None
+    (told,) = costs({payment: 3}, payment, 7, 1 / 3)
     assert (told.so_far_e2, told.in_all_e2) == (800, 2667)
-    assert costs(Payment(), 3, 7, 0.3) is None
-    without = costs(replace(payment, bonus="none"), 2, 0, 0)
-    assert without is not None
-    assert without.so_far_e2 == 300
+    assert costs({Payment(): 3}, Payment(), 7, 0.3) == []
+    without = replace(payment, bonus="none")
+    assert [one.so_far_e2 for one in costs({without: 2}, without, 0, 0)] == [300]
+
+
+def test_each_currency_has_a_sum_of_its_own():
+    pounds, euros = Payment("GBP", reward_e2=100), Payment("EUR", reward_e2=200)
+    told = costs({pounds: 3, euros: 1}, euros, 2, 0)
+    assert [(one.currency, one.n_paid, one.so_far_e2, one.in_all_e2) for one in told] == [
+        ("EUR", 1, 200, 600),
+        ("GBP", 3, 300, 300),
+    ]
+
+
+def test_people_are_paid_what_the_version_promises_that_they_met(make_study, admin):
+    study = make_study(answers_per_unit=3, payment=Payment("GBP", reward_e2=100))
+    finished(study, minutes=10)
+    plan = replace(plan_of_study(study), payment=Payment("GBP", reward_e2=300))
+    change_protocol(study=study, plan=plan, actor=OPERATOR, based_on=study.protocol.sha256)
+    finished(study, minutes=10)
+    numbers = monitor_of(study, Mode.LIVE)
+    (told,) = numbers.costs
+    assert (told.so_far_e2, told.in_all_e2) == (400, 400 + 300 * numbers.slots.free)
+    assert [rate.rate_e2 for rate in numbers.rates] == [1200, 900, 720]  # by minutes a pound
+    assert "4.00 GBP" in admin.get(reverse("study_monitor", args=[study.slug])).content.decode()
 
 
 def test_the_hourly_rate_is_that_of_the_25th_50th_and_75th_percentile_of_durations():
     payment = Payment("GBP", reward_e2=150)
     durations = [timedelta(minutes=minutes) for minutes in (5, 10, 15, 20, 30)]
-    rates = hourly_rates(payment, durations, 700)
+    rates = hourly_rates([(payment, took) for took in durations], "GBP", 700)
     assert [(rate.percentile, rate.minutes, rate.rate_e2, rate.too_low) for rate in rates] == [
         (25, 10, 900, False),
         (50, 15, 600, True),
         (75, 20, 450, True),
     ]
-    assert hourly_rates(payment, [], 700) == hourly_rates(Payment(), durations, 700) == []
+    assert hourly_rates([], "GBP", 700) == hourly_rates([(Payment(), durations[0])], "GBP", 700) == []
 
 
 def test_durations_are_measured_from_consent_to_the_closing_page_of_those_who_completed(make_study):

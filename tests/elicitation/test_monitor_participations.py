@@ -61,9 +61,12 @@ def admin(sign_in):
 
 def listed(client, study, query="") -> list[str]:
     """The participations in the csv of the list, in its order."""
+    return [row["participation"] for row in csv_rows(client, study, query)]
+
+
+def csv_rows(client, study, query="") -> list[dict]:
     reply = client.get(reverse("study_participations_csv", args=[study.slug]) + query)
-    text = reply.content.decode()
-    return [row["participation"] for row in csv.DictReader(io.StringIO(text))]
+    return list(csv.DictReader(io.StringIO(reply.content.decode())))
 
 
 def page_of(person: Participation) -> str:
@@ -99,6 +102,8 @@ def test_the_list_is_filtered_by_state_counting_levels_problems_and_mode(make_st
     assert listed(admin, study, "?problem=any") == [running.public_id]
     plain = {p.public_id for p in study.participations.all() if p.levels == {"tone": "plain"}}
     assert set(listed(admin, study, "?levels=0&mode=all")) == plain
+    tones = {row["participation"]: row["level_tone"] for row in csv_rows(admin, study, "?mode=all")}
+    assert {public_id for public_id, tone in tones.items() if tone == "plain"} == plain
     assert set(listed(admin, study, "?order=oldest")) == everybody
     assert listed(admin, study, "?order=answers")[-1] == running.public_id
     page = admin.get(reverse("study_participations", args=[study.slug])).content.decode()
@@ -187,6 +192,8 @@ def test_no_cell_of_the_file_is_a_formula(make_study, admin):
     (row,) = csv.DictReader(io.StringIO(reply.content.decode()))
     assert row["invalid_reason"] == '\'=HYPERLINK("http://evil")'
     assert (row["answers"], row["trials"], row["state"]) == ("6", "6", "completed")
+    event = AuditEvent.objects.get(action="study.participations_downloaded")
+    assert (event.object_id, event.detail) == (str(study.pk), {"n": 1})
 
 
 # -- one participation
@@ -236,7 +243,7 @@ def test_the_way_is_told_in_words(make_study, admin):
     record_events(participation=person, events=events)
     passage = admin.get(page_of(person)).context["passage"]
     assert [event.what for event in passage.events] == [
-        "read the instructions", "answered the questions about the controls: wrong", "came back (trial 3)", "sneeze",
+        "read the instructions", "answered the questions about the controls: wrong", "came back (trial 4)", "sneeze",
     ]  # fmt: skip
     assert passage.rounds == [False]
     assert passage.n_answers == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 
@@ -20,10 +21,11 @@ from elicitation.participants.services import link_of
 from elicitation.studies.factors import Factor, Level
 from elicitation.studies.models import Source, Study
 from elicitation.studies.services import change_texts
+from elicitation.studies.texts import texts_of
 from elicitation.trials.models import TrialImage
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
-from tests.elicitation.test_monitor import finished, join
+from tests.elicitation.test_monitor import answer, finished, join, said
 
 WITHIN = Factor(
     "perspective",
@@ -122,7 +124,7 @@ def test_it_is_of_the_version_that_the_person_met(make_study, admin):
 def test_instructions_come_before_the_trials_and_the_way_leads_through_all_of_it(make_study, admin):
     study = make_study(bonus="Ten pence **each**.")
     person = join(study)
-    page, seen = replay_of(person, "page-1"), []
+    page, seen = replay_of(person, "consent"), []
     for _step in range(40):
         reply = admin.get(page)
         seen.append(reply.context["at"])
@@ -130,8 +132,29 @@ def test_instructions_come_before_the_trials_and_the_way_leads_through_all_of_it
             break
         assert f'rel="next" href="?at={after.at}"' in reply.content.decode()
         page = replay_of(person, after.at)
-    assert seen == ["page-1", "page-2", "page-3", "page-4", *map(str, range(6))]
+    assert seen == ["consent", "page-1", "page-2", "page-3", "page-4", "questions", *map(str, range(6))]
     assert "Ten pence <strong>each</strong>" in admin.get(replay_of(person, "page-4")).content.decode()
+
+
+def test_consent_and_comprehension_questions_are_pages_to_read(make_study, admin):
+    person = join(make_study())
+    texts = texts_of(person.protocol.content)
+    consent = html.unescape(admin.get(replay_of(person, "consent")).content.decode())
+    assert all(said in consent for said in (*texts.information.values(), *(box.text for box in texts.boxes)))
+    questions = html.unescape(admin.get(replay_of(person, "questions")).content.decode())
+    for question in texts.comprehension:
+        assert all(said in questions for said in (question.prompt, *question.options))
+    assert "<form" not in re.sub(r'<form method="get".*?</form>', "", consent + questions, flags=re.DOTALL)
+
+
+def test_the_window_that_the_person_had_is_named(make_study, admin):
+    study = make_study()
+    person = join(study)
+    answer(person, 1, payload=lambda at: said(viewport=[800, 600, 1.5], enlargement=7))
+    page = admin.get(replay_of(person, 0)).content.decode()
+    assert "800 × 600 css pixels, 1.50 device pixels" in page
+    assert "enlarged 7 times" in page
+    assert "The person's window" not in html.unescape(admin.get(replay_of(person, 1)).content.decode())
 
 
 @pytest.mark.parametrize("at", ["", "0", "99", "page-9", "x", "0'--"])

@@ -17,11 +17,12 @@ from elicitation.monitoring.payment_pages import money
 from elicitation.monitoring.recruitment_pages import rate_of
 from elicitation.participants.models import Participation
 from elicitation.participants.services import Arrival
+from elicitation.recruiters.models import Submission
 from elicitation.recruiters.services import RECRUITERS
 from elicitation.studies.factors import Factor, Level
 from elicitation.studies.models import Source
 from elicitation.studies.payment import Payment
-from elicitation.studies.rules import default_rules
+from elicitation.studies.rules import Rule, default_rules
 from hilmix.accounts.models import AuditEvent, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import set_membership
@@ -104,6 +105,23 @@ def test_the_true_lambda_never_enters(make_study):
     assert amounts(study) == before
     for number, image in enumerate(MixedImage.objects.order_by("pk")):
         MixedImage.objects.filter(pk=image.pk).update(lambda_e4=9000 + number)
+    assert amounts(study) == before
+
+
+def test_the_true_lambda_never_enters_by_the_rule_for_disagreement_either(make_study):
+    """Whom that compares with depends on who is left out before, and the rule `reversed` leaves out by λ."""
+    rules = (
+        Rule("reversed", excludes=True, params={"share": 0.5}),
+        Rule("disagreement", excludes=True, params={"deviation": 0.5}, reason="Unlike."),
+    )
+    study = make_study(
+        "blinder", **AGREEMENT | {"rules": rules, "answers_per_unit": 8, "lambdas_e4": (2000,)}
+    )
+    for n, share in enumerate([10, 15, 40, 85, 90]):
+        takes_part(study, n, share)
+    before = amounts(study)
+    MixedImage.objects.update(lambda_e4=10_000 - F("lambda_e4"))
+    Participation.objects.update(measures={})  # measured again, by the other λ
     assert amounts(study) == before
 
 
@@ -225,6 +243,31 @@ def test_the_page_names_whom_the_list_cannot_hold(rewarding, owner):
     assert owner.post(reverse("study_bonuses", args=[rewarding.slug])).content.decode().splitlines() == [
         f"{pid(1)},0.80"
     ]
+
+
+def test_whoever_returned_or_was_rejected_is_named_and_not_in_the_list(rewarding, owner):
+    people = [takes_part(rewarding, n, share) for n, share in enumerate([20, 40, 90])]
+    stays = [(0, "RETURNED"), (0, "REJECTED"), (1, "RETURNED"), (1, "APPROVED"), (2, "AWAITING REVIEW")]
+    for n, status in stays:
+        stay = Submission.objects.filter(study=rewarding).count()
+        Submission.objects.create(
+            study=rewarding, participation=people[n], session_hmac=str(stay), status=status
+        )
+    at = reverse("study_bonuses", args=[rewarding.slug])
+    assert owner.post(at).content.decode().splitlines() == [f"{pid(1)},0.85", f"{pid(2)},0.40"]
+    page = owner.get(at).content.decode()
+    assert f"{people[0].public_id} (REJECTED)" in page
+    assert "close the study first" in page
+    assert "typed id" not in page
+    people[2].identity.typed = True
+    people[2].identity.save()
+    assert owner.get(at).content.decode().count("typed id") == 1
+
+
+@pytest.mark.parametrize("trials", [4, 5])
+def test_agreement_is_not_promised_where_nobody_could_earn_it(trials):
+    said = AGREEMENT["payment"].problems(perspective="100 others", bonus_text="Told.", trials=trials)
+    assert bool(said) == (trials < 5)
 
 
 def re_named(page: str, public_id: str) -> bool:

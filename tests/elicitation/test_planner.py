@@ -60,7 +60,7 @@ def words(reply) -> str:
 def row(text: str, k: int) -> list[str]:
     """The row of the table for k answers: reliability, two widths, people, payment."""
     table = text.split("Payment, GBP")[1].split("What these numbers mean")[0]
-    cells = table.replace("✓", "").split()
+    cells = table.replace("✓", "").replace(",", "").split()
     return next(cells[i + 1 : i + 6] for i in range(0, len(cells), 6) if cells[i] == str(k))
 
 
@@ -105,12 +105,21 @@ def test_groups_of_people_multiply_those_needed(ask):
         "factors-0-levels-2-name": "",
     }
     said = ask(**factor)
-    assert "36 people for 9 answers each" in said
+    assert "36 people for 9 answers each; reliability of a label 0.81" in said
     assert "Groups of people 2" in said
-    assert "18 people" in ask(**{**factor, "factors-0-varies": "within"})
+    within = ask(**{**factor, "factors-0-varies": "within"})
+    assert "18 people for 9 answers each; reliability of a label 0.68" in within  # of 4.5 answers
+    assert "Levels within people 2, each with labels of its own, of 4.5 answers" in within
+    assert row(within, 2)[:3] == row(ask(), 1)[:3]
     broken = ask(**{**factor, "factors-0-varies": "sometimes"})
     assert "What varies cannot be read as it stands" in broken
     assert "18 people" in broken
+
+
+def test_images_that_fill_the_last_batch_are_told(ask):
+    assert "29 images are shown to twice as many people as wanted" in ask(n_mixed_images=61)
+    assert "1 image is shown to twice as many people" in ask(n_mixed_images=89)
+    assert "twice as many" not in ask()
 
 
 def test_what_is_empty_is_as_usual(ask):

@@ -20,23 +20,24 @@ from elicitation.flow import saving, services
 from elicitation.flow.findings import Todo
 from elicitation.flow.modes import address, start_preview
 from elicitation.flow.reconciling import reconcile
+from elicitation.flow.visits import visit_of
 from elicitation.flow.withdrawal import withdraw
 from elicitation.monitoring.sheets import safe_cell
 from elicitation.participants.models import Departure, Identity, Participation, ParticipationEvent
-from elicitation.participants.services import link_of
+from elicitation.participants.services import decrypted, link_of
 from elicitation.recruiters.base import Outcome
 from elicitation.recruiters.models import Submission
 from elicitation.recruiters.prolific import Listed, read_export
 from elicitation.recruiters.services import recruitment_of, set_recruitment
 from elicitation.studies.models import Mode, Slot
-from elicitation.studies.opening import close_study, pause_study, start_pilot
+from elicitation.studies.opening import close_study, open_study, pause_study, start_pilot
 from elicitation.studies.protocol import Flow
 from elicitation.trials.models import Response
 from hilmix.accounts.models import AuditEvent, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import set_membership
 from hilmix.errors import Forbidden, Invalid
-from tests.elicitation.answers import CANNOT_TELL
+from tests.elicitation.answers import CANNOT_TELL, destination
 
 BOXES = {"adult": "on", "agree": "on"}
 PID, OTHER = "5f0c1d2e3a4b5c6d7e8f9a0b", "60ffe5c8371090c7041d43f8"
@@ -83,6 +84,10 @@ def send(at: str, **form):
 
 def get(at: str):
     return Client().get(at)
+
+
+def leads_home(reply, participation) -> bool:
+    return destination(reply["Location"]) == ("participation", participation)
 
 
 def home(participation) -> str:
@@ -132,6 +137,20 @@ def test_whoever_comes_without_an_id_is_asked_for_it_and_it_is_flagged(study, pi
     assert identity.participation.submissions.count() == 1
 
 
+def test_researchers_read_who_typed_their_id_and_never_the_id(study, owner):
+    join(study)
+    send(entry_of(study, None, SECOND), **BOXES, **{"recruiter-id": OTHER}, decision="consent")
+    told, typed = Participation.objects.order_by("pk")
+    pages = [
+        owner.get(reverse("study_participation", args=[study.slug, one.public_id])) for one in (told, typed)
+    ]
+    assert ["typed in by the person" in page.content.decode() for page in pages] == [False, True]
+    reply = owner.get(reverse("study_participations_csv", args=[study.slug])).content.decode()
+    rows = {row["participation"]: row["typed_id"] for row in csv.DictReader(io.StringIO(reply))}
+    assert rows == {told.public_id: "no", typed.public_id: "yes"}
+    assert OTHER not in reply + pages[1].content.decode()
+
+
 def test_whoever_comes_with_an_id_is_not_asked_for_it(study):
     assert "Your Prolific id" not in get(entry_of(study)).content.decode()
     join(study)
@@ -143,11 +162,12 @@ def test_whoever_typed_their_id_is_known_by_it_and_by_the_link_that_knows_it(stu
     send(at, **BOXES, **{"recruiter-id": PID}, decision="consent")
     person = Participation.objects.get()
     # Another browser, again without an id: the stay is the same.
-    assert get(at)["Location"] == home(person)
-    # Another stay, again without an id: typed once more.
+    assert leads_home(get(at), person)
+    # Another stay, again without an id: anybody could type it, and only the recruiter's link tells who comes.
     reply = send(entry_of(study, None, SECOND), **BOXES, **{"recruiter-id": PID}, decision="consent")
-    assert reply["Location"] == home(person)
-    assert get(entry_of(study, PID, None))["Location"] == home(person)
+    assert (reply.status_code, "with this id already" in reply.content.decode()) == (400, True)
+    assert link_of(person).split(":")[0] not in reply.content.decode()
+    assert leads_home(get(entry_of(study, PID, None)), person)
     assert Participation.objects.count() == 1
 
 
@@ -155,9 +175,9 @@ def test_reloading_and_going_back_and_another_device_lead_to_the_same_participat
     person = join(study)
     again = send_again = entry_of(study)
     for _ in range(3):
-        assert get(again)["Location"] == home(person)
+        assert leads_home(get(again), person)
     reply = Client().post(send_again, {**BOXES, "decision": "consent"})
-    assert reply["Location"] == home(person)
+    assert leads_home(reply, person)
     give_answers(person, 2)
     assert 'id="config"' in get(home(person)).content.decode()
     person.refresh_from_db()
@@ -167,18 +187,18 @@ def test_reloading_and_going_back_and_another_device_lead_to_the_same_participat
 def test_whoever_returned_and_comes_back_goes_on_and_both_stays_are_kept(study):
     person = join(study)
     give_answers(person, 2)
-    assert get(entry_of(study, session=SECOND))["Location"] == home(person)
+    assert leads_home(get(entry_of(study, session=SECOND)), person)
     assert person.submissions.count() == 2
     assert Participation.objects.count() == 1
 
 
 def test_a_stay_that_comes_again_under_another_id_goes_on_where_it_was(study):
     person = join(study)
-    assert get(entry_of(study, pid=OTHER))["Location"] == home(person)
+    assert leads_home(get(entry_of(study, pid=OTHER)), person)
     assert Identity.objects.count() == 1
 
 
-def test_whoever_took_part_in_an_excluded_study_is_told_so_before_consenting(make_study, study):
+def test_whoever_took_part_in_an_excluded_study_is_told_so_before_consenting(make_study, study, owner):
     earlier = recruited(make_study("earlier"))
     join(earlier)
     set_recruitment(study=study, recruiter="prolific", options={}, excludes=[earlier], actor=OPERATOR)
@@ -188,6 +208,8 @@ def test_whoever_took_part_in_an_excluded_study_is_told_so_before_consenting(mak
     reply = send(entry_of(study, None, None), **BOXES, **{"recruiter-id": PID}, decision="consent")
     assert codes_in(reply, study) == {Outcome.EXCLUDED}
     assert [one.outcome for one in Departure.objects.all()] == ["excluded", "excluded"]
+    monitor = owner.get(reverse("study_monitor", args=[study.slug])).content.decode()
+    assert "took part in an excluded study; counted each time" in monitor
     assert not study.participations.exists()
     assert "Ethics approval" in get(entry_of(study, OTHER, SECOND)).content.decode()
 
@@ -233,10 +255,11 @@ def test_with_a_direct_link_everybody_has_a_code_of_their_own(make_study):
 
 def test_whoever_finished_and_opens_the_link_again_reads_the_same_thanks(study):
     person = finish(join(study))
-    before = get(home(person)).content
+    address = home(person)
+    before = get(address).content
     reply = get(entry_of(study, session=SECOND))
-    assert reply["Location"] == home(person)
-    assert get(home(person)).content == before
+    assert leads_home(reply, person)
+    assert get(address).content == before
     assert Participation.objects.count() == 1
 
 
@@ -272,10 +295,20 @@ def test_a_study_that_is_paused_or_closed_gives_the_code_of_a_full_one(study):
     person = join(study)
     pause_study(study=study, actor=OPERATOR)
     assert codes_in(get(entry_of(study, OTHER, SECOND)), study) == {Outcome.FULL}
-    assert get(entry_of(study))["Location"] == home(person)
+    assert leads_home(get(entry_of(study)), person)
     close_study(study=study, actor=OPERATOR)
     assert codes_in(get(home(person)), study) == {Outcome.FULL}
     assert not Departure.objects.exists()
+
+
+def test_whoever_was_answering_when_the_study_closed_is_not_sent_away_like_a_latecomer(study):
+    person = join(study)
+    give_answers(person, 5)
+    close_study(study=study, actor=OPERATOR)
+    page = get(home(person))
+    assert codes_in(page, study) == {Outcome.ENDED}
+    assert "give your place" not in page.content.decode()
+    assert "ended before you could finish" in page.content.decode()
 
 
 @pytest.mark.parametrize("withdrawal", ["delete", "anonymise"])
@@ -287,7 +320,7 @@ def test_withdrawing_keeps_the_code_of_who_had_finished_and_gives_others_that_fo
     person = join(study)
     if finished:
         finish(person)
-    assert send(f"{home(person)}withdraw/")["Location"] == home(person)
+    assert leads_home(send(f"{home(person)}withdraw/"), person)
     due = Outcome.COMPLETED if finished else Outcome.WITHDRAWN
     assert codes_in(get(home(person)), study) == {due}
     assert not Submission.objects.exists()
@@ -349,6 +382,26 @@ def test_whoever_has_begun_to_answer_cannot_lose_it_by_leaving(wide):
     assert Client().post(f"{home(person)}device/", {"token": token}).status_code == 409
     assert Response.objects.count() == 1
     assert not Departure.objects.exists()
+
+
+@pytest.mark.parametrize("least_px", [0, 800])
+def test_nobody_gets_new_rounds_of_the_check_by_leaving_for_the_device(make_study, least_px):
+    study = recruited(make_study("checked", flow=Flow(min_width_px=least_px)))
+    person = join(study)
+    ParticipationEvent.objects.create(id=uuid.uuid4(), participation=person, kind="comprehension", data={})
+    token = visit_of(link=link_of(person)).token_for("device")
+    reply = Client().post(f"{home(person)}device/", {"token": token})
+    assert reply.status_code == (409 if least_px else 302)
+    assert Participation.objects.filter(pk=person.pk).exists()
+    assert not Departure.objects.exists()
+
+
+def test_where_every_window_is_wide_enough_nobody_leaves_for_the_device(study):
+    person = join(study)
+    token = visit_of(link=link_of(person)).token_for("device")
+    for reply in (Client().post(f"{home(person)}device/", {"token": token}), get(f"{home(person)}device/")):
+        assert destination(reply["Location"]) == ("participation", person)
+    assert Participation.objects.filter(pk=person.pk).exists()
 
 
 @pytest.mark.parametrize("cut", [1, 5])
@@ -508,7 +561,10 @@ CASES = {
     "a status of its own": ("all", "SCREENED OUT", "", Todo.NOTHING, "decides nothing"),
     "left early": (2, "AWAITING REVIEW", "NOCODE", Todo.ASK_TO_RETURN, "Left early"),
     "left early with the code": (2, "AWAITING REVIEW", "completed", Todo.LOOK, "has not finished"),
-    "lost answers": (2, "AWAITING REVIEW", "data_problem", Todo.LOOK, "no fault"),
+    "lost answers": (2, "AWAITING REVIEW", "data_problem", Todo.LOOK, "Says that"),
+    "the study was closed": (2, "AWAITING REVIEW", "ended", Todo.LOOK, "closed while they answered"),
+    "found it closed with answers": (2, "AWAITING REVIEW", "full", Todo.LOOK, "closed while they answered"),
+    "found it full without answers": (0, "AWAITING REVIEW", "full", Todo.ASK_TO_RETURN, "Left early"),
     "on the way": (2, "ACTIVE", "", Todo.WAIT, "Taking part"),
     "returned": (2, "RETURNED", "", Todo.NOTHING, "free again"),
     "timed out": (2, "TIMED-OUT", "", Todo.NOTHING, "free again"),
@@ -521,13 +577,13 @@ def test_what_to_do_about_somebody_who_took_part(study, case):
     person = join(study)
     if answered == "all":
         finish(person)
-    else:
+    elif answered:
         give_answers(person, answered)
     code_typed = code(study, Outcome(outcome)) if outcome in set(Outcome) else outcome
     finding = the_one(study, status, code_typed)
     assert (finding.todo, reason in finding.reason) == (todo, True), finding.reason
     assert finding.public_id == person.public_id
-    assert f"{6 if answered == 'all' else 2} of 6 answers" in finding.held
+    assert f"{6 if answered == 'all' else answered} of 6 answers" in finding.held
 
 
 def test_what_to_do_about_somebody_who_failed_the_check(study):
@@ -542,6 +598,7 @@ def test_what_to_do_about_somebody_who_failed_the_check(study):
         ("AWAITING REVIEW", "no_consent", Todo.ASK_TO_RETURN, "did not consent"),
         ("AWAITING REVIEW", "wrong_device", Todo.ASK_TO_RETURN, "device"),
         ("AWAITING REVIEW", "completed", Todo.LOOK, "withdrew"),
+        ("AWAITING REVIEW", "ended", Todo.LOOK, "withdrew"),
         ("AWAITING REVIEW", "", Todo.LOOK, "Unknown"),
         ("ACTIVE", "", Todo.WAIT, "Has not consented yet"),
         ("RETURNED", "", Todo.NOTHING, "Unknown"),
@@ -617,6 +674,70 @@ def test_whoever_returned_and_came_back_keeps_the_place(study):
     found(study, Listed(SESSION, PID, "RETURNED", ""), Listed(SECOND, PID, "RETURNED", ""))
     person.refresh_from_db()
     assert person.slot is None
+
+
+@pytest.mark.parametrize("status", ["RETURNED", "TIMED-OUT"])
+def test_the_place_of_somebody_whose_answers_are_all_here_is_not_given_away(study, status):
+    person = join(study)
+    give_answers(person)
+    Response.objects.update(received_at=timezone.now() - timedelta(hours=1))
+    the_one(study, status)
+    person.refresh_from_db()
+    assert (person.state, person.slot is None) == (Participation.State.RUNNING, False)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "todos"),
+    [
+        ("RETURNED", "AWAITING REVIEW", (Todo.NOTHING, Todo.APPROVE)),
+        ("RETURNED", "APPROVED", (Todo.NOTHING, Todo.NOTHING)),
+        ("TIMED-OUT", "ACTIVE", (Todo.NOTHING, Todo.WAIT)),
+        ("RETURNED", "RETURNED", (Todo.PAY_BY_HAND, Todo.PAY_BY_HAND)),
+        ("APPROVED", "AWAITING REVIEW", (Todo.NOTHING, Todo.LOOK)),
+        ("RETURNED", None, (Todo.WAIT, None)),
+    ],
+)
+def test_whoever_finished_in_a_later_stay_is_paid_once(study, first, second, todos):
+    person = join(study)
+    get(entry_of(study, session=SECOND))
+    finish(person)
+    rows = [Listed(SESSION, PID, first, "")] + ([Listed(SECOND, PID, second, "")] if second else [])
+    said = found(study, *rows)
+    assert tuple(said[one].todo if one in said else None for one in (SESSION, SECOND)) == todos
+
+
+def test_whoever_finished_the_pilot_is_neither_let_in_nor_paid_for_the_study(make_study):
+    study = recruited(make_study("tried", opened=False))
+    start_pilot(study=study, places=2, actor=OPERATOR)
+    pilot = address(study, Mode.PILOT)
+    send(f"{pilot}&PROLIFIC_PID={PID}&SESSION_ID={SESSION}", **BOXES, decision="consent")
+    finish(Participation.objects.get())
+    open_study(study=study, actor=OPERATOR)
+    assert codes_in(get(entry_of(study, session=SECOND)), study) == {Outcome.EXCLUDED}
+    said = found(study, Listed(SECOND, PID, "AWAITING REVIEW", code(study, Outcome.COMPLETED)))
+    assert (said[SECOND].todo, "pilot" in said[SECOND].reason) == (Todo.LOOK, True)
+    assert reconcile(study=study, rows=[], actor=OPERATOR).findings == []
+
+
+def test_a_mistyped_id_is_put_right_by_the_list(study):
+    send(entry_of(study, None), **BOXES, **{"recruiter-id": OTHER}, decision="consent")
+    the_one(study, "ACTIVE")
+    identity = Identity.objects.get()
+    assert (decrypted(identity.pid_ciphertext), identity.typed) == (PID, False)
+
+
+def test_what_to_do_is_said_again_from_the_statuses_that_were_fetched(study, owner):
+    finish(join(study))
+    half = join(study, OTHER, SECOND)
+    give_answers(half, 2)
+    rows = [Listed(SESSION, PID, "AWAITING REVIEW", "X"), Listed(SECOND, OTHER, "AWAITING REVIEW", "X")]
+    reconcile(study=study, rows=rows, actor=OPERATOR)
+    reply = owner.post(reverse("study_submissions", args=[study.slug]), {"do": "kept"})
+    said = {finding.pid: finding for finding in reply.context["result"].findings}
+    assert {pid: one.todo for pid, one in said.items()} == {PID: Todo.APPROVE, OTHER: Todo.LOOK}
+    assert said[PID].reason == "Finished."
+    assert PID in reply.content.decode()
+    assert AuditEvent.objects.get(action="study.submissions_shown").detail == {"n": 2}
 
 
 def test_a_finished_place_is_not_given_away_whatever_the_list_says(study):

@@ -7,7 +7,7 @@ import pytest
 from elicitation.flow import services
 from elicitation.flow.modes import start_preview
 from elicitation.participants.models import Identity
-from elicitation.participants.services import Arrival, reveal_identity
+from elicitation.participants.services import Arrival, decrypted
 from elicitation.recruiters.base import LABELS, Outcome
 from elicitation.recruiters.models import Recruitment, Submission
 from elicitation.recruiters.services import (
@@ -55,7 +55,7 @@ def test_every_outcome_is_said_in_words():
 def test_where_nothing_was_chosen_people_come_by_a_direct_link(study):
     way = recruitment_of(study)
     assert way.recruiter is direct
-    assert [way.code(outcome) for outcome in Outcome if outcome != Outcome.DATA_PROBLEM] == [""] * 7
+    assert {way.code(outcome) for outcome in Outcome if outcome != Outcome.DATA_PROBLEM} == {""}
     assert way.completion_url(Outcome.COMPLETED) == ""
 
 
@@ -79,6 +79,15 @@ def test_codes_that_are_given_stay_as_they_are(study):
     assert row.options["study_id"] == OTHER
     set_recruitment(study=study, recruiter="prolific", options=row.options, actor=OPERATOR)
     assert Recruitment.objects.get().options == row.options
+
+
+def test_codes_outlive_a_change_of_the_recruiter_and_back(study):
+    """The recruiter may have them still."""
+    options = {"study_id": OTHER, "codes": {"completed": "C1ABCDEF"}}
+    kept = set_recruitment(study=study, recruiter="prolific", options=options, actor=OPERATOR).options
+    set_recruitment(study=study, recruiter="direct", options={}, actor=OPERATOR)
+    assert recruitment_of(study).options == {}
+    assert set_recruitment(study=study, recruiter="prolific", options={}, actor=OPERATOR).options == kept
 
 
 @pytest.mark.parametrize(
@@ -135,8 +144,8 @@ def test_a_studys_file_says_recruiter_and_excluded_studies_and_no_code(study, ma
     earlier = make_study("earlier")
     options = {"study_id": OTHER}
     set_recruitment(study=study, recruiter="prolific", options=options, excludes=[earlier], actor=OPERATOR)
-    assert recruitment_as_plan(study) == {"recruiter": "prolific", "excludes": ["earlier"]}
-    assert recruitment_as_plan(earlier) == {"recruiter": "direct", "excludes": []}
+    assert recruitment_as_plan(study, OPERATOR) == {"recruiter": "prolific", "excludes": ["earlier"]}
+    assert recruitment_as_plan(earlier, OPERATOR) == {"recruiter": "direct", "excludes": []}
 
 
 def test_a_study_that_one_may_not_see_cannot_be_excluded(study, make_study):
@@ -196,6 +205,15 @@ def test_a_person_is_known_by_id_and_by_stay_and_in_no_other_study(study, make_s
     assert known_participation(make_study("another"), Arrival(pid=PID, session=SESSION)) is None
 
 
+def test_a_typed_id_leads_to_nobody(study):
+    join(study, Arrival(pid=PID, session=SESSION))
+    assert known_participation(study, Arrival(pid=PID, session=SECOND, typed=True)) is None
+    with pytest.raises(services.IdTaken):
+        join(study, Arrival(pid=PID, session=SECOND, typed=True))
+    assert join(study, Arrival(pid=OTHER, session=SESSION, typed=True)).submissions.count() == 1
+    assert Identity.objects.count() == 1
+
+
 def test_every_stay_of_a_person_is_kept_once_and_none_in_plain_text(study):
     person = join(study, Arrival(pid=PID, session=SESSION))
     for session in (SESSION, SECOND, SECOND):
@@ -211,21 +229,21 @@ def test_a_mistyped_id_is_put_right_by_what_the_recruiter_says(study):
     assert known_participation(study, told) == person
     remember_arrival(person, told)
     identity = Identity.objects.get()
-    assert (reveal_identity(identity), identity.typed) == (PID, False)
+    assert (decrypted(identity.pid_ciphertext), identity.typed) == (PID, False)
     assert known_participation(study, Arrival(pid=OTHER)) is None
 
 
 def test_what_the_recruiter_said_is_not_put_right_by_another_link(study):
     person = join(study, Arrival(pid=PID, session=SESSION))
     remember_arrival(person, Arrival(pid=OTHER, session=SESSION))
-    assert reveal_identity(Identity.objects.get()) == PID
+    assert decrypted(Identity.objects.get().pid_ciphertext) == PID
 
 
 def test_a_mistyped_id_is_not_put_right_to_that_of_somebody_else(study):
     join(study, Arrival(pid=PID, session=SECOND))
     person = join(study, Arrival(pid=OTHER, session=SESSION, typed=True))
     remember_arrival(person, Arrival(pid=PID, session=SESSION))
-    assert reveal_identity(Identity.objects.get(participation=person)) == OTHER
+    assert decrypted(Identity.objects.get(participation=person).pid_ciphertext) == OTHER
 
 
 def test_whoever_took_part_in_an_excluded_study_is_known_there_and_nobody_else(study, make_study):

@@ -46,14 +46,12 @@ def test_the_same_content_has_no_differences(content):
         ({"perspective": "you"}, ("Perspective", "100 others", "you")),
         ({"bonus": ""}, ("Bonus rule", "One pound for agreeing with others.", "none")),
         ({"payment": Payment("EUR", 300, 12, "agreement", 100)}, ("Reward", "2.50", "3.00")),
-        ({"hypotheses": ()}, None),
+        ({"hypotheses": ()}, ("Hypothesis h1", "Larger pictures are judged otherwise.", None)),
     ],
 )
 def test_a_setting_is_told_by_its_name_with_what_it_was_and_is(content, said, told):
     found = differences(content, with_settings(content, **said))
-    assert told in [(one.label, one.before, one.after) for one in found] or told is None
-    assert len(found) == (1 if told else 10)
-    assert told or all(one.label.startswith("Hypothesis h1") and one.after is None for one in found)
+    assert [(one.label, one.before, one.after) for one in found] == [told]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +80,8 @@ def test_what_a_level_does_is_told_with_its_factor(content):
     assert told["Factor view: varies"] == "within"
     assert told["Factor view: levels"] == "a, b"
     assert told["Factor view, b: Perspective"] == "you"
+    gone = differences(with_settings(content, factors=more), content)
+    assert [(one.label, one.before) for one in gone] == [("Factors", "size, view"), ("Factor view", "a, b")]
 
 
 def test_a_rule_is_told_with_its_limits_and_what_it_does(content):

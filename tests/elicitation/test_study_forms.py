@@ -12,6 +12,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from elicitation.recruiters.models import Recruitment
+from elicitation.recruiters.services import set_recruitment
 from elicitation.studies import opening
 from elicitation.studies.factors import Factor, Level
 from elicitation.studies.hypotheses import Hypothesis
@@ -26,6 +28,7 @@ from elicitation.studies.toml_writing import study_file
 from elicitation.studies.whole_form import WholeStudyForm, fixed_fields, is_only_analysed
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import OPERATOR
+from hilmix.accounts.services import set_membership
 from hilmix.jobs.models import Job
 
 PERSPECTIVES = Factor(
@@ -239,6 +242,16 @@ def test_what_cannot_be_is_said_beside_its_field_and_in_the_contents(client, min
             "hypotheses",
             "alpha is between 0 and 0.5.",
         ),
+        (
+            {
+                "hypotheses-0-name": "h",
+                "hypotheses-0-statement": "S.",
+                "hypotheses-0-test": "better_label",
+                "hypotheses-0-alternative": "greater",
+            },
+            "hypotheses",
+            "the alternative is less, or two-sided.",
+        ),
     ],
 )
 def test_what_a_service_refuses_of_rows_stands_above_them(client, mine, said, section, problem):
@@ -288,7 +301,7 @@ def test_two_who_change_a_study_at_once_do_not_lose_each_others_words(client, mi
     change_protocol(study=study, plan=other, actor=OPERATOR, based_on=read)
     reply = change(client, study, based_on=read, withdraw_days="90")
     assert reply.status_code == 400
-    assert "Somebody else changed this study meanwhile." in reply.content.decode()
+    assert reply.content.decode().count("Somebody else changed this study meanwhile.") == 1
     assert settings_of(study.protocol.content).bonus == "Everybody gets a pound."
     assert settings_of(study.protocol.content).flow.withdraw_days == 30
 
@@ -318,6 +331,22 @@ def test_a_version_shows_what_differs_and_all_that_it_says(client, mine):
     assert client.get(reverse("study_version", args=[study.slug, 3])).status_code == 404
 
 
+def test_the_hint_says_at_which_lambdas_each_test_is_made_where_none_is_named(client, mine):
+    page = client.get(reverse("study_protocol", args=[mine().slug])).content.decode()
+    assert "Empty: all; for shares other than λ, all but one half." in page
+
+
+def test_a_version_tells_class_pairs_by_the_names_of_their_classes(client, mine):
+    study = mine(**RICH, opened=False)
+    content = {
+        **study.protocol.content,
+        "design": {**study.protocol.content["design"], "class_pairs": [[0, 1]]},
+    }
+    Protocol.objects.create(study=study, version=2, content=content, sha256="0" * 64)
+    page = client.get(reverse("study_version", args=[study.slug, 2])).content.decode()
+    assert "<ins>ant–bee</ins>" in page
+
+
 def test_the_list_of_versions_costs_as_many_queries_for_twenty_as_for_one(client, mine):
     study = mine()
     address = reverse("study_versions", args=[study.slug])
@@ -345,6 +374,18 @@ def test_a_study_is_copied_under_a_free_link(client, mine):
     assert (copy.state, copy.copied_from, copy.title) == ("draft", study, "Once more")
     assert settings_of(copy.protocol.content) == settings_of(study.protocol.content)
     assert 'value="mine-3"' in client.get(address).content.decode()
+
+
+def test_a_copy_excludes_whom_its_study_excludes_and_has_codes_of_its_own(client, mine, make_study, owner):
+    study, before, hidden = mine(), make_study("before"), make_study("hidden")
+    set_membership(person=owner, study=before, part="viewer", actor=OPERATOR)
+    set_recruitment(study=study, recruiter="prolific", options={}, excludes=[before, hidden], actor=OPERATOR)
+    address = reverse("copy_study", args=[study.slug])
+    assert "Its recruiter comes along" in client.get(address).content.decode()
+    client.post(address, {"title": "Once more", "slug": "mine-2"})
+    copy = Recruitment.objects.get(study__slug="mine-2")
+    assert (copy.recruiter, list(copy.excludes.all())) == ("prolific", [before])
+    assert copy.options != study.recruitment.options
 
 
 def test_a_file_is_read_in_and_gives_the_same_protocol(client, mine):

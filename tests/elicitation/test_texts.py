@@ -406,7 +406,7 @@ def test_of_two_who_save_at_the_same_moment_one_is_told_and_keeps_what_they_type
     form = filled(owner, study) | {"debrief": "Typed just now.", "do": "save"}
     reply = owner.post(texts_page(study), form)
     assert reply.status_code == 400
-    assert "Somebody else changed this study meanwhile." in reply.content.decode()
+    assert reply.content.decode().count("Somebody else changed this study meanwhile.") == 1
     assert "Typed just now." in reply.content.decode()
     assert study.protocol.version == 2
     assert texts_of(study.protocol.content).thanks == "Thanks from somebody else."

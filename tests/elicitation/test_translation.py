@@ -16,11 +16,19 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.translation.template import templatize
 
+from elicitation.flow.leaving import left_token
+from elicitation.flow.modes import address
 from elicitation.flow.wording import WORDING
 from elicitation.interfaces import INTERFACES
+from elicitation.recruiters.base import Outcome
+from elicitation.recruiters.services import recruitment_of, set_recruitment
+from elicitation.studies.factors import Factor, Level
+from elicitation.studies.models import Mode
+from elicitation.studies.opening import pause_study
 from elicitation.studies.protocol import DEFAULT_TIMING_REASON, PERSPECTIVES, settings_of
 from elicitation.studies.texts import INFORMATION, default_texts, demonstration_information
 from hilmix.accounts.models import User
+from hilmix.accounts.roles import OPERATOR
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = ROOT / "locale/he/LC_MESSAGES"
@@ -163,29 +171,71 @@ def test_the_reason_for_times_is_said_in_the_language_unless_it_is_the_studys_ow
     assert settings_of(make_study("english").protocol.content).timing_reason == DEFAULT_TIMING_REASON
 
 
-def test_an_entry_page_in_hebrew_has_no_english_sentence(make_study):
+@pytest.fixture
+def hebrew(make_study):
+    """A study in Hebrew whose people a recruiter sends."""
     with translation.override("he"):
         study = make_study(
             "hebrew", title="מה רואים?", language="he", information=demonstration_information()
         )
-    page = Client().get(reverse("study_entry", args=[study.slug])).content.decode()
+    set_recruitment(study=study, recruiter="prolific", options={}, actor=OPERATOR)
+    return study
+
+
+def expect_hebrew(address: str) -> str:
+    """What the page says, which is no sentence of ours in English."""
+    page = Client().get(address).content.decode()
     assert '<html lang="he" dir="rtl">' in page
     assert [sentence for sentence in SENTENCES if len(sentence) > 8 and sentence in page] == []
+    return page
+
+
+@pytest.mark.parametrize("mode", [Mode.LIVE, Mode.PREVIEW])
+def test_an_entry_page_in_hebrew_has_no_english_sentence(hebrew, mode):
+    page = expect_hebrew(address(hebrew, mode))
+    assert ("תצוגה מקדימה" in page) == (mode == Mode.PREVIEW)
+    assert ("המזהה שלך ב-Prolific" in page) == (mode == Mode.LIVE)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.EXCLUDED, Outcome.WRONG_DEVICE])
+def test_whoever_has_to_leave_reads_in_hebrew_how(hebrew, outcome):
+    page = expect_hebrew(f"{address(hebrew, Mode.LIVE)}?left={left_token(hebrew, outcome)}")
+    assert recruitment_of(hebrew).code(outcome) in page
+
+
+def test_whoever_comes_too_late_reads_so_in_hebrew(hebrew):
+    pause_study(study=hebrew, actor=OPERATOR)
+    page = expect_hebrew(address(hebrew, Mode.LIVE))
+    assert "המחקר הזה לא פתוח כרגע" in page
+    assert recruitment_of(hebrew).code(Outcome.FULL) in page
+
+
+def test_every_way_of_a_study_in_hebrew_is_said_in_hebrew(make_study):
+    others = sorted(set(INTERFACES) - {"infer"})
+    ways = [Level("own")]
+    ways += [Level(name, {"interface": name, "perspective": "100 others"}) for name in others]
+    study = make_study(language="he", opened=False, checks=0, factors=(Factor("way", "within", tuple(ways)),))
+    (factor,) = settings_of(study.protocol.content).factors
+    assert [level.name for level in factor.levels] == ["own", *others]
+    for level in factor.levels[1:]:
+        said = strings([level.set[name] for name in ("instructions", "short_instructions", "comprehension")])
+        assert all(is_hebrew(text) for text in [*said, *level.set["wording"].values()] if has_words(text))
+        assert len(said) > 5
 
 
 # -- and who is not
 
 
 def test_a_link_without_a_study_is_refused_in_the_browsers_language(db):
-    for address in (
+    for unknown in (
         reverse("study_entry", args=["nowhere"]),
         reverse("participation", args=["cut:link"]),
     ):
-        page = Client().get(address, headers={"Accept-Language": "he"})
+        page = Client().get(unknown, headers={"Accept-Language": "he"})
         assert page.status_code == 404
         assert '<html lang="he" dir="rtl">' in page.content.decode()
         assert "אין כאן דבר" in page.content.decode()
-        assert '<html lang="en-gb" dir="ltr">' in Client().get(address).content.decode()
+        assert '<html lang="en-gb" dir="ltr">' in Client().get(unknown).content.decode()
 
 
 def test_pages_for_researchers_stay_english_whatever_the_browser_asks_for(make_study):
@@ -193,7 +243,9 @@ def test_pages_for_researchers_stay_english_whatever_the_browser_asks_for(make_s
     browser = Client(headers={"Accept-Language": "he"})
     browser.force_login(User.objects.create(username="rosa", kind=User.Kind.ADMIN))
     browser.get(reverse("study_entry", args=[study.slug]))
-    for name, args in (("home", ()), ("studies", ()), ("new_study", ()), ("study", (study.slug,))):
+    of_study = ("study", "study_protocol", "study_versions", "study_monitor", "study_recruitment")
+    for name in ("home", "studies", "new_study", *of_study):
+        args = [study.slug] if name in of_study else []
         page = browser.get(reverse(name, args=args)).content.decode()
         assert '<html lang="en-gb">' in page
         assert "Skip to the content" in page

@@ -16,6 +16,7 @@ from elicitation.flow import saving, services
 from elicitation.flow.withdrawal import may_withdraw, withdraw, withdraw_until
 from elicitation.participants.models import Consent, Identity, Participation
 from elicitation.participants.services import Arrival, link_of, report_problem
+from elicitation.recruiters.services import known_participation
 from elicitation.studies.models import Slot, Source
 from elicitation.studies.protocol import Flow
 from elicitation.trials.models import Response
@@ -66,6 +67,7 @@ def test_withdrawing_deletes_all_that_was_given_and_frees_the_place(study):
     kept = left_of(other)
     assert left_of(person) == kept == {"answers": 6, "events": 1, "identities": 1, "reports": 1}
     slot = person.slot
+    Participation.objects.filter(pk=person.pk).update(invalid_reason="Ann wrote that she is a child.")
     withdraw(participation=person)
     person.refresh_from_db()
     assert (person.state, person.slot, person.survey) == (Participation.State.WITHDRAWN, None, {})
@@ -133,9 +135,9 @@ def test_the_audit_trail_says_that_somebody_withdrew_and_not_who(study):
 
 def test_whoever_withdrew_and_comes_again_from_the_recruiter_is_not_recognised(study):
     person = finished(study, pid="5f1e")
-    assert services.known_participation(study, "5f1e") == person
+    assert known_participation(study, Arrival(pid="5f1e")) == person
     withdraw(participation=person)
-    assert services.known_participation(study, "5f1e") is None
+    assert known_participation(study, Arrival(pid="5f1e")) is None
 
 
 def test_the_stated_day_counts_until_its_end(study):

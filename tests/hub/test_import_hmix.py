@@ -137,6 +137,23 @@ def test_the_page_of_the_imported_study_opens_and_has_no_words_to_change(image_s
     assert client.get("/studies/hmix/texts/").status_code == 404
 
 
+def test_an_imported_participation_is_shown_and_what_perhaps_cannot_tell_is_named(
+    image_set, tmp_path, client
+):
+    import_hmix(directory=write(tmp_path, published_rows()), image_set=image_set, actor=OPERATOR)
+    client.force_login(User.objects.create_user("admin", kind=User.Kind.ADMIN))
+    ann = client.get("/studies/hmix/participations/ann/")
+    says = [(one.says, [str(flag) for flag in one.flags]) for one in ann.context["passage"].trials]
+    doubtful = "perhaps could not tell: half and half, and not sure of it"
+    assert says == [
+        ("20% airplane, 80% bird; 90% sure", []),
+        ("50% airplane, 50% cat; 50% sure", ["answered without touching the controls", doubtful]),
+    ]
+    assert doubtful in ann.text
+    assert doubtful not in client.get("/studies/hmix/participations/ben/").text
+    assert "1 answer perhaps could not tell" in client.get("/studies/hmix/monitor/").text
+
+
 def test_an_answer_says_what_it_said_when_it_was_published(image_set, tmp_path):
     study = import_hmix(
         directory=write(tmp_path, published_rows()), image_set=image_set, actor=OPERATOR

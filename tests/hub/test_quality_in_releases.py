@@ -110,7 +110,7 @@ def rule(flag: str, *, excludes: bool = True) -> Rule:
 
 def people(release: core_release.Release) -> list[dict]:
     return [
-        {**row, **{name: json.loads(row[name]) for name in ("levels", "measures", "flags", "excluded_by")}}
+        {**row, **{name: json.loads(row[name]) for name in ("measures", "flags", "excluded_by")}}
         for row in rows(release, "participants")
     ]
 
@@ -279,14 +279,27 @@ def test_levels_are_a_column_of_people_and_of_answers(make_study):
     met = [take_part(study).levels for _ in range(4)]
     assert sorted(levels["asked"] for levels in met) == ["others", "others", "you", "you"]
     release = freeze(study)
-    levels = {row["participant"]: row["levels"] for row in people(release)}
+    assert release.factors == [{"name": "asked", "varies": "between", "levels": ["you", "others"]}]
+    levels = {row["participant"]: row["level_asked"] for row in people(release)}
+    assert sorted(levels.values()) == ["others", "others", "you", "you"]
     conditions = {row["condition"]: row["perspective"] for row in rows(release, "conditions")}
-    assert sorted(conditions.values()) == ["100 others", "you"]
+    belongs = {row["perspective"]: row["level_asked"] for row in rows(release, "conditions")}
+    assert belongs == {"100 others": "others", "you": "you"}
     for row in rows(release, "responses"):
-        assert json.loads(row["levels"]) == levels[row["participant"]]
-        others = levels[row["participant"]]["asked"] == "others"
+        assert row["level_asked"] == levels[row["participant"]]
+        others = levels[row["participant"]] == "others"
         assert conditions[row["condition"]] == ("100 others" if others else "you")
         assert row["protocol_sha256"] == study.protocol.sha256
+
+
+def test_a_level_that_changes_no_question_belongs_to_no_condition(make_study):
+    told = Factor("told", "between", (Level("shortly"), Level("twice", {"instructions": ["Look.", "Look."]})))
+    study = make_study(factors=(told,))
+    for _ in range(2):
+        take_part(study)
+    release = freeze(study)
+    assert [row["level_told"] for row in rows(release, "conditions")] == [None]
+    assert {row["level_told"] for row in rows(release, "responses")} == {"shortly", "twice"}
 
 
 def test_an_answer_is_read_as_the_levels_of_its_trial_asked(make_study):
@@ -308,13 +321,14 @@ def test_an_answer_is_read_as_the_levels_of_its_trial_asked(make_study):
     said = rows(release, "responses")
     assert len(said) == 6
     for row in said:
-        if json.loads(row["levels"])["way"] == "middle":
+        if row["level_way"] == "middle":
             assert (row["unit"], row["perceived_midpoint"], row["perceived_lambda"]) == ("pair", 0.5, None)
             assert row["key"] in pairs
         else:
             assert (row["unit"], row["perceived_midpoint"]) == ("mixed_image", None)
             assert row["perceived_lambda"] == pytest.approx(keys[row["key"]]["lambda_e4"] / 10_000)
     assert {row["unit"] for row in said} == {"pair", "mixed_image"}
+    assert "level_way" not in people(release)[0]
     (labels,) = [entry for entry in release.label_sets if entry["policy"] == "human_lambda"]
     assert labels["condition"] in {row["condition"] for row in said if row["unit"] == "mixed_image"}
 

@@ -121,9 +121,9 @@ def test_new_answers_make_a_new_release_and_leave_the_old_one_alone(study):
 
 def test_a_study_without_answers_has_nothing_to_release(larger_image_set, settings):
     study = create_study(
-        plan=StudyPlan(slug="new", title="New", image_set=larger_image_set, design=DESIGN), actor=OPERATOR
+        plan=StudyPlan(slug="newer", title="Newer", image_set=larger_image_set, design=DESIGN), actor=OPERATOR
     )
-    with pytest.raises(Conflict, match="Nobody has answered “New” yet"):
+    with pytest.raises(Conflict, match="Nobody has answered “Newer” yet"):
         freeze(study)
     assert left_in_the_releases_folder(settings) == []
 

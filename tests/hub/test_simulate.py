@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from django.core import serializers
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.urls import reverse
 
 from elicitation.flow.simulation import simulate_participant
@@ -17,19 +19,22 @@ from elicitation.studies.factors import Factor, Level
 from elicitation.studies.hypotheses import Hypothesis
 from elicitation.studies.models import Batch, Protocol, Slot, Source, Study, Unit
 from elicitation.studies.opening import open_study
+from elicitation.studies.plans import plan_of_study
 from elicitation.studies.protocol import Design
-from elicitation.studies.services import StudyPlan, create_study
+from elicitation.studies.services import StudyPlan, change_protocol, create_study
 from elicitation.studies.texts import demonstration_information
 from hilmix.accounts.models import AuditEvent, Membership, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import add_person, set_membership
 from hilmix.core.observers import H_MIX
+from hilmix.core.planning import reliability
 from hilmix.errors import Conflict, Forbidden, Invalid, NotFound
 from hilmix.hub.hypotheses import answers_of, test_hypothesis
 from hilmix.hub.models import Release, Simulation
+from hilmix.hub.power import wilson
 from hilmix.hub.rehearsing import Rehearsal, design_of
 from hilmix.hub.releases import freeze_release
-from hilmix.hub.simulating import JOB_KIND, prepare_simulation, queue_simulation, run_simulation, wilson
+from hilmix.hub.simulating import JOB_KIND, prepare_simulation, queue_simulation, run_simulation
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import JobCancelled, Progress
 
@@ -134,10 +139,46 @@ def test_power_grows_with_the_answers_and_false_positives_do_not(study, release)
     assert result["reliability"]["12"] > result["reliability"]["2"]
 
 
-def test_the_same_seed_gives_the_same_numbers(study, release):
-    first, second = (simulate(study, release).result["power"] for _ in range(2))
+def test_the_same_seed_gives_the_same_numbers(larger_image_set, release):
+    """Also of levels within people: which images begin with which level is drawn from the seed, and often."""
+    within = replace(ASKED, varies="within", order="mixed")
+    study = planned(larger_image_set, "within", factors=(within,), hypotheses=HYPOTHESES[:2])
+    first, second, other = (
+        simulate(study, release, answers=(1, 3), seed=seed).result["power"] for seed in (1, 1, 2)
+    )
     assert first == second
-    assert simulate(study, release, seed=2).result["power"] != first
+    assert first != other
+
+
+def test_levels_within_people_are_dealt_to_images_anew_in_memory(larger_image_set):
+    within = replace(ASKED, varies="within", order="mixed")
+    study = planned(larger_image_set, factors=(within,), hypotheses=())
+    deals = [list(rehearsed(study, k=1, seed=(1, deal))._table.levels["asked"]) for deal in (0, 0, 1)]
+    assert deals[0] == deals[1] != deals[2]
+
+
+def test_a_label_gets_its_share_of_the_answers_where_levels_vary_within_people(larger_image_set, release):
+    within = replace(ASKED, varies="within", order="mixed")
+    study = planned(larger_image_set, factors=(within,), hypotheses=())
+    result = simulate(study, release, answers=(2, 4)).result
+    assert result["reliability"]["2"] == pytest.approx(result["rho"])
+    assert result["reliability"]["4"] == pytest.approx(reliability(result["rho"], 2))
+
+
+def test_the_page_tells_what_was_simulated_whatever_the_draft_says_by_now(study, release, client):
+    simulation = simulate(study, release)
+    sha256 = study.protocol.sha256
+    otherwise = (replace(HYPOTHESES[0], name="renamed", effect=0.4), *HYPOTHESES[1:])
+    plan = replace(plan_of_study(study), hypotheses=otherwise)
+    change_protocol(study=study, plan=plan, actor=OPERATOR, based_on=None)
+    assert study.protocol.sha256 != sha256
+    client.force_login(add_person(username="ada", kind=User.Kind.ADMIN, actor=OPERATOR))
+    page = client.get(reverse("simulation", args=["next", simulation.pk])).content.decode()
+    assert sha256 in page
+    assert "renamed" not in page
+    assert "could be put in" not in page
+    assert "rules and attention checks leave nobody out" in page
+    assert "version 1" in client.get(reverse("study_simulations", args=["next"])).content.decode()
 
 
 def test_a_study_without_hypotheses_is_carried_out_all_the_same(larger_image_set, release):
@@ -201,7 +242,7 @@ class StopsAt(Progress):
         return len(self.done) >= self.at
 
 
-@pytest.mark.parametrize("at", [2, 30])
+@pytest.mark.parametrize("at", [0, 2, 30])
 def test_a_cancelled_simulation_goes_on_where_it_was(study, release, at):
     simulation = prepare_simulation(
         study=study, release=release, actor=OPERATOR, repetitions=20, answers=(2,)
@@ -209,14 +250,34 @@ def test_a_cancelled_simulation_goes_on_where_it_was(study, release, at):
     with pytest.raises(JobCancelled):
         run_simulation(simulation=simulation, actor=OPERATOR, progress=StopsAt(at))
     simulation = Simulation.objects.get(pk=simulation.pk)
-    assert (simulation.finished_at, simulation.result) == (None, {})
-    assert simulation.copy.participations.filter(state="completed").count() == min(at, 6)
+    assert (simulation.finished_at, list(simulation.result)) == (None, ["protocol"])
+    assert simulation.copy.state == ("closed" if at > 6 else "open" if at else "draft")
+    # The first step was that of the copy's images.
+    assert simulation.copy.participations.filter(state="completed").count() == min(max(at - 1, 0), 6)
     run_simulation(simulation=simulation, actor=OPERATOR, progress=Progress())
     assert simulation.copy.participations.count() == 6
     assert Study.objects.filter(source=Source.SIMULATED).count() == 2  # the copy, and whose release it is
     again = Simulation.objects.get(pk=simulation.pk)
     assert again.finished_at is not None
     assert run_simulation(simulation=again, actor=OPERATOR, progress=StopsAt(0)).result == again.result
+
+
+def test_images_of_the_copy_are_made_outside_of_its_transaction(study, release):
+    """Nobody else could write while they are made, which takes long for many."""
+
+    class Depth(Progress):
+        of_images = None
+
+        def update(self, done, total, text=""):
+            if text == "mixed images":
+                self.of_images = len(connection.savepoint_ids)
+
+    simulation = prepare_simulation(
+        study=study, release=release, actor=OPERATOR, repetitions=20, answers=(2,)
+    )
+    progress, depth = Depth(), len(connection.savepoint_ids)
+    run_simulation(simulation=simulation, actor=OPERATOR, progress=progress)
+    assert progress.of_images == depth
 
 
 def test_progress_counts_up_to_its_total(study, release):
@@ -232,10 +293,10 @@ def test_progress_counts_up_to_its_total(study, release):
 # --- the design in memory ---------------------------------------------------------------------------------------
 
 
-def rehearsed(study: Study, k: int = 3) -> Rehearsal:
+def rehearsed(study: Study, k: int = 3, seed: Sequence[int] = (0,)) -> Rehearsal:
     if study.state == Study.State.DRAFT:
         open_study(study=study, actor=OPERATOR)
-    return Rehearsal(design_of(study), k, H_MIX)
+    return Rehearsal(design_of(study), k, H_MIX, seed)
 
 
 def test_the_design_in_memory_is_the_one_that_was_opened(larger_image_set, release):

@@ -154,7 +154,9 @@ def an_experiment(world: World) -> dict[str, Any]:
 def consent(world: World) -> dict[str, Any]:
     known = {ConsentForm.ID: uuid.uuid4().hex[:24]}
     return (
-        {"adult": "on", "agree": "on", "decision": "consent"} | known | signed(world, "study_entry", "consent")
+        {"adult": "on", "agree": "on", "decision": "consent"}
+        | known
+        | signed(world, "study_entry", "consent")
     )
 
 

@@ -149,7 +149,7 @@ def test_no_cell_of_a_csv_file_is_a_formula(world, formula):
     assert not [cell for cell in cells if cell.startswith(("=", "+", "@", "\t", "\r"))]
     assert not [cell for cell in cells if cell.startswith("-") and not is_number(cell)]
     kept = open_release(release.directory).table("participants").column("participant").to_pylist()
-    assert kept == [formula[:15]]
+    assert formula[:15] in kept
 
 
 def is_number(text: str) -> bool:

@@ -187,10 +187,11 @@ def test_every_kind_of_work_takes_a_progress_and_one_id():
 def test_the_web_process_does_not_load_torch(tmp_path):
     code = (
         "import django, sys; django.setup(); from django.urls import get_resolver; get_resolver().url_patterns; "
-        "import hilmix.api, hilmix.wsgi; print(sorted({name.partition('.')[0] for name in sys.modules}))"
+        "import hilmix.api, hilmix.wsgi; print(sorted(sys.modules))"
     )
     done = python("-c", code, var=tmp_path)
     assert done.returncode == 0, done.stderr
     loaded = set(literal_eval(done.stdout))
     assert {"training", "django", "rest_framework"} <= loaded
-    assert not loaded & {"torch", "torchvision", "sklearn", "scipy"}
+    # Of scipy the functions alone that planned tests are reckoned with: all of its statistics would take a second more.
+    assert not loaded & {"torch", "torchvision", "sklearn", "scipy.stats"}

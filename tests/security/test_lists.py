@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html import unescape
 from itertools import chain
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -16,16 +17,22 @@ from hypothesis import strategies as st
 
 from elicitation.images.models import ImageSet
 from elicitation.images.pages import ImageSetFilters
-from elicitation.studies.models import Study
+from elicitation.monitoring.filters import ProblemFilters, participation_filters
+from elicitation.monitoring.planner_pages import PlannerForm
+from elicitation.participants.models import Participation, ProblemReport
+from elicitation.studies.models import Mode, Source, Study
 from elicitation.studies.pages import StudyFilters
 from hilmix.accounts.models import AuditEvent, User
 from hilmix.accounts.pages import AuditFilters, PeopleFilters
-from hilmix.hub.models import Release
+from hilmix.hub.models import Release, Simulation
 from hilmix.hub.pages import ReleaseFilters
+from hilmix.hub.simulation_pages import SimulationFilters
 from hilmix.jobs.models import Job
 from hilmix.jobs.pages import JobFilters
 from hilmix.lists import PAGE_SIZE
-from tests.security.world import World
+from tests.security.replies import body
+from tests.security.routes import ROUTES
+from tests.security.world import HOSTILE, World
 from training.experiments.pages import ExperimentFilters
 from training.models import Experiment
 
@@ -37,7 +44,11 @@ LISTS = {
     "people": PeopleFilters,
     "audit_trail": AuditFilters,
     "image_sets": ImageSetFilters,
+    "study_participations": None,  # made for each study, of its factors
+    "study_problems": ProblemFilters,
+    "study_simulations": SimulationFilters,
 }
+ORDERED = [name for name in LISTS if name != "study_simulations"]
 MANY = PAGE_SIZE + 10
 
 # Names of fields, relations and look-ups, as one who knows the source would combine them.
@@ -56,10 +67,17 @@ def admin_of(world: World) -> Client:
     return world["admin"].client()
 
 
+def filters_of(name: str, world: World) -> dict[str, Any]:
+    """The filters that the list at `name` declares."""
+    declared = LISTS[name] or participation_filters(world.study, {}, ())
+    return declared.base_filters
+
+
 def rows_of(page: str) -> list[str]:
-    """The text of each row of the page's first table."""
+    """The text of each row of the page's first table, or of each card of a list without a table."""
     body = page.partition("<tbody>")[2].partition("</tbody>")[0]
-    return [unescape(re.sub(r"<[^>]*>|\s+", " ", row)).strip() for row in body.split("<tr>")[1:]]
+    rows = body.split("<tr>")[1:] or re.findall(r"<article.*?</article>", page, re.DOTALL)
+    return [unescape(re.sub(r"<[^>]*>|\s+", " ", row)).strip() for row in rows]
 
 
 def add_many(name: str, world: World) -> None:
@@ -78,6 +96,13 @@ def add_many(name: str, world: World) -> None:
         "audit_trail": lambda n: AuditEvent(actor=person, action=f"row.{n}", object_kind="study", object_id="1"),
         "image_sets": lambda n: ImageSet(
             name=f"row-{n}", kind="npz", n_images=1, height=1, width=1, channels=1, classes=[], splits={}
+        ),
+        "study_participations": lambda n: Participation(
+            study=study, protocol=study.protocol, source=Source.PERSON, levels={"zzgroup": "zzplain"}
+        ),
+        "study_problems": lambda n: ProblemReport(study=study, page="trials", text=f"row {n}"),
+        "study_simulations": lambda n: Simulation(
+            study=study, release=world.release, options={"repetitions": n, "answers": [2]}
         ),
     }  # fmt: skip
     made = [rows[name](n) for n in range(MANY)]
@@ -106,18 +131,18 @@ def test_a_list_is_cut_into_pages_that_hold_each_row_once_for_a_constant_number_
 @given(asked=ANYTHING)
 def test_a_parameter_that_is_not_declared_never_changes_what_is_shown(world, name, asked):
     client, address = admin_of(world), world.address(name)
-    asked = [(key, value) for key, value in asked if key not in {*LISTS[name].base_filters, "page"}]
+    asked = [(key, value) for key, value in asked if key not in {*filters_of(name, world), "page"}]
     reply = client.get(f"{address}?{urlencode(asked, errors='replace')}")
     assert reply.status_code == 200
     assert rows_of(reply.content.decode()) == rows_of(client.get(address).content.decode())
 
 
-@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("name", ORDERED)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.one_of(VALUES, LOOKUPS.map("-{}".format)))
 def test_an_order_that_is_not_declared_is_refused_beside_its_field_and_changes_nothing(world, name, value):
     client, address = admin_of(world), world.address(name)
-    declared = LISTS[name].base_filters["order"].orders
+    declared = filters_of(name, world)["order"].orders
     if value.strip() in declared or not value.strip():
         return
     reply = client.get(f"{address}?{urlencode({'order': value}, errors='replace')}")
@@ -131,17 +156,23 @@ def test_an_order_that_is_not_declared_is_refused_beside_its_field_and_changes_n
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_every_declared_filter_takes_any_text_without_an_error_of_ours(world, name, data):
-    asked = {key: data.draw(VALUES) for key in LISTS[name].base_filters}
-    reply = admin_of(world).get(f"{world.address(name)}?{urlencode(asked, errors='replace')}")
-    assert reply.status_code == 200
+    asked = {key: data.draw(VALUES) for key in filters_of(name, world)}
+    asked |= {"page": data.draw(VALUES)}
+    for address in {
+        world.address(name),
+        *([world.address(f"{name}_csv")] if f"{name}_csv" in ROUTES else []),
+    }:
+        reply = admin_of(world).get(f"{address}?{urlencode(asked, errors='replace')}")
+        assert reply.status_code == 200
+        body(reply)
 
 
-@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("name", ORDERED)
 def test_every_declared_order_shows_the_same_rows(world, name):
     add_many(name, world)
     client, address = admin_of(world), world.address(name)
     usual = [rows_of(client.get(address, {"page": n}).content.decode()) for n in (1, 2)]
-    for order in LISTS[name].base_filters["order"].orders:
+    for order in filters_of(name, world)["order"].orders:
         pages = [rows_of(client.get(address, {"page": n, "order": order}).content.decode()) for n in (1, 2)]
         assert sorted(chain(*pages)) == sorted(chain(*usual))
 
@@ -167,3 +198,56 @@ def test_the_audit_trail_is_searched_by_person_kind_and_day(world):
     assert rows_of(client.get(address, {"until": "2001-01-01"}).content.decode()) == ["None."]
     assert rows_of(client.get(address, {"since": "9999-12-31"}).content.decode()) == ["None."]
     assert 'id="filter_since_error"' in client.get(address, {"since": "yesterday"}).content.decode()
+
+
+# --- Watching a study ---------------------------------------------------------------------------------------
+
+
+def test_participations_are_narrowed_by_what_is_declared_and_by_nothing_of_who_they_are(world):
+    client, address = admin_of(world), world.address("study_participations")
+    everybody = {"mode": "all"}
+
+    def n(**asked: object) -> int:
+        page = client.get(address, asked).content.decode()
+        return 0 if "<tbody>" not in page or "No participation fits" in page else len(rows_of(page))
+
+    per_mode = [n(), n(mode=Mode.PILOT), n(mode=Mode.PREVIEW)]
+    assert per_mode == [world.study.participations.filter(mode=mode).count() for mode in Mode.values]
+    assert n(**everybody) == sum(per_mode)
+    assert n(validity="invalid") == 1
+    assert n(problem="open") == 1
+    assert n(levels="0") + n(levels="1") == n()
+    holder = world["holder"].participation
+    for secret in ("identity__pid_hmac__startswith", "identity", "submissions__session_hmac", "pid", "drawn"):
+        assert n(**{secret: "x"}) == n()
+    # By the start of the id that we drew, never by anything that leads to a person.
+    assert n(name=holder.public_id) == 1
+    assert n(name=holder.identity.pid_hmac[:20]) == 0
+
+
+@pytest.mark.parametrize("name", ["study_monitor", "study_replay", "study_versions", "study_version"])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=ANYTHING, value=VALUES)
+def test_a_page_takes_any_parameter_without_an_error_of_ours(world, name, asked, value):
+    asked = [*asked, *((key, value) for key in ("mode", "levels", "at", "with", "page", "against"))]
+    reply = admin_of(world).get(f"{world.address(name)}?{urlencode(asked, errors='replace')}")
+    assert reply.status_code in (200, 404)
+    assert HOSTILE not in reply.content.decode()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_the_planner_takes_anything_without_an_error_of_ours(world, data):
+    fields = [
+        *PlannerForm.base_fields,
+        "based_on",
+        "factors-TOTAL_FORMS",
+        "factors-0-name",
+        "factors-0-levels-TOTAL_FORMS",
+    ]
+    large = st.sampled_from(["9" * 400, "1e999", "NaN", "-1", "0", "100000", "500", "1000", "=1+1", "\0"])
+    asked = {key: data.draw(st.one_of(VALUES, large)) for key in fields}
+    client = world["owner"].client()
+    reply = client.post(world.address("study_planner"), asked, headers={"X-Fragment": "planner"})
+    assert reply.status_code in (200, 400)
+    assert HOSTILE not in reply.content.decode()

@@ -16,10 +16,15 @@ from django.utils.html import escape
 from elicitation.studies.texts import rendered
 from tests.security.replies import Source, assert_guarded, assert_plain, body
 from tests.security.routes import PARTICIPANT_PAGES, ROUTES, VERBS, Open
+from tests.security.test_every_url import ask
 from tests.security.world import HOSTILE, PASSWORD, World
 
 STYLED = ("participation",)  # the jsPsych page (design rule 16)
 PAGES = [name for name, route in ROUTES.items() if "GET" in route.verbs]
+STEERING = (
+    *("study_monitor", "study_participations", "study_problems", "study_simulations", "study_recruitment"),
+    *("study_submissions", "study_bonuses", "study_versions"),
+)
 IMAGES = (
     *("parent_image", "study_mixed_image", "study_participation_picture"),
     *("participation_image", "participation_example"),
@@ -61,6 +66,55 @@ def test_pages_in_their_other_states_keep_the_policy_too(world):
     declined = Client().post(world.address("study_entry"), decline)
     assert_guarded(declined)
     assert_plain(declined)
+
+
+def test_pages_of_running_a_study_keep_the_policy_in_their_other_states_too(world):
+    owner = world["owner"].client()
+    simulations = world.study.simulations.order_by("pk")
+    shown = [
+        (world.address("study_monitor"), {"mode": "pilot", "levels": "1"}),
+        (world.address("study_participations"), {"mode": "all", "flag": HOSTILE, "name": HOSTILE}),
+        (world.address("study_replay"), {"at": "page-1"}),
+        (world.address("simulation", simulation_id=simulations[1].pk), {}),
+        (reverse("study", args=[world.elsewhere.slug]), {}),
+        *((reverse(name, args=[world.elsewhere.slug]), {}) for name in STEERING),
+        *(
+            (world.address("study_participation", public_id=person.public_id), {})
+            for person in world.study.participations.all()
+        ),
+    ]
+    replies = [owner.get(address, asked) for address, asked in shown]
+    replies.append(ask(world["owner"], "POST", "study_submissions", world))
+    replies.append(ask(world["owner"], "POST", "study_planner", world))
+    for reply in replies:
+        assert reply.status_code == 200
+        assert_guarded(reply)
+        assert_plain(reply)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("study_recruitment", {"recruiter": HOSTILE, "study_id": HOSTILE, "code_full": HOSTILE}),
+        ("study_recruitment", {"code_full": HOSTILE}),
+        ("study_protocol", {"title": HOSTILE, "lambdas": HOSTILE, "currency": HOSTILE, "based_on": HOSTILE}),
+        ("study_submissions", {"export": HOSTILE}),
+        ("copy_study", {"slug": HOSTILE}),
+        ("import_study", {"slug": HOSTILE}),
+        ("judge_participation", {"reason": ""}),
+        ("judge_participation", {"reason": HOSTILE * 100}),
+        ("simulate_study", {"answers": HOSTILE, "seed": HOSTILE, "repetitions": HOSTILE}),
+        ("simulate_study", {"release": HOSTILE}),
+    ],
+)
+def test_a_form_that_is_refused_keeps_the_policy_and_repeats_what_was_sent_as_text(
+    world, writes, name, wrong
+):
+    with writes() as changes:
+        reply = world["owner"].client().post(world.address(name), ROUTES[name].body(world) | wrong)
+    assert (reply.status_code, changes) == (400, [])
+    assert_guarded(reply)
+    assert_plain(reply)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import re
 import time
 import uuid
@@ -21,7 +23,7 @@ from elicitation.flow.api import ParticipationThrottle
 from elicitation.flow.visits import visit_of
 from elicitation.mixes.models import MixedImage
 from elicitation.participants.models import Identity, Participation, ParticipationEvent
-from elicitation.participants.services import LINK_SALT, link_of, pid_hmac, reveal_identity
+from elicitation.participants.services import LINK_SALT, decrypted, link_of, pid_hmac
 from elicitation.trials.models import Response
 from hilmix.core.mixing import lambda_text
 from hilmix.core.release import open_release
@@ -51,6 +53,21 @@ def browser_of_participant(world) -> Client:
 def send(client: Client, address: str, body: object) -> int:
     text = body if isinstance(body, str | bytes) else json.dumps(body)
     return client.post(address, text, content_type=JSON).status_code
+
+
+# --- what is written down -------------------------------------------------------------------------------------
+
+
+def test_no_private_link_is_written_to_the_log(participant, monkeypatch):
+    lines = io.StringIO()
+    (handler,) = (one for one in logging.getLogger().handlers if one.name == "stderr")
+    monkeypatch.setattr(handler, "stream", lines)
+    link = link_of(participant)
+    refused = Client().post(reverse("participation_withdraw", args=[link]))
+    assert refused.status_code in (400, 403)
+    assert Client().get(f"/p/{link}x/").status_code == 404
+    assert lines.getvalue().count("/p/…/") == 2
+    assert link.split(":")[0] not in lines.getvalue()
 
 
 # --- λ ------------------------------------------------------------------------------------------------------
@@ -306,8 +323,10 @@ def test_a_recruiters_id_is_stored_encrypted_and_looked_up_by_hmac_only(world):
     identity = Identity.objects.get()
     assert identity.pid_hmac == pid_hmac(world.study, PID)
     assert PID not in f"{identity.pid_hmac}{identity.pid_ciphertext}"
-    assert reveal_identity(identity) == PID
-    again = Client().post(f"{world.address('study_entry')}?PROLIFIC_PID={PID}", ROUTES["study_entry"].body(world))
+    assert decrypted(identity.pid_ciphertext) == PID
+    again = Client().post(
+        f"{world.address('study_entry')}?PROLIFIC_PID={PID}", ROUTES["study_entry"].body(world)
+    )
     assert again["Location"] == reverse("participation", args=[link_of(world["holder"].participation)])
     assert Identity.objects.count() == 1
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from elicitation.studies.hypotheses import Hypothesis
 from elicitation.studies.models import Mode, Source, Study
 from elicitation.studies.opening import open_study, start_pilot
 from elicitation.studies.payment import Payment
-from elicitation.studies.protocol import Design
+from elicitation.studies.protocol import Design, Flow
 from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
 from elicitation.trials.models import TrialImage
@@ -61,14 +61,19 @@ DESIGN = Design(
 )
 BOXES = {"adult": True, "agree": True, "publish": True}
 # Who the holder is at the recruiter, and what must be told to nobody before their way has ended like that.
-PID, SESSION, STUDY_THERE = (f"{start:024x}" for start in (0x5F0C1D2E << 64, 0x60FFE5C8 << 64, 0x61ACDC11 << 64))
+PID, SESSION, STUDY_THERE = (
+    f"{start:024x}" for start in (0x5F0C1D2E << 64, 0x60FFE5C8 << 64, 0x61ACDC11 << 64)
+)
 CODES = {outcome.value: f"QX{number}SECRET{number}" for number, outcome in enumerate(Outcome)}
 FORMULA = f"=HYPERLINK(1){HOSTILE}"
 FACTORS = (
     Factor(
         "zzgroup",
         "between",
-        (Level("zzplain"), Level("zzother", {"wording": {"confidence_question": "How sure are you of that?"}})),
+        (
+            Level("zzplain"),
+            Level("zzother", {"wording": {"confidence_question": "How sure are you of that?"}}),
+        ),
     ),
     Factor(
         "zzwords",
@@ -109,8 +114,8 @@ class Caller:
 class World:
     """Owner, editor and viewer are in `study`; what the addresses name belongs to it or to its owner.
 
-    `study` is open and takes people of a recruiter, in groups; it has a pilot, a preview, somebody who does not count and
-    a simulation behind it. `elsewhere` is another study of the same people, and people come to it by a plain link.
+    `study` is open and takes people of a recruiter, in groups; it has a pilot, a preview, somebody who does not count
+    and a simulation behind it. `elsewhere` is another study of the same people, and people come to it by a plain link.
     """
 
     image_set: ImageSet
@@ -246,6 +251,7 @@ def _study(image_set: ImageSet, people: dict[str, User]) -> Study:
         title=f"{HOSTILE} study",
         image_set=image_set,
         design=DESIGN,
+        flow=Flow(min_width_px=320),
         factors=FACTORS,
         hypotheses=(HYPOTHESIS,),
         payment=Payment(reward_e2=150, minutes=10, bonus="flat", bonus_e2=25),
@@ -276,9 +282,7 @@ def _somebody_invalid(study: Study, owner: User) -> None:
 def _simulations(study: Study, release: Release, owner: User) -> None:
     """One that is finished, with a made-up result, and one that waits."""
     for repetitions in (20, 200):
-        prepare_simulation(
-            study=study, release=release, actor=owner, repetitions=repetitions, answers=(2,)
-        )
+        prepare_simulation(study=study, release=release, actor=owner, repetitions=repetitions, answers=(2,))
     done = study.simulations.earliest("pk")
     row = {
         "hypothesis": HYPOTHESIS.name, "k": 2, "people": 8, "effect": 0.1, "effect_of": "protocol", "power": 0.5,
@@ -302,7 +306,7 @@ def _elsewhere(image_set: ImageSet, release: Release, people: dict[str, User]) -
         slug="elsewhere",
         title="Elsewhere",
         image_set=image_set,
-        design=DESIGN,
+        design=replace(DESIGN, seed=6),
         information=demonstration_information(),
     )
     study = create_study(plan=plan, source=Source.PERSON, actor=people["owner"])

@@ -11,10 +11,31 @@ import re
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+
+
+# -- researchers
+
+
+def session_of(instance: Any, chromium: Browser, username: str, kind: str = "researcher") -> list[Any]:
+    """The cookies of somebody new who signed in with a link."""
+    link = instance.python(
+        "from hilmix.accounts.roles import OPERATOR\n"
+        "from hilmix.accounts.services import add_person, issue_sign_in_link\n"
+        f"person = add_person(username={username!r}, kind={kind!r}, actor=OPERATOR)\n"
+        "print(issue_sign_in_link(person=person, actor=OPERATOR))"
+    )
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(instance.url + "/" + link.split("/", 3)[3])
+    page.get_by_role("main").get_by_role("button").click()
+    page.wait_for_url(instance.url + "/")
+    cookies = context.cookies()
+    context.close()
+    return cookies
 
 
 # -- steps that a person takes

@@ -54,7 +54,8 @@ PAGES = {
 }  # fmt: skip
 NOT_PAGES = {
     "healthz", "readyz", "schema",
-    "parent_image", "study_mixed_image", "study_participation_picture", "study_participations_csv", "study_toml", "job_state", "release_file",
+    "parent_image", "study_mixed_image", "study_participation_picture", "study_participations_csv", "study_toml",
+    "job_state", "release_file",
     "experiment_report_json", "experiment_report_markdown",
     *(name for name, route in ROUTES.items() if "GET" not in route.verbs.split()),
     *(name for name in ROUTES if name.startswith("api_") and name != "api_docs"),
@@ -97,7 +98,7 @@ design = Design(n_mixed_images=20, trials_per_person=4, repeats=0, answers_per_u
 row = replace(design, lambdas_e4=tuple(range(0, 10001, 1000)))
 base = StudyPlan(
     slug="walk", title="What do you see?", image_set=ImageSet.objects.get(name="digits"), design=design,
-    information=demonstration_information(), flow=Flow(break_every=5),
+    information=demonstration_information(), flow=Flow(break_every=5, min_width_px=320),
 )
 for interface in INTERFACES:
     chosen = row if INTERFACES[interface].UNIT == "pair" else design

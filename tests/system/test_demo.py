@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ TABLES = (
     "elicitation_participation",
     "elicitation_response",
     "hub_release",
+    "hub_simulation",
     "training_run",
     "training_report",
     "jobs_job",
@@ -39,7 +41,9 @@ def test_everything_the_issue_names_is_there(demonstration):
     )
     assert (studies["demo"]["source"], studies["demo"]["state"]) == ("person", "open")
     people = demonstration.rows("select source, state from elicitation_participation")
-    assert people == [{"source": "simulated", "state": "completed"}] * 24
+    assert people == [{"source": "simulated", "state": "completed"}] * (
+        24 + 24
+    )  # and of the power simulation
     mixed = (
         "select count(distinct mixed_image_id) n from elicitation_unit u"
         " join elicitation_batch b on b.id = batch_id"
@@ -47,13 +51,44 @@ def test_everything_the_issue_names_is_there(demonstration):
     for slug in ("demo-simulated", "demo"):
         where = f"{mixed} where study_id = {studies[slug]['id']}"
         assert demonstration.rows(where)[0]["n"] == 60
-    others = ("select", "construct", "categorical", "distribution")
+    others = ("select", "construct", "categorical", "distribution", "groups", "paid")
     assert {studies[f"demo-{slug}"]["state"] for slug in others} == {"open"}
     arms = demonstration.rows("select name, seed from training_run r join training_arm a on a.id = r.arm_id")
     assert len(arms) == 4
     assert {row["name"] for row in arms} == {"mixup", "human_lambda_shrunk"}
     report = json.loads(demonstration.rows("select content from training_report")[0]["content"])
     assert "simulated" in json.dumps(report).lower()
+
+
+def test_it_shows_groups_rules_payment_flags_and_power(demonstration):
+    def content(slug):
+        (row,) = demonstration.rows(
+            "select content from elicitation_protocol p join elicitation_study s on s.id = p.study_id where slug = ?",
+            slug,
+        )
+        return json.loads(row["content"])
+
+    groups = content("demo-groups")
+    assert [(factor["varies"], len(factor["levels"])) for factor in groups["factors"]] == [("between", 2)]
+    assert {rule["flag"] for rule in groups["rules"] if rule["excludes"]} == {"failed_checks", "one_key"}
+    (recruited,) = demonstration.rows(
+        "select r.* from elicitation_recruitment r join elicitation_study s on s.id = study_id where slug = 'demo-paid'"
+    )
+    codes = json.loads(recruited["options"])["codes"].values()
+    assert recruited["recruiter"] == "prolific"
+    assert all(code.startswith("DEMO-") for code in codes), "nobody may take them for real ones"
+    assert content("demo-paid")["payment"]["reward_e2"] > 0
+    (release,) = demonstration.rows("select * from hub_release")
+    (responses,) = (demonstration.var / "releases").glob("*/csv/responses.csv")
+    with responses.open() as lines:
+        left_out = {
+            row["participant"] for row in csv.DictReader(lines) if row["not_counted"].startswith("excluded")
+        }
+    assert len(left_out) == 2
+    (simulation,) = demonstration.rows("select * from hub_simulation")
+    assert simulation["release_id"] == release["id"]
+    found = {(row["hypothesis"], row["k"]): row["power"] for row in json.loads(simulation["result"])["power"]}
+    assert found["others-differ", 2] < found["others-differ", 6] > 0.5
 
 
 def test_a_second_call_repeats_no_finished_work(demonstration):

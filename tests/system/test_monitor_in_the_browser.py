@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.system.steps import DESKTOP, PHONE
+from tests.system.steps import DESKTOP, PHONE, session_of
 
 pytestmark = pytest.mark.browser
 
 MAKE = """
-from django.test import Client
 import json
 from elicitation.flow.simulation import simulate_participant
 from elicitation.images.models import ImageSet
@@ -24,7 +23,6 @@ from elicitation.studies.opening import open_study
 from elicitation.studies.protocol import Design, Display
 from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
-from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
 
 design = Design(
@@ -43,10 +41,7 @@ for interface in [*INTERFACES, "brief"]:
     person = simulate_participant(study=study, seed=4)
     payload = person.trials.get(position=1).response.payload
     made[interface] = {"slug": study.slug, "person": person.public_id, "payload": payload}
-admin = User.objects.create(username="rosa", kind="admin")
-client = Client()
-client.force_login(admin, "django.contrib.auth.backends.ModelBackend")
-print(json.dumps({"made": made, "session": client.cookies.output(header="", sep=";")}))
+print(json.dumps(made))
 """
 ANOTHER = """
 from elicitation.flow.simulation import simulate_participant
@@ -59,27 +54,27 @@ simulate_participant(study=Study.objects.get(slug="watched-infer"), seed=9)
 class Site:
     instance: Any
     made: dict[str, dict[str, Any]]
-    session: str
+    session: list[Any]
 
 
 @pytest.fixture(scope="module")
-def site(start_instance: Callable[..., Any]) -> Site:
+def site(start_instance: Callable[..., Any], chromium: Any) -> Site:
     """Studies of every interface, each answered by one simulated person, and an admin."""
-    told: dict[str, Any] = {}
+    made: dict[str, Any] = {}
 
     def prepare(instance: Any) -> None:
         instance.manage("import_images", "digits", "--name", "digits")
-        told.update(json.loads(instance.python(MAKE).splitlines()[-1]))
+        made.update(json.loads(instance.python(MAKE).splitlines()[-1]))
 
-    return Site(start_instance(prepare), **told)
+    instance = start_instance(prepare)
+    return Site(instance, made, session_of(instance, chromium, "rosa", "admin"))
 
 
 @pytest.fixture
 def open_as_admin(site: Site, open_window: Callable[..., Page]) -> Callable[..., Page]:
     def enter(size: dict[str, int] = DESKTOP) -> Page:
         page = open_window(size)
-        name, _, value = site.session.strip().partition(";")[0].partition("=")
-        page.context.add_cookies([{"name": name, "value": value, "url": site.instance.url}])
+        page.context.add_cookies(site.session)
         return page
 
     return enter
@@ -145,6 +140,38 @@ def test_a_replay_ends_with_the_controls_where_the_person_left_them(site, open_a
     page.wait_for_url("**/replay/?at=1")
     assert set(sent) == {"GET"}
     assert kept(site) == before
+
+
+SET_ENLARGEMENT = """
+from elicitation.trials.models import Response
+one = Response.objects.get(trial__participation__public_id={!r}, trial__position=3)
+one.payload["enlargement"] = 5
+one.save(update_fields=["payload"])
+"""
+
+
+def test_a_replayed_picture_is_as_large_as_the_persons_window_made_it(site, open_as_admin):
+    made = site.made["infer"]
+    site.instance.python(SET_ENLARGEMENT.format(made["person"]))
+    page, widths = open_as_admin(DESKTOP), []
+    for at in (2, 3):
+        page.goto(
+            f"{site.instance.url}/studies/{made['slug']}/participations/{made['person']}/replay/?at={at}"
+        )
+        expect(page.locator("#replay[data-replayed]")).to_be_visible()
+        widths.append(page.locator("canvas").first.bounding_box()["width"])
+    assert widths[1] == 5 * 8  # the digits have 8 pixels
+    assert widths[0] > widths[1]  # left to this window
+
+
+@pytest.mark.parametrize("path", ["monitor/", "participations/{person}/"])
+def test_on_a_phone_no_tab_and_no_cell_is_out_of_sight(site, open_as_admin, path):
+    made = site.made["infer"]
+    page = open_as_admin(PHONE)
+    page.goto(f"{site.instance.url}/studies/{made['slug']}/{path.format(person=made['person'])}")
+    expect(page.locator(".tabs a[aria-current]")).to_be_in_viewport(ratio=1)
+    wide = "(all) => all.filter((one) => one.getBoundingClientRect().right > window.innerWidth).length"
+    assert page.locator(".tabs a, .stacks td").evaluate_all(wide) == 0
 
 
 def test_the_monitor_renews_its_numbers_and_leaves_the_focus_where_it_is(site, open_as_admin):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.system.steps import DESKTOP, PHONE
+from tests.system.steps import DESKTOP, PHONE, session_of
 from tests.system.test_access import expect_accessible
 
 pytestmark = pytest.mark.browser
@@ -27,7 +27,6 @@ from elicitation.studies.protocol import Design
 from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
 from hilmix.accounts.roles import OPERATOR
-from hilmix.accounts.services import add_person, issue_sign_in_link
 from hilmix.hub.releases import freeze_release
 from hilmix.jobs.progress import Progress
 
@@ -47,21 +46,14 @@ looked_for = (
 plan = StudyPlan("next", "The next study", digits, design=replace(design, answers_per_unit=3), factors=(asked,),
                  hypotheses=looked_for, information=demonstration_information())
 create_study(plan=plan, actor=OPERATOR)
-person = add_person(username="rosa", kind="admin", actor=OPERATOR)
-print(issue_sign_in_link(person=person, actor=OPERATOR))
 """
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, str]:
-    return {}
-
-
-@pytest.fixture(scope="module")
-def site(start_instance: Callable[..., Any], made: dict[str, str]) -> Any:
+def site(start_instance: Callable[..., Any]) -> Any:
     def prepare(instance: Any) -> None:
         instance.manage("import_images", "digits", "--name", "digits")
-        made["link"] = instance.python(MADE).splitlines()[-1]
+        instance.python(MADE)
         said = instance.manage(
             "simulate", "next", "--release", "before", "--repetitions", "40", "--answers", "2,4,8"
         )
@@ -71,16 +63,8 @@ def site(start_instance: Callable[..., Any], made: dict[str, str]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def session(site: Any, chromium: Any, made: dict[str, str]) -> list[Any]:
-    """The cookies of somebody who signed in with a link."""
-    context = chromium.new_context()
-    page = context.new_page()
-    page.goto(site.url + "/" + made["link"].split("/", 3)[3])
-    page.get_by_role("main").get_by_role("button").click()
-    page.wait_for_url(site.url + "/")
-    cookies = context.cookies()
-    context.close()
-    return cookies
+def session(site: Any, chromium: Any) -> list[Any]:
+    return session_of(site, chromium, "rosa", "admin")
 
 
 @pytest.fixture
@@ -135,6 +119,10 @@ def test_choosing_in_the_planner_keeps_the_focus_and_what_was_folded_out(window)
 def test_the_form_with_its_planner_is_accessible(window, size):
     page = window("/studies/new/", size)
     expect(page.locator("#planner")).to_contain_text("18 people for 9 answers each")
+    table = page.get_by_role("region", name="What more or fewer answers give and cost")
+    assert table.evaluate("table => table.scrollWidth <= table.clientWidth"), "what it costs is out of sight"
+    page.get_by_role("navigation", name="Parts of this form").get_by_role("link", name="Planner").click()
+    expect(page.get_by_role("heading", name="Planner")).to_be_in_viewport()
     keep(page, f"new-study-{size['width']}")
     expect_accessible(page, "new study", targets=False)
 
@@ -157,7 +145,7 @@ def test_what_a_simulation_found_is_drawn_and_accessible(window, size):
     page = window("/studies/next/simulations/", size)
     keep(page, f"simulations-{size['width']}")
     expect_accessible(page, "simulations", targets=False)
-    page.get_by_role("region", name="Simulations").get_by_role("link").click()
+    page.get_by_role("region", name="Simulations").get_by_role("link").last.click()  # the oldest
     expect(page.get_by_role("main")).to_contain_text("simulated participants")
     table = page.get_by_role("region", name="Share of 40 repetitions")
     expect(table.get_by_role("row")).to_have_count(1 + 2 * 3)

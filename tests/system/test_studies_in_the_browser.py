@@ -8,16 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.system.steps import DESKTOP, PHONE
+from tests.system.steps import DESKTOP, PHONE, session_of
 
 pytestmark = pytest.mark.browser
 
-ADD = """
-from hilmix.accounts.roles import OPERATOR
-from hilmix.accounts.services import add_person, issue_sign_in_link
-person = add_person(username="rosa", kind="researcher", actor=OPERATOR)
-print(issue_sign_in_link(person=person, actor=OPERATOR))
-"""
 TOLD = {
     "controller": "The lab, a@b.example",
     "purpose": "To learn what people see.",
@@ -36,15 +30,7 @@ def site(start_instance: Callable[..., Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def session(site: Any, chromium: Any) -> list[Any]:
-    """The cookies of a researcher who signed in with a link."""
-    context = chromium.new_context()
-    page = context.new_page()
-    page.goto(site.url + "/" + site.python(ADD).split("/", 3)[3])
-    page.get_by_role("main").get_by_role("button").click()
-    page.wait_for_url(site.url + "/")
-    cookies = context.cookies()
-    context.close()
-    return cookies
+    return session_of(site, chromium, "rosa")
 
 
 @pytest.fixture

@@ -33,5 +33,5 @@ class Command(OperatorCommand):
             if counts[todo]:
                 self.stdout.write(f"{todo.label}: {counts[todo]}")
         self.stdout.write(
-            f"Places freed: {result.freed}. Who it is about is on the study's page, under Payment."
+            f"Places freed: {result.freed}. Who it is about: the study's page, Payment, “What to do by these”."
         )

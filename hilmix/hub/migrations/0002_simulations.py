@@ -24,7 +24,6 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('copy', models.OneToOneField(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='simulated_from', to='elicitation.study')),
                 ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('protocol', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='elicitation.protocol')),
                 ('release', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='hub.release')),
                 ('study', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='simulations', to='elicitation.study')),
             ],

@@ -8,7 +8,6 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from elicitation.studies.models import Study
-from elicitation.studies.protocol import settings_of
 from hilmix.accounts.roles import OPERATOR
 from hilmix.commands import OperatorCommand
 from hilmix.figures import markdown
@@ -62,7 +61,7 @@ class Command(OperatorCommand):
 
 def _told(simulation: Simulation) -> str:
     assert simulation.copy is not None
-    table = power_table(simulation, settings_of(simulation.protocol.content))
+    table = power_table(simulation)
     lines = [
         f"{simulation.result['copy']['participants']} simulated participants answered a copy of"
         f" {simulation.study.slug}, {simulation.copy.slug}; {simulation.study.slug} itself is as it was.",
