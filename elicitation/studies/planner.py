@@ -73,9 +73,9 @@ class Terms:
 class Reckoning:
     """What the panel shows. Minutes: `estimated` from times on trials, `stated` by the researcher (0: none).
 
-    `n_ways` combinations of levels within people share the answers to an image. `n_again` images are shown to twice as
-    many people as wanted, to fill the last batch. Money is in hundredths of `currency`. `least_e2` is the least that the
-    recruiter allows an hour; None: it says none.
+    `n_ways` combinations of levels within people share the answers to an image. `n_again` images are shown to twice
+    as many people as wanted, to fill the last batch. Money is in hundredths of `currency`. `least_e2` is the least
+    that the recruiter allows an hour; None: it says none.
     """
 
     rows: list[PlanRow]

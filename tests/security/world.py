@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -292,8 +292,11 @@ def _simulations(study: Study, release: Release, owner: User) -> None:
         "name": HYPOTHESIS.name, "n_people": 8, "estimate": 0.1, "interval": [0, 0.2], "statistic": 2.1, "p": 0.04,
         "found": True,
     }  # fmt: skip
+    protocol = study.protocol
     done.result = {
-        "population": {}, "condition": "", "n_answers": 40, "rho": 0.3, "power": [row], "reliability": {"2": 0.5},
+        "protocol": {"version": protocol.version, "sha256": protocol.sha256}, "ways": 1,
+        "hypotheses": [asdict(HYPOTHESIS)], "population": {},
+        "condition": "", "n_answers": 40, "rho": 0.3, "power": [row], "reliability": {"2": 0.5},
         "copy": {"participants": 8, "responses": 32, "tests": [test]},
     }  # fmt: skip
     done.finished_at = timezone.now()
