@@ -108,11 +108,13 @@ class Traffic:
         self.responses.append(self._latest[identity])
 
     def _on_headers(self, event: dict[str, Any]) -> None:
-        self._latest[event["requestId"]].header_bytes = event["response"]["encodedDataLength"]
+        if (response := self._latest.get(event["requestId"])) is not None:
+            response.header_bytes = event["response"]["encodedDataLength"]
 
     def _on_end(self, event: dict[str, Any]) -> None:
-        response = self._latest[event["requestId"]]
-        response.bytes, response.ended = event["encodedDataLength"], event["timestamp"]
+        # What was sent before we listened, as a window's icon may be, is nobody's.
+        if (response := self._latest.get(event["requestId"])) is not None:
+            response.bytes, response.ended = event["encodedDataLength"], event["timestamp"]
 
 
 def _take_part(browser: Browser, entry: str) -> tuple[list[Response], list[float]]:
