@@ -19,13 +19,14 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from elicitation.flow.reading import reading_of
 from elicitation.participants.models import Participation
 from elicitation.studies.factors import cells_of
 from elicitation.studies.models import Mode, Protocol, Slot, Study
 from elicitation.studies.protocol import Settings
+from elicitation.studies.reading import reading_of
 from elicitation.trials.models import Response
 from hilmix.errors import Conflict
+from hilmix.rows import fetch
 
 LEASE_MINUTES = 60  # where neither the design nor the payment says how long it takes
 GRACE_MINUTES = 10
@@ -71,9 +72,7 @@ def claim_slot(study: Study, protocol: Protocol, mode: str = Mode.LIVE) -> Slot:
 
 def _groups(study: Study, mode: str) -> list[Group]:
     now = connection.ops.adapt_datetimefield_value(timezone.now())
-    with connection.cursor() as cursor:
-        cursor.execute(GROUPS, [now, study.pk, mode])
-        return [Group(*row) for row in cursor.fetchall()]
+    return [Group(*row) for row in fetch(GROUPS, [now, study.pk, mode])]
 
 
 def _least_filled(groups: list[Group]) -> Group | None:
@@ -92,13 +91,11 @@ def _least_filled(groups: list[Group]) -> Group | None:
 def _hold(group: Group, protocol: Protocol) -> Slot | None:
     """Take the first free slot of `group`: compare and swap, right on every database. None if it is taken meanwhile."""
     until = timezone.now() + lease_of(protocol)
-    with connection.cursor() as cursor:
-        cursor.execute(HOLD, [connection.ops.adapt_datetimefield_value(until), group.batch, group.free])
-        taken = cursor.fetchone()
-    if taken is None:
+    taken = fetch(HOLD, [connection.ops.adapt_datetimefield_value(until), group.batch, group.free])
+    if not taken:
         return None
     return Slot(
-        pk=taken[0],
+        pk=taken[0][0],
         batch_id=group.batch,
         ordinal=group.free,
         cell=group.cell,
@@ -207,7 +204,7 @@ def fill(participation: Participation) -> None:
         Slot.objects.filter(pk=participation.slot_id).update(state=Slot.State.FILLED, lease_expires_at=None)
 
 
-HOLDING = (Participation.State.RUNNING, Participation.State.ANSWERED, Participation.State.COMPLETED)
+HOLDING = (Participation.State.RUNNING, *Participation.FINISHED)
 # Written out, because they are part of every joining, and for the ORM to put them together takes longer than to answer.
 GROUPS = """
     select slot.batch_id, slot.cell,

@@ -26,10 +26,10 @@ from elicitation.flow.access import HasWindow, ParticipationAuthentication, Wind
 from elicitation.flow.config import plan_of
 from elicitation.flow.events import record_events
 from elicitation.flow.examples import example_image
-from elicitation.flow.reading import reading_of
 from elicitation.mixes.services import pixels_of
 from elicitation.participants.models import Participation, ParticipationEvent
 from elicitation.participants.services import link_of
+from elicitation.studies.reading import reading_of
 from elicitation.trials.models import TrialImage
 from hilmix.core.mixing import to_png
 from hilmix.errors import Conflict, NotFound

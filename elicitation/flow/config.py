@@ -20,13 +20,13 @@ from django.utils import timezone, translation
 from elicitation.flow.access import token_for
 from elicitation.flow.events import comprehension_rounds, interruptions
 from elicitation.flow.examples import examples
-from elicitation.flow.reading import Reading, Way, reading_of
 from elicitation.flow.services import answered_of
 from elicitation.flow.wording import client_messages
 from elicitation.interfaces.drawing import DRAWN
 from elicitation.participants.models import Participation
 from elicitation.studies.factors import Levels
 from elicitation.studies.protocol import Settings
+from elicitation.studies.reading import Reading, Way, reading_of
 from elicitation.studies.texts import rendered
 from elicitation.studies.ways import PERSPECTIVE, factors_within
 from elicitation.trials.asking import asked_of

@@ -13,8 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from elicitation.flow import allocation
-from elicitation.flow.reading import reading_of
 from elicitation.participants.models import Participation, ParticipationEvent
+from elicitation.studies.reading import reading_of
 
 COMPREHENSION = "comprehension"  # one round of the check; `answers` holds a position for each question
 RESUME = "resume"  # somebody came back; `position` is that of a trial left without an answer, if any

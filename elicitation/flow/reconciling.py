@@ -28,7 +28,6 @@ from elicitation.studies.models import Mode, Study
 from hilmix.accounts import audit
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, Actor, require
-from hilmix.errors import Conflict
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
 from hilmix.jobs.services import queue_job
@@ -145,14 +144,10 @@ def sync_submissions(*, study: Study, actor: Actor, progress: Progress) -> Recon
 
 
 def _study_id(study: Study) -> str:
-    way = recruitment_of(study)
-    if not way.options.get("study_id"):
-        raise Conflict("The id of the study at Prolific is not set: give it under Recruitment.")
-    if not prolific_api.has_token():
-        raise Conflict(
-            f"No token for Prolific is set ({prolific_api.TOKEN}). Upload the csv that Prolific exports instead."
-        )
-    return str(way.options["study_id"])
+    """The study's id at its recruiter, whose submissions can be fetched."""
+    study_id = str(recruitment_of(study).options.get("study_id", ""))
+    prolific_api.require_ready(study_id)
+    return study_id
 
 
 # --- What is held -------------------------------------------------------------------------------------------

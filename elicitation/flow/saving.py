@@ -19,10 +19,10 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from elicitation.flow.events import MAX_EVENTS
-from elicitation.flow.reading import reading_of
 from elicitation.interfaces.common import strip_timing
 from elicitation.participants.models import Participation, ParticipationEvent
 from elicitation.studies.models import Mode, Protocol, Study
+from elicitation.studies.reading import reading_of
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Response, Trial
 from hilmix.errors import Invalid

@@ -15,17 +15,17 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from elicitation.flow import allocation
-from elicitation.flow.reading import reading_of
 from elicitation.participants.models import Consent, Participation
 from elicitation.participants.services import UNKNOWN, Arrival, remember_identity
 from elicitation.recruiters.services import is_taken, known_participation, remember_stay
 from elicitation.studies.factors import cells_of
 from elicitation.studies.models import Mode, Protocol, Study
+from elicitation.studies.reading import reading_of
 from elicitation.studies.texts import CONTACT, PUBLISH, text_hashes
 from elicitation.trials.flags import process_measures
 from elicitation.trials.planning import write_plan
 from hilmix.errors import Conflict, Invalid
-from hilmix.rows import insert
+from hilmix.rows import fetch, insert
 
 
 class TookPartBefore(Conflict):
@@ -111,9 +111,7 @@ def resume(*, participation: Participation) -> Participation:
 
 def answered_of(participation: Participation) -> tuple[int, int]:
     """How many planned trials have an answer, and how many there are."""
-    with connection.cursor() as cursor:
-        cursor.execute(COUNTS, [participation.pk])
-        answered, total = cursor.fetchone()
+    ((answered, total),) = fetch(COUNTS, [participation.pk])
     return answered, total
 
 
@@ -177,9 +175,7 @@ def lets_in(state: str, mode: str) -> bool:
 def _require_open(study: Study, protocol: Protocol, mode: str) -> None:
     """Until this transaction ends, nobody closes the study or writes its protocol anew."""
     shared = " for share of study" if connection.features.has_select_for_update else ""
-    with connection.cursor() as cursor:
-        cursor.execute(STATE + shared, [protocol.pk])
-        state, sha256 = cursor.fetchone()
+    ((state, sha256),) = fetch(STATE + shared, [protocol.pk])
     if not lets_in(state, mode):
         raise Conflict(_("“%(title)s” is not open at the moment.") % {"title": study.title})
     if sha256 != protocol.sha256:

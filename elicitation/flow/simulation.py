@@ -8,11 +8,11 @@ from itertools import accumulate
 import numpy as np
 
 from elicitation.flow import services
-from elicitation.flow.reading import Reading, reading_of
 from elicitation.flow.saving import Incoming, save_responses
 from elicitation.interfaces.base import Asked
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source, Study
+from elicitation.studies.reading import Reading, reading_of
 from elicitation.studies.texts import texts_of
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Trial

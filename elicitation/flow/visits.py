@@ -55,13 +55,12 @@ class Ending:
 class Visit:
     """Where an address leads: to a study, and to somebody's participation if it is a private link.
 
-    `entry_token` is what the address of a pilot or a preview carries.
+    `entry_mode` is what the address was signed for, where it is the study's.
     """
 
     study: Study
     participation: Participation | None = None
     link: str = ""
-    entry_token: str = ""
     entry_mode: str = Mode.LIVE
 
     @cached_property
@@ -122,7 +121,10 @@ class Visit:
 
     def problem_link(self, page: str) -> str:
         """The page to report a problem on, coming from `page`; or "" from none."""
-        said = {"page": page, "as": "" if self.participation else self.entry_token}
+        said = {
+            "page": page,
+            "as": "" if self.participation else modes.token_for(self.study, self.entry_mode),
+        }
         query = urlencode({name: value for name, value in said.items() if value})
         if self.participation is None:
             url = reverse("study_problem", args=[self.study.slug])
@@ -134,8 +136,7 @@ class Visit:
     def address(self) -> str:
         """The study's entry, or the private address."""
         if self.participation is None:
-            url = reverse("study_entry", args=[self.study.slug])
-            return f"{url}?{urlencode({'as': self.entry_token})}" if self.entry_token else url
+            return modes.address(self.study, self.entry_mode)
         return reverse("participation", args=[self.link])
 
     @property
@@ -233,7 +234,7 @@ def visit_of(*, slug: str = "", link: str = "", token: str = "") -> Visit:
     unseen = [Study.State.DRAFT, Study.State.PILOT] if mode == Mode.LIVE else []
     if study is None or study.state in unseen:
         raise NotFound(_("There is no study at this address."))
-    return Visit(study, entry_token=token, entry_mode=mode)
+    return Visit(study, entry_mode=mode)
 
 
 def show(

@@ -13,8 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from elicitation.flow import allocation
 from elicitation.participants.models import Consent, Identity, Participation
-from elicitation.studies.models import Slot
 from elicitation.studies.protocol import Flow, settings_of
 from elicitation.trials.models import Response
 from hilmix.accounts import audit
@@ -62,7 +62,7 @@ def withdraw(*, participation: Participation) -> Participation:
         else:
             current.completion_code = ""
         if deletes or current.state == Participation.State.RUNNING:
-            _free_place(current)
+            allocation.give_back(current)
         Consent.objects.filter(participation=current).update(contact=False)
         current.comments = current.invalid_reason = ""
         current.survey = {} if deletes else _points(current.survey)
@@ -71,12 +71,6 @@ def withdraw(*, participation: Participation) -> Participation:
         current.save()
         audit.record(AnonymousUser(), "participation.withdrawn", current.study, deleted=deletes)
     return current
-
-
-def _free_place(participation: Participation) -> None:
-    if participation.slot_id is not None:
-        Slot.objects.filter(pk=participation.slot_id).update(state=Slot.State.FREE, lease_expires_at=None)
-        participation.slot = None
 
 
 def _points(survey: dict[str, int | str]) -> dict[str, int | str]:

@@ -7,7 +7,7 @@ number of queries; nothing is counted up on the side, so nothing can drift.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,8 +34,14 @@ from elicitation.studies.models import Mode, Slot, Source, Study
 from elicitation.studies.payment import Payment, Stop
 from elicitation.studies.protocol import settings_of
 from elicitation.studies.rules import FLAGS
-from elicitation.trials.flags import Flagged, excluding, flags_of, n_perhaps_cannot_tell
-from elicitation.trials.given import failed_checks
+from elicitation.trials.flags import (
+    Flagged,
+    Measures,
+    excluding,
+    measures_for,
+    n_perhaps_cannot_tell,
+    standing,
+)
 from elicitation.trials.models import Response, Trial
 
 QUIET = timedelta(hours=3)  # an open study without an answer for so long: somebody should look
@@ -119,7 +125,8 @@ def monitor_of(study: Study, mode: str, now: datetime | None = None) -> Monitor:
     """The numbers of `mode`, as they are `now`."""
     now = now or timezone.now()
     settings = settings_of(study.protocol.content)
-    flagged = flags_of(study, mode=mode)
+    measures = measures_for(study, settings.rules, mode=mode)
+    flagged = standing(measures, settings.rules)
     out = {pk for pk, flags in flagged.items() if excluding(flags)}
     coverage = coverage_of(study, mode, out)
     slots = _slots(study, mode, now)
@@ -153,7 +160,7 @@ def monitor_of(study: Study, mode: str, now: datetime | None = None) -> Monitor:
         flags=_flag_counts(flagged),
         n_perhaps_cannot_tell=n_perhaps_cannot_tell(study),
         rounds=_rounds(study, mode),
-        checks=sorted(Counter(failed_checks(study, study.participations.filter(mode=mode)).values()).items()),
+        checks=_checks(measures.values()),
         n_problems=study.problem_reports.filter(handled_at=None).count(),
         last_answer=last_answer,
         is_quiet=is_quiet(study, last_answer, now),
@@ -307,3 +314,9 @@ def _rounds(study: Study, mode: str) -> list[tuple[int, int]]:
     )
     people = told.order_by().values("participation").annotate(n=Count("pk"))
     return sorted(Counter(people.values_list("n", flat=True)).items())
+
+
+def _checks(measures: Iterable[Measures]) -> list[tuple[int, int]]:
+    """A number of failed attention checks, and how many people failed so many; only of who answered any."""
+    told = [one.get("failed_checks") for one in measures]
+    return sorted(Counter(int(n) for n in told if n is not None).items())

@@ -18,7 +18,7 @@ from elicitation.participants.services import decrypted
 from elicitation.recruiters.models import Submission
 from elicitation.recruiters.prolific import REJECTED, RETURNED
 from elicitation.studies.models import Mode, Study
-from elicitation.studies.payment import Payment
+from elicitation.studies.payment import SECOND_ORDER, Payment
 from elicitation.studies.protocol import Settings, settings_of
 from elicitation.trials.flags import excluded_participations
 from elicitation.trials.given import Ways, answers_given
@@ -26,7 +26,6 @@ from elicitation.trials.likeness import Likeness
 from hilmix.accounts import audit
 from hilmix.accounts.roles import Action, Actor, require
 
-SECOND_ORDER = "100 others"  # the perspective under which agreement may be rewarded
 KNOWS_LAMBDA = frozenset({"reversed"})  # flags that compare an answer with λ
 NOT_PAID = frozenset({REJECTED, RETURNED})  # statuses of a stay for which the recruiter pays nothing
 

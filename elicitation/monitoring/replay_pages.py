@@ -19,12 +19,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from elicitation.flow.config import numbers_of_ways, params_told, ways_told
-from elicitation.flow.reading import Reading, reading_of
 from elicitation.flow.wording import client_messages
 from elicitation.monitoring.participations import participation_at
 from elicitation.monitoring.words import judgement_in_words
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source
+from elicitation.studies.reading import Reading, reading_of
 from elicitation.studies.texts import information_rows, rendered
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Trial

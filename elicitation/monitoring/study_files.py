@@ -13,7 +13,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from elicitation.recruiters.services import recruitment_as_plan, set_recruitment
+from elicitation.recruiters.services import recruitment_as_plan, seen_by, set_recruitment
 from elicitation.studies.models import Source, Study
 from elicitation.studies.pages import visible_study
 from elicitation.studies.services import copy_study, create_study, plan_of_study
@@ -86,8 +86,7 @@ def _recruit(study: Study, recruitment: Mapping[str, Any], actor: Actor) -> tupl
         problems.append("recruitment: recruiter is a name, and excludes a list of links of studies.")
     if problems:
         raise Invalid("The file cannot be read as a study.", fields={"file": problems})
-    seen = Study.objects.visible_to(actor) if isinstance(actor, User) else Study.objects.all()
-    excluded = list(seen.filter(slug__in=named))
+    excluded = list(seen_by(actor).filter(slug__in=named))
     set_recruitment(study=study, recruiter=recruiter, options={}, excludes=excluded, actor=actor)
     missing = sorted(set(named) - {other.slug for other in excluded})
     return tuple(f"The study {name!r}, whose participants were excluded, is not here." for name in missing)

@@ -41,6 +41,20 @@ def has_token() -> bool:
     return bool(_token())
 
 
+def require_ready(study_id: str) -> None:
+    """Refuse to fetch where it cannot be done.
+
+    Raises:
+        Conflict: the study's id there is not known, or no token is set.
+    """
+    if not ID.fullmatch(study_id):
+        raise Conflict("The id of the study at Prolific is not set: give it under Recruitment.")
+    if not has_token():
+        raise Conflict(
+            f"No token for Prolific is set ({TOKEN}). Upload the csv that Prolific exports instead."
+        )
+
+
 def _token() -> str:
     return os.environ.get("HILMIX_PROLIFIC_TOKEN", "").strip()
 
@@ -56,12 +70,7 @@ def fetch_submissions(study_id: str, *, said: Said = lambda n: None) -> list[Lis
         Conflict: there is no token, or Prolific refuses it or does not know the study.
         ProlificAway: Prolific cannot be reached, or its reply cannot be read; trying later may help.
     """
-    if not has_token():
-        raise Conflict(
-            f"No token for Prolific is set ({TOKEN}). Upload the csv that Prolific exports instead."
-        )
-    if not ID.fullmatch(study_id):
-        raise Conflict("The id of the study at Prolific is not set: give it under Recruitment.")
+    require_ready(study_id)
     base = _base()
     url: str | None = f"{base}/api/v1/studies/{study_id}/submissions/"
     rows: dict[str, Listed] = {}

@@ -83,7 +83,7 @@ def set_recruitment(
         row, _new = Recruitment.objects.update_or_create(
             study=study, defaults={"recruiter": recruiter, "options": checked}
         )
-        hidden = list(row.excludes.exclude(pk__in=_seen_by(actor)))
+        hidden = list(row.excludes.exclude(pk__in=seen_by(actor)))
         row.excludes.set([*excludes, *hidden])
         # Without the options: codes are nobody's to read here.
         audit.record(
@@ -98,13 +98,14 @@ def set_recruitment(
 
 def _refuse_hidden(study: Study, excludes: Collection[Study], actor: Actor) -> None:
     wanted = {other.pk for other in excludes}
-    if study.pk in wanted or _seen_by(actor).filter(pk__in=wanted).count() != len(wanted):
+    if study.pk in wanted or seen_by(actor).filter(pk__in=wanted).count() != len(wanted):
         raise Invalid(
             "The recruitment was not saved.", fields={"excludes": ["Other studies that you may see."]}
         )
 
 
-def _seen_by(actor: Actor) -> QuerySet[Study]:
+def seen_by(actor: Actor) -> QuerySet[Study]:
+    """The studies that the actor may see; all of them where it is no person."""
     person = user_or_none(actor)
     return Study.objects.all() if person is None else Study.objects.visible_to(person)
 
@@ -117,7 +118,7 @@ def recruitment_as_plan(study: Study, reader: Actor) -> dict[str, Any]:
         return {"recruiter": Direct.NAME, "excludes": []}
     return {
         "recruiter": row.recruiter,
-        "excludes": sorted(row.excludes.filter(pk__in=_seen_by(reader)).values_list("slug", flat=True)),
+        "excludes": sorted(row.excludes.filter(pk__in=seen_by(reader)).values_list("slug", flat=True)),
     }
 
 

@@ -10,11 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from elicitation.studies.factors import Factor, Level
-from elicitation.studies.fixing import WORDS
+from elicitation.studies.fixing import WORDS, mute
 from elicitation.studies.labels import text_label
-from elicitation.studies.texts import AGREE, CONTACT, PUBLISH
+from elicitation.studies.texts import AGREE, BY_NAME, CONTACT, PUBLISH
 
-BY_NAME = ("information", "wording")  # texts by name, each with a default of its own
 MEANT = (AGREE, PUBLISH, CONTACT)
 LISTS = ("boxes", "survey")  # items with names
 
@@ -51,22 +50,18 @@ def without_brought_words(
 ) -> tuple[Factor, ...]:
     """The factors without those words of their levels that `completed` (level_checks.py, under the settings so far)
     would give them by itself; under other settings they bring others."""
-    mute = tuple(replace(factor, levels=tuple(map(_mute, factor.levels))) for factor in factors)
     return tuple(
         replace(factor, levels=tuple(map(_own, factor.levels, brought.levels)))
-        for factor, brought in zip(factors, completed(mute), strict=True)
+        for factor, brought in zip(factors, completed(tuple(map(mute, factors))), strict=True)
     )
-
-
-def _mute(level: Level) -> Level:
-    return replace(level, set={name: value for name, value in level.set.items() if name not in WORDS})
 
 
 def _own(level: Level, brought: Level) -> Level:
     """The level without the words that it has in common with `brought`."""
-    said = {name: value for name, value in level.set.items() if name != "wording"}
     said = {
-        name: value for name, value in said.items() if name not in WORDS or value != brought.set.get(name)
+        name: value
+        for name, value in level.set.items()
+        if name not in WORDS or (name != "wording" and value != brought.set.get(name))
     }
     default = brought.set.get("wording", {})
     wording = {name: text for name, text in level.set.get("wording", {}).items() if text != default.get(name)}

@@ -12,9 +12,10 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from elicitation.studies.fields import AmountField, QuestionsField
 from elicitation.studies.labels import setting_label, text_label
 from elicitation.studies.protocol import settings_of
-from elicitation.studies.texts import texts_of
+from elicitation.studies.texts import BY_NAME, texts_of
 from hilmix.core.mixing import lambda_text
 
 LONG = 100  # characters from which a text is shown by lines
@@ -149,7 +150,7 @@ def _said(content: Mapping[str, Any], classes: Sequence[str]) -> Iterator[tuple[
 
 def _setting(path: _Path, value: Any, text: str | None = None) -> tuple[_Path, _Said]:
     if text is None:
-        text = _amount(value) if path[-1].endswith("_e2") else _value(value, of=path[-1])
+        text = AmountField.written(value) if path[-1].endswith("_e2") else _value(value, of=path[-1])
     return path, _Said(setting_label(*path), value, text)
 
 
@@ -204,7 +205,7 @@ def _texts(content: Mapping[str, Any]) -> Iterator[tuple[_Path, _Said]]:
     imported = "consent" not in content["texts"]  # what others said is not in the form of ours
     texts = content["texts"] if imported else texts_of(content).as_content()
     for name, value in texts.items():
-        if name in ("information", "wording"):
+        if name in BY_NAME:
             for part, text in value.items():
                 yield ("texts", name, part), _Said(text_label(name, part), text, text)
         elif name in ("boxes", "survey"):
@@ -225,16 +226,8 @@ def _text(name: str, value: Any) -> str:
     if name == "instructions":
         return "\n---\n".join(value)
     if name == "comprehension":
-        return "\n\n".join(map(_question, value))
+        return QuestionsField.written(value)
     return str(value)
-
-
-def _question(question: Mapping[str, Any]) -> str:
-    options = [
-        f"{'*' if number == question['correct'] else '-'} {option}"
-        for number, option in enumerate(question["options"])
-    ]
-    return "\n".join([question["prompt"], *options, *filter(None, [question.get("explain", "")])])
 
 
 def _item(item: Mapping[str, Any]) -> str:
@@ -267,7 +260,3 @@ def _value(value: Any, of: str = "") -> str:
 def _pairs(pairs: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
     named = [[classes[index] if index < len(classes) else str(index) for index in pair] for pair in pairs]
     return ", ".join("–".join(pair) for pair in named) or _("all")
-
-
-def _amount(hundredths: int) -> str:
-    return f"{hundredths / 100:.2f}"

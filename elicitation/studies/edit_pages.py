@@ -16,7 +16,7 @@ from elicitation.studies.models import Study
 from elicitation.studies.pages import visible_study
 from elicitation.studies.plans import plan_of_study
 from elicitation.studies.services import Change
-from elicitation.studies.whole_form import WholeStudyForm, fixed_fields, is_only_analysed
+from elicitation.studies.whole_form import WholeStudyForm, fixed_fields
 from hilmix.accounts.roles import Action, allowed, require
 from hilmix.errors import Conflict, Invalid
 
@@ -45,7 +45,7 @@ def study_protocol(request: HttpRequest, slug: str) -> HttpResponse:
         request.POST if request.method == "POST" else None,
         base=base,
         fixed=fixed_fields(study),
-        only_analysed=is_only_analysed(study),
+        only_analysed=study.is_only_analysed,
     )
     if form.is_bound and form.is_valid():
         try:

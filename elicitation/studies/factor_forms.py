@@ -15,6 +15,9 @@ from django.utils.translation import gettext_lazy as _
 
 from elicitation.studies.factors import ORDERS, VARIES, Factor, Level
 from elicitation.studies.fields import (
+    PERSPECTIVES,
+    PIXELS,
+    RESAMPLING,
     NamedLinesField,
     OptionsField,
     QuestionsField,
@@ -47,27 +50,11 @@ class LevelForm(forms.Form):
         label=_("Options of the interface"),
         help_text=_("A line name = value each, of those that differ. left = first fixes the side."),
     )
-    perspective = forms.ChoiceField(
-        required=False,
-        choices=[
-            AS_STUDY,
-            ("you", _("what do you see")),
-            ("100 others", _("what would 100 other people see")),
-        ],
-        label=_("Perspective"),
-    )
+    perspective = forms.ChoiceField(required=False, choices=[AS_STUDY, *PERSPECTIVES], label=_("Perspective"))
     bonus = area(_("Bonus rule"), rows=2)
     enlargement = forms.IntegerField(required=False, label=_("Enlargement"))
-    pixels = forms.ChoiceField(
-        required=False,
-        choices=[AS_STUDY, ("css", _("CSS pixels")), ("device", _("pixels of the screen"))],
-        label=_("Enlargement counts"),
-    )
-    resampling = forms.ChoiceField(
-        required=False,
-        choices=[AS_STUDY, ("nearest", _("nearest neighbour")), ("bicubic", _("bicubic"))],
-        label=_("Resampling"),
-    )
+    pixels = forms.ChoiceField(required=False, choices=[AS_STUDY, *PIXELS], label=_("Enlargement counts"))
+    resampling = forms.ChoiceField(required=False, choices=[AS_STUDY, *RESAMPLING], label=_("Resampling"))
     exposure_ms = forms.IntegerField(required=False, label=_("Milliseconds until a mask covers the picture"))
     without = forms.MultipleChoiceField(
         required=False,

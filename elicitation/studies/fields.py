@@ -150,6 +150,12 @@ class OptionsField(NamedLinesField):
         )
 
 
+# What forms offer for a setting of few values, of the study and of a level alike.
+PERSPECTIVES = [("you", _("what do you see")), ("100 others", _("what would 100 other people see"))]
+PIXELS = [("css", _("CSS pixels")), ("device", _("pixels of the screen"))]
+RESAMPLING = [("nearest", _("nearest neighbour")), ("bicubic", _("bicubic"))]
+
+
 def interface_choices() -> list[tuple[str, str]]:
     return [(name, f"{name}: {gettext(interface.TITLE)}") for name, interface in INTERFACES.items()]
 

@@ -37,10 +37,11 @@ def changed_although_fixed(before: Settings, after: Settings) -> list[str]:
 
 
 def _without_words(settings: Settings) -> list[dict[str, Any]]:
-    return [asdict(_bare(factor)) for factor in settings.factors]
+    return [asdict(mute(factor)) for factor in settings.factors]
 
 
-def _bare(factor: Factor) -> Factor:
+def mute(factor: Factor) -> Factor:
+    """The factor without the words of its levels."""
     levels = [
         Level(level.name, {name: value for name, value in level.set.items() if name not in WORDS})
         for level in factor.levels

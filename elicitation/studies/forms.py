@@ -16,6 +16,9 @@ from django.utils.translation import gettext_lazy as _
 
 from elicitation.images.models import ImageSet
 from elicitation.studies.fields import (
+    PERSPECTIVES,
+    PIXELS,
+    RESAMPLING,
     AmountField,
     ClassPairsField,
     GroupedForm,
@@ -148,10 +151,7 @@ class StudyForm(GroupedForm):
         label=_("Options of the interface"),
         widget=forms.Textarea(attrs={"rows": 2}),
     )
-    perspective = forms.ChoiceField(
-        choices=[("you", _("what do you see")), ("100 others", _("what would 100 other people see"))],
-        label=_("Perspective"),
-    )
+    perspective = forms.ChoiceField(choices=PERSPECTIVES, label=_("Perspective"))
     bonus = area(
         _("Bonus rule"),
         _("Shown to participants as it stands here; empty for none. It must not reward guessing λ."),
@@ -215,13 +215,8 @@ class StudyForm(GroupedForm):
     enlargement = forms.IntegerField(
         required=False, label=_("Enlargement"), help_text=_("Whole multiple; empty fits the window.")
     )
-    pixels = forms.ChoiceField(
-        choices=[("css", _("CSS pixels")), ("device", _("pixels of the screen"))],
-        label=_("Enlargement counts"),
-    )
-    resampling = forms.ChoiceField(
-        choices=[("nearest", _("nearest neighbour")), ("bicubic", _("bicubic"))], label=_("Resampling")
-    )
+    pixels = forms.ChoiceField(choices=PIXELS, label=_("Enlargement counts"))
+    resampling = forms.ChoiceField(choices=RESAMPLING, label=_("Resampling"))
     exposure_ms = forms.IntegerField(
         required=False,
         label=_("Milliseconds until a mask covers the picture"),
@@ -316,7 +311,6 @@ class StudyForm(GroupedForm):
             self.fields[name].disabled = True
             self.fields[name].help_text = FIXED
         self.sections = [one for one in SECTIONS if one.rows or one.fields[0] in self.fields]
-        self.groups = tuple((one.title, one.fields) for one in self.sections if not one.rows)
 
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data
@@ -340,8 +334,6 @@ class StudyForm(GroupedForm):
             information: Mapping[str, str] | None = {name: data[name] for name in INFORMATION if data[name]}
         else:
             information = base.information
-        if data["interface"] != base.interface and data["options"] == base.options:
-            data["options"] = {}  # they were the other interface's
         names = ({field.name for field in fields(StudyPlan)} & set(data)) - {"stop", "payment"}
         return replace(
             base,

@@ -11,11 +11,28 @@ from dataclasses import fields, replace
 from typing import Any
 
 from elicitation.interfaces import INTERFACES, interface_named
+from elicitation.interfaces.base import Interface
 from elicitation.studies.factors import Factor, Level, Levels, levels_within
-from elicitation.studies.protocol import CHECK_GAP, PERSPECTIVES, REPEAT_GAP, Display, Problems, Settings
+from elicitation.studies.payment import SECOND_ORDER
+from elicitation.studies.protocol import (
+    CHECK_GAP,
+    PERSPECTIVES,
+    REPEAT_GAP,
+    Design,
+    Display,
+    Problems,
+    Settings,
+)
 from elicitation.studies.text_checks import check_texts
 from elicitation.studies.texts import default_texts, read_texts
-from elicitation.studies.ways import PERSPECTIVE, combinations_of, factors_within, settings_with, texts_with
+from elicitation.studies.ways import (
+    PERSPECTIVE,
+    combinations_of,
+    factors_within,
+    settings_with,
+    texts_with,
+    written_levels,
+)
 from hilmix.errors import Invalid
 
 OF_INTERFACE = ("instructions", "short_instructions", "comprehension")  # texts that an interface brings
@@ -84,9 +101,9 @@ def level_problems(settings: Settings, texts: Mapping[str, Any], n_classes: int)
     if not said:
         said = _room_problems(settings)
         for levels in combinations_of(settings):
-            named = ", ".join(f"{factor} = {level}" for factor, level in levels.items())
             said += [
-                f"With {named}: {message}" for message in _way_problems(settings, texts, levels, n_classes)
+                f"With {written_levels(levels)}: {message}"
+                for message in _way_problems(settings, texts, levels, n_classes)
             ]
     return {"factors": list(dict.fromkeys(said))} if said else {}
 
@@ -142,13 +159,26 @@ def _way_problems(settings: Settings, texts: Mapping[str, Any], levels: Levels, 
     except Invalid as error:
         return [message for messages in error.fields.values() for message in messages] or [error.message]
     said = [f"{name}: {message}" for name, messages in way.display.problems().items() for message in messages]
-    if way.display.exposure_ms is not None and interface.UNIT == "pair":
-        said.append(f"{interface.NAME!r} shows several images to choose among, without a limit of exposure.")
-    if way.design.checks and not interface.CHECKS:
-        said.append(f"{interface.NAME!r} has no attention checks: it asks about no single image.")
-    if way.payment.bonus == "agreement" and way.bonus.strip() and way.perspective != "100 others":
+    said += [
+        message
+        for messages in interface_problems(interface, way.design, way.display).values()
+        for message in messages
+    ]
+    if way.payment.bonus == "agreement" and way.bonus.strip() and way.perspective != SECOND_ORDER:
         said.append("Agreement is rewarded only where people are asked what 100 others would say.")
     return said
+
+
+def interface_problems(interface: Interface, design: Design, display: Display) -> Problems:
+    """What a way of asking cannot do, by field."""
+    problems: Problems = {}
+    if display.exposure_ms is not None and interface.UNIT == "pair":
+        problems["exposure_ms"] = [
+            f"{interface.NAME!r} shows several images to choose among, without a limit of exposure."
+        ]
+    if design.checks and not interface.CHECKS:
+        problems["checks"] = [f"{interface.NAME!r} has no attention checks: it asks about no single image."]
+    return problems
 
 
 def _room_problems(settings: Settings) -> list[str]:

@@ -72,6 +72,11 @@ class Study(models.Model):
         return self.protocols.latest("version")
 
     @property
+    def is_only_analysed(self) -> bool:
+        """Whether nobody is asked any more, so that only what is made of the answers may change."""
+        return self.state == self.State.CLOSED or self.source == Source.IMPORTED
+
+    @property
     def watermark(self) -> str:
         """What every page and figure about these answers carries; empty for answers of people."""
         return str(_("simulated participants")) if self.source == Source.SIMULATED else ""

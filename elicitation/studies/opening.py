@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from elicitation.images.models import ImageSet
@@ -169,11 +170,15 @@ def _check_places(n_places: int) -> None:
         raise Invalid(f"The pilot was not started. {message}", fields={"places": [message]})
 
 
+def jobs_of(study: Study) -> Q:
+    """Which jobs make places of `study`."""
+    of_pilot = Q(kind=PILOT_KIND, object_id__startswith=f"{study.pk}:")
+    return Q(kind=OPEN_KIND, object_id=str(study.pk)) | of_pilot
+
+
 def _refuse_twice(study: Study) -> None:
     """One waiting or running job is enough: both kinds change the same places."""
-    waiting = Job.objects.filter(state__in=(JobState.QUEUED, JobState.RUNNING))
-    of_pilot = waiting.filter(kind=PILOT_KIND, object_id__startswith=f"{study.pk}:")
-    if (waiting.filter(kind=OPEN_KIND, object_id=str(study.pk)) | of_pilot).exists():
+    if Job.objects.filter(jobs_of(study), state__in=(JobState.QUEUED, JobState.RUNNING)).exists():
         raise Conflict(f"The places of “{study.title}” are being made already; see the jobs.")
 
 

@@ -191,10 +191,8 @@ def _say_queued(request: HttpRequest, job: Job | None) -> None:
 
 def _last_job(request: HttpRequest, study: Study) -> Job | None:
     """The newest job that makes places of this study, where the person may see it and it is not done."""
-    of_study = Q(kind=opening.OPEN_KIND, object_id=str(study.pk)) | Q(
-        kind=opening.PILOT_KIND, object_id__startswith=f"{study.pk}:"
-    )
-    job = Job.objects.visible_to(request.user).filter(of_study).order_by("-created_at").first()
+    jobs = Job.objects.visible_to(request.user).filter(opening.jobs_of(study))
+    job = jobs.order_by("-created_at").first()
     return None if job is None or job.state == JobState.DONE else job
 
 

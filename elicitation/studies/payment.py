@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 BONUSES = ("none", "flat", "agreement")
 STOPS = ("answers", "interval")
+SECOND_ORDER = "100 others"  # the perspective under which agreement may be rewarded
 LEAST_COMPARED = 5  # answers below which nothing is said of a person's agreement with others
 
 Problems = dict[str, list[str]]
@@ -37,7 +38,7 @@ class Payment:
             problems["minutes"] = ["Between 0 and 600."]
         if self.bonus not in BONUSES:
             problems["bonus_kind"] = [f"One of {', '.join(BONUSES)}."]
-        elif self.bonus == "agreement" and perspective != "100 others":
+        elif self.bonus == "agreement" and perspective != SECOND_ORDER:
             problems["bonus_kind"] = [
                 "Agreement with others is rewarded only where people are asked what 100 others would say."
             ]

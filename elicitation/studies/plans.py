@@ -21,7 +21,7 @@ from elicitation.interfaces.base import Interface
 from elicitation.studies.carrying import completed_texts
 from elicitation.studies.factors import Factor, factor_problems
 from elicitation.studies.hypotheses import Hypothesis, hypothesis_problems
-from elicitation.studies.level_checks import complete_factors, level_problems
+from elicitation.studies.level_checks import complete_factors, interface_problems, level_problems
 from elicitation.studies.material import check_class_pairs, check_images, draw_example_images
 from elicitation.studies.models import Source, Study
 from elicitation.studies.payment import Payment, Stop
@@ -177,13 +177,7 @@ def _naming_problems(plan: StudyPlan, changed: Study | None) -> Problems:
 
 def _interface_problems(plan: StudyPlan, interface: Interface) -> Problems:
     """What this way of asking cannot do."""
-    problems: Problems = {}
-    if plan.design.checks and not interface.CHECKS:
-        problems["checks"] = [f"'{interface.NAME}' has no attention checks: it asks about no single image."]
-    if plan.display.exposure_ms is not None and interface.UNIT == "pair":
-        problems["exposure_ms"] = [
-            f"'{interface.NAME}' shows several images to choose among, without a limit."
-        ]
+    problems = interface_problems(interface, plan.design, plan.display)
     try:
         _options(plan, interface)
     except Invalid as error:

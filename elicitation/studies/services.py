@@ -91,20 +91,20 @@ def change_protocol(*, study: Study, plan: StudyPlan, actor: Actor, based_on: st
         current, before = _locked(study, based_on)
         kept: tuple[str, ...] = ()
         renamed = False
-        if _only_analysed(current):
+        if current.is_only_analysed:
             content = analysed_otherwise(current, before, plan)
         else:
             content, kept = changed_content(current, before, plan)
             if current.state != Study.State.DRAFT:
                 refuse_uninformed(current, content)
             renamed = _rename(current, plan)
-        listed = [one.label for one in differences(before.content, content)][:MAX_LISTED]
-        protocol = _put(current, before, content)
-        changed = renamed or protocol is not None
-        if protocol is not None and current.state in (Study.State.OPEN, Study.State.PAUSED):
+        found = differences(before.content, content)
+        protocol = _put(current, before, content) if found else before
+        changed = renamed or bool(found)
+        if found and current.state in (Study.State.OPEN, Study.State.PAUSED):
             change_live_places(current, settings_of(content))
-        protocol = protocol or before
         if changed:
+            listed = [one.label for one in found[:MAX_LISTED]]
             audit.record(actor, "study.protocol_changed", study, version=protocol.version, changed=listed)
     study.refresh_from_db()
     return Change(protocol, changed, kept)
@@ -126,15 +126,15 @@ def change_texts(
     require(actor, Action.EDIT_STUDY, study.pk)
     with transaction.atomic():
         current, before = _locked(study, based_on)
-        if _only_analysed(current):
+        if current.is_only_analysed:
             raise Conflict(f"“{study.title}” is closed; its texts stay as they were.")
         content = {**before.content, "texts": dict(texts)}
         check_texts(texts, interface_named(settings_of(content).interface))
         if current.state != Study.State.DRAFT:
             refuse_uninformed(current, content)
-        protocol = _put(current, before, content)
-        if protocol is None:
+        if not differences(before.content, content):
             return before
+        protocol = _put(current, before, content)
         audit.record(actor, "study.texts_changed", study, version=protocol.version)
     return protocol
 
@@ -183,11 +183,6 @@ def _locked(study: Study, based_on: str | None) -> tuple[Study, Protocol]:
     return current, before
 
 
-def _only_analysed(study: Study) -> bool:
-    """Whether nobody is asked any more, so that only what is made of the answers may change."""
-    return study.state == Study.State.CLOSED or study.source == Source.IMPORTED
-
-
 def _rename(study: Study, plan: StudyPlan) -> bool:
     """What a plan says that is the study's own and not its protocol's; whether any of it is new."""
     changed = [name for name in ("slug", "title", "image_set") if getattr(study, name) != getattr(plan, name)]
@@ -201,11 +196,9 @@ def _rename(study: Study, plan: StudyPlan) -> bool:
     return bool(changed)
 
 
-def _put(study: Study, before: Protocol, content: dict[str, Any]) -> Protocol | None:
-    """Write `content` down, in place while nobody takes part under it and nobody can; None where it says the same."""
+def _put(study: Study, before: Protocol, content: dict[str, Any]) -> Protocol:
+    """Write `content` down, in place while nobody takes part under it and nobody can."""
     sha256 = content_sha256(content)
-    if sha256 == before.sha256 or not differences(before.content, content):
-        return None
     if study.state == Study.State.DRAFT and not before.participations.exists():
         before.content, before.sha256 = content, sha256
         before.save(update_fields=["content", "sha256"])

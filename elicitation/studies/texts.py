@@ -43,6 +43,7 @@ INFORMATION: Mapping[str, Promise] = {**OPTIONAL_INFORMATION, **REQUIRED_INFORMA
 
 AGREE, PUBLISH, CONTACT = "agree", "publish", "contact"  # boxes with a meaning of their own
 MAX_ITEMS = 30  # boxes, pages, questions of a kind
+BY_NAME = ("information", "wording")  # texts by name, each with a default of its own
 
 
 @dataclass(frozen=True)

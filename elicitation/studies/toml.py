@@ -21,12 +21,11 @@ from elicitation.studies.plans import StudyPlan, default_texts_of
 from elicitation.studies.protocol import Design, Display, Flow
 from elicitation.studies.rules import Rule, default_rules
 from elicitation.studies.tables import NOTHING, Problems, Table, parsed
-from elicitation.studies.texts import Box, Question, SurveyItem
+from elicitation.studies.texts import BY_NAME, Box, Question, SurveyItem
 from hilmix.core.errors import DataError
 from hilmix.core.mixing import lambda_e4_from_text
 
 ITEMS: Mapping[str, type] = {"boxes": Box, "comprehension": Question, "survey": SurveyItem}
-BY_NAME = ("information", "wording")
 
 
 @dataclass(frozen=True)
@@ -127,11 +126,10 @@ def _design(table: Table, image_set: ImageSet | None) -> Design:
             read.append((classes.index(first), classes.index(second)))
         return tuple(read)
 
-    lambdas = ("lambdas", _lambdas, "a list of decimals from 0 to 1 with at most four digits")
     if image_set is None:
         table.values.pop("class_pairs", None)  # which classes there are is not known
     known = f"a list of pairs of class names; the classes are {', '.join(classes)}"
-    return table.part(Design, lambdas_e4=lambdas, class_pairs=("class_pairs", pairs, known))
+    return table.part(Design, lambdas_e4=LAMBDAS, class_pairs=("class_pairs", pairs, known))
 
 
 def _display(table: Table) -> Display:
@@ -189,7 +187,7 @@ def _read_hypothesis(table: Table) -> Hypothesis:
     return table.part(
         Hypothesis,
         levels=("levels", lambda value: tuple(tables.as_texts(value)), "a list of names of levels"),
-        lambdas_e4=("lambdas", _lambdas, "a list of decimals from 0 to 1 with at most four digits"),
+        lambdas_e4=LAMBDAS,
     )
 
 
@@ -233,6 +231,9 @@ def _lambdas(value: Any) -> tuple[int, ...]:
         return tuple(lambda_e4_from_text(str(_decimal(one))) for one in tables.as_list(value))
     except DataError as error:
         raise ValueError from error
+
+
+LAMBDAS = ("lambdas", _lambdas, "a list of decimals from 0 to 1 with at most four digits")
 
 
 def _hundredths(value: Any) -> int:

@@ -17,9 +17,9 @@ from elicitation.studies.models import Mode, Protocol, Source
 from elicitation.studies.pages import steering_of, visible_study
 from elicitation.studies.protocol import settings_of
 from elicitation.studies.texts import Texts, rendered, texts_of
-from elicitation.studies.ways import combinations_of, texts_with
+from elicitation.studies.ways import combinations_of, texts_with, written_levels
 
-MARKDOWN = ("consent", "declined", "short_instructions", "break", "debrief", "thanks", "withdrawal")
+AFTER_CONSENT = ("declined", "short_instructions", "break", "debrief", "thanks", "withdrawal")
 
 
 @require_safe
@@ -65,7 +65,7 @@ def _texts(texts: Texts) -> list[tuple[str, list[Any]]]:
     said.append((text_label("instructions"), [rendered(page) for page in content["instructions"]]))
     said += [(question["prompt"], _answers(question)) for question in content["comprehension"]]
     said += [(text_label("wording", name), [text]) for name, text in content["wording"].items()]
-    said += [(text_label(name), [rendered(content[name])]) for name in MARKDOWN[1:] if content[name]]
+    said += [(text_label(name), [rendered(content[name])]) for name in AFTER_CONSENT if content[name]]
     said += [(text_label("survey", item["name"]), [item["prompt"]]) for item in content["survey"]]
     return said
 
@@ -86,7 +86,7 @@ def _levels(protocol: Protocol) -> list[tuple[str, dict[str, str]]]:
     texts = texts_of(protocol.content)
     return [
         (
-            ", ".join(f"{factor} = {level}" for factor, level in levels.items()),
+            written_levels(levels),
             dict(texts_with(texts, settings, levels).wording),
         )
         for levels in combinations_of(settings)

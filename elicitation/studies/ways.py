@@ -64,6 +64,11 @@ def combinations_of(settings: Settings) -> list[Levels]:
     ]
 
 
+def written_levels(levels: Levels) -> str:
+    """A combination of levels as pages and messages say it."""
+    return ", ".join(f"{factor} = {level}" for factor, level in levels.items())
+
+
 def interfaces_of(settings: Settings) -> list[str]:
     """The names of the interfaces that somebody in the study may meet, in the order of levels."""
     met = (_set_by(settings, levels).get("interface") for levels in combinations_of(settings))

@@ -9,7 +9,7 @@ from typing import Any
 from elicitation.studies.factor_forms import FactorsForm
 from elicitation.studies.fixing import FIELDS, fixed_in_design
 from elicitation.studies.forms import Section, StudyForm
-from elicitation.studies.models import Source, Study
+from elicitation.studies.models import Study
 from elicitation.studies.plans import StudyPlan
 from elicitation.studies.rows_forms import HypothesesForm, RulesForm
 from elicitation.studies.rules import default_rules
@@ -42,10 +42,7 @@ class WholeStudyForm:
         self.refused: dict[str, list[str]] = {}
 
     def is_valid(self) -> bool:
-        valid = [
-            self.rules.is_valid(),
-            self.hypotheses.is_valid(),
-        ]  # all, so that each says what is wrong with it
+        valid = [self.rules.is_valid(), self.hypotheses.is_valid()]  # all, so that each says what is wrong
         if not self.only_analysed:
             valid += [self.settings.is_valid(), self.factors.is_valid()]
         return all(valid)
@@ -90,14 +87,9 @@ class WholeStudyForm:
 def fixed_fields(study: Study) -> frozenset[str]:
     """What of a study's form cannot change in its state: all but rules and hypotheses once nobody is asked any more,
     what decides the places once they are there, and nothing of a draft."""
-    if is_only_analysed(study):
+    if study.is_only_analysed:
         return frozenset(StudyForm.base_fields) | {"factors"}
     if study.state == Study.State.DRAFT:
         return frozenset()
     design = {FIELDS.get(name, name) for name in fixed_in_design()}
     return frozenset(design | {"slug", "image_set", "interface", "factors"})
-
-
-def is_only_analysed(study: Study) -> bool:
-    """Whether nobody is asked any more, so that only what is made of the answers may change."""
-    return study.state == Study.State.CLOSED or study.source == Source.IMPORTED

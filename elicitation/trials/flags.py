@@ -97,12 +97,22 @@ def process_measures_of(study: Study, *, mode: str = Mode.LIVE) -> dict[int, Mea
     return stored
 
 
+def measures_for(study: Study, rules: Sequence[Rule], *, mode: str = Mode.LIVE) -> dict[int, Measures]:
+    """The process measures of every participation of `mode`, and those of content where one of `rules` asks for one."""
+    if any(rule.flag in CONTENT for rule in rules):
+        return measures_of(study, mode=mode, rules=rules)
+    return process_measures_of(study, mode=mode)
+
+
+def standing(measures: Mapping[int, Measures], rules: Sequence[Rule]) -> dict[int, list[Flagged]]:
+    """The flags that stand under `rules`, by participation; who has none is left out."""
+    return {pk: stand for pk, said in measures.items() if (stand := flagged(said, rules))}
+
+
 def flags_of(study: Study, *, mode: str = Mode.LIVE) -> dict[int, list[Flagged]]:
     """The flags that stand under the rules in force, by participation; who has none is left out."""
     rules = rules_of(study)
-    content = any(rule.flag in CONTENT for rule in rules)
-    measures = (measures_of if content else process_measures_of)(study, mode=mode)
-    return {pk: stand for pk, said in measures.items() if (stand := flagged(said, rules))}
+    return standing(measures_for(study, rules, mode=mode), rules)
 
 
 def excluded_participations(study: Study, *, but: Collection[str] = ()) -> dict[int, list[Flagged]]:
@@ -114,9 +124,7 @@ def excluded_participations(study: Study, *, but: Collection[str] = ()) -> dict[
     rules = [rule for rule in rules_of(study) if rule.excludes and rule.flag not in but]
     if not rules:
         return {}
-    content = any(rule.flag in CONTENT for rule in rules)
-    measures = measures_of(study, rules=rules) if content else process_measures_of(study)
-    return {pk: stand for pk, said in measures.items() if (stand := flagged(said, rules))}
+    return standing(measures_for(study, rules), rules)
 
 
 def store_measures(study: Study) -> None:

@@ -161,7 +161,7 @@ def _free_turn(participation: Participation, unit: Item, n_combinations: int) ->
     asked = Participation.objects.filter(
         trials__unit=unit.unit_id, trials__kind=Trial.Kind.MAIN, invalid_at=None
     )
-    finished = Q(state__in=(Participation.State.ANSWERED, Participation.State.COMPLETED))
+    finished = Q(state__in=Participation.FINISHED)
     held = asked.filter(finished | Q(state=Participation.State.RUNNING, slot__isnull=False))
     met = Counter(
         turn for turn, levels in held.values_list("turn", "levels") if levels == participation.levels

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilmix.core.observers import Population, beta_parameter
+from hilmix.core.observers import NEAR_EVEN, Population, beta_parameter
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-NEAR_EVEN = 0.1  # from one half: where "I cannot tell" may be said instead (see Observer.answer)
-
-_Z = np.linspace(-5, 5, 201)
-_DENSITY = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
+# Standard normal numbers, and how much each of them weighs in a mean over all.
+NORMAL = np.linspace(-5, 5, 201)
+DENSITY = np.exp(-(NORMAL**2) / 2) / np.exp(-(NORMAL**2) / 2).sum()
 
 
 @dataclass(frozen=True)
@@ -115,18 +114,18 @@ def _expected(
 ) -> tuple[Floats, Floats]:
     """Sum of the shares said and how much is said at all, of one look at each image [n]."""
     noise = population.noise_sd * math.exp(population.noise_spread**2)  # root mean square over people
-    leaning = evidence[:, None] + math.hypot(population.person_bias_sd, noise) * _Z
+    leaning = evidence[:, None] + math.hypot(population.person_bias_sd, noise) * NORMAL
     lapse = population.lapse
     if midpoints_of:
         grid = np.array(midpoints_of, dtype=np.float64)
         seen = 1 - grid[_nearest(population, midpoints_of, leaning)]
-        return (1 - lapse) * (seen @ _DENSITY) + lapse * (1 - grid.mean()), np.ones(len(evidence))
+        return (1 - lapse) * (seen @ DENSITY) + lapse * (1 - grid.mean()), np.ones(len(evidence))
     shares = _share(leaning)
     said = 1 - population.cannot_tell * (np.abs(shares - 0.5) < NEAR_EVEN)
     lapsed = lapse * (1 - population.cannot_tell * 2 * NEAR_EVEN)  # they answer anywhere
     return (
-        (1 - lapse) * ((shares * said) @ _DENSITY) + lapsed * 0.5,
-        (1 - lapse) * (said @ _DENSITY) + lapsed,
+        (1 - lapse) * ((shares * said) @ DENSITY) + lapsed * 0.5,
+        (1 - lapse) * (said @ DENSITY) + lapsed,
     )
 
 

@@ -16,16 +16,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from hilmix.core.crowds import DENSITY, NORMAL
 from hilmix.core.errors import DataError
 from hilmix.core.judgements import CannotTell, ClassMass, PerceivedLambda, PerceivedMidpoint, Unit
-from hilmix.core.observers import H_MIX, Population
+from hilmix.core.observers import H_MIX, NEAR_EVEN, Population
 from hilmix.core.release_answers import HALF_E4, perceived_share
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 FEWEST = 30  # answers from which a population is fitted
-UNDECIDED = (0.4, 0.6)  # where "I cannot tell" may be said instead of a share (see Observer.answer)
+UNDECIDED = (0.5 - NEAR_EVEN, 0.5 + NEAR_EVEN)  # where "I cannot tell" may be said instead of a share
 UNNAMED = 0.975  # share of a class where no second one was named: that has less than a twentieth (Observer.class_mass)
 MOST_LAPSES = 0.3
 USUAL = 200  # answers that the lapses of H-Mix weigh: lapses are so rare that few answers say little of them
@@ -34,8 +35,6 @@ FAR = 0.755  # beyond this share, on the wrong side of an uneven mix, hardly any
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _TABLE = np.arange(-8, 8.0005, 0.001)
-_Z = np.linspace(-5, 5, 201)
-_DENSITY = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
 _ANYWHERE = (np.arange(101) + 0.5) / 101
 _CDF = np.array([0.5 * (1 + math.erf(x / math.sqrt(2))) for x in _TABLE])
 
@@ -197,9 +196,9 @@ def _curve_of(moments: _Moments, sd: float, lapse: float) -> Floats:
 
 def _variance(spread: _Spread, moments: _Moments, undecided: float) -> float:
     """Expected variance of the answers at a λ, "I cannot tell" taken as one half; mean over the answers."""
-    looked = 1 / (1 + np.exp(-(spread.curve[:, None] + spread.sd * _Z)))
+    looked = 1 / (1 + np.exp(-(spread.curve[:, None] + spread.sd * NORMAL)))
     shares = np.hstack([looked, np.broadcast_to(_ANYWHERE, (len(looked), len(_ANYWHERE)))])
-    weights = np.append((1 - spread.lapse) * _DENSITY, np.full(len(_ANYWHERE), spread.lapse / len(_ANYWHERE)))
+    weights = np.append((1 - spread.lapse) * DENSITY, np.full(len(_ANYWHERE), spread.lapse / len(_ANYWHERE)))
     near = (shares > UNDECIDED[0]) & (shares < UNDECIDED[1])
     said = np.where(near, (1 - undecided) * shares + undecided * 0.5, shares)
     squares = np.where(near, (1 - undecided) * shares**2 + undecided * 0.25, shares**2)

@@ -16,6 +16,8 @@ import numpy as np
 
 from hilmix.core.judgements import CannotTell, ClassMass, Distribution, PerceivedLambda, PerceivedMidpoint
 
+NEAR_EVEN = 0.1  # from one half: where “I cannot tell” may be said instead
+
 # An image that is not mixed looks like what it is: it fails to only where the person does not look (a lapse).
 UNMIXED_AT_LEAST = 0.95
 
@@ -114,7 +116,7 @@ class Observer:
         Returns a perceived λ and a confidence in whole percents / 100, or `CannotTell`.
         """
         value, undecided, confidence_noise = self._look(lambda_true, rng, image_effect)
-        if abs(value - 0.5) < 0.1 and undecided < self.cannot_tell:
+        if abs(value - 0.5) < NEAR_EVEN and undecided < self.cannot_tell:
             return CannotTell()
         of = self.population
         confidence = (

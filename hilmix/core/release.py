@@ -304,7 +304,10 @@ def _write_tables(
         paths = directory / "data" / f"{table}.parquet", directory / "csv" / f"{table}.csv"
         return write_table(table, tables[table], n_classes, *paths, manifest["factors"])
 
-    mixed = [(row["key"], pair_key(row), row["sha256"]) for row in rows("mixed_images")]
+    mixed = [
+        (row["key"], pair_key(row["first_index"], row["second_index"]), row["sha256"])
+        for row in rows("mixed_images")
+    ]
     units = {
         "mixed_image": _unique("mixed_images", [key for key, _, _ in mixed]),
         "pair": {pair for _, pair, _ in mixed},
@@ -320,9 +323,9 @@ def _write_tables(
     return facts, {sha256 for _, _, sha256 in mixed}, conditions
 
 
-def pair_key(row: Row) -> str:
-    """How a release names the pair of a row of the table `mixed_images`."""
-    return f"{row['first_index']}-{row['second_index']}"
+def pair_key(first_index: int, second_index: int) -> str:
+    """How a release names a pair of images, from their positions in the image set."""
+    return f"{first_index}-{second_index}"
 
 
 def _check_responses(

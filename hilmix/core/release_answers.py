@@ -19,6 +19,7 @@ from hilmix.core.judgements import (
     PerceivedLambda,
     PerceivedMidpoint,
     Unit,
+    share_of,
 )
 from hilmix.core.release import Release, pair_key
 
@@ -37,8 +38,8 @@ def perceived_share(judgement: Judgement, first_class: int, second_class: int) -
         case PerceivedMidpoint(value):
             return 1 - value
         case ClassMass() | Distribution():
-            mass = dict(judgement.mass) if isinstance(judgement, ClassMass) else dict(enumerate(judgement.p))
-            first, second = mass.get(first_class, 0.0), mass.get(second_class, 0.0)
+            classes = first_class, second_class
+            first, second = (share_of(judgement, index, *classes) or 0.0 for index in classes)
             return first / (first + second) if first + second > 0 and first_class != second_class else None
     return None
 
@@ -74,7 +75,7 @@ def units_of_release(release: Release, condition: str = "") -> list[Unit]:
     for row in release.table("mixed_images").to_pylist():
         classes = row["first_class"], row["second_class"]
         recipes[row["key"]] = (row["lambda_e4"], *classes)
-        recipes.setdefault(pair_key(row), (HALF_E4, *classes))
+        recipes.setdefault(pair_key(row["first_index"], row["second_index"]), (HALF_E4, *classes))
     given: dict[str, list[Answer]] = {}
     for row in release.table("responses").to_pylist():
         said = row.get("condition", "")

@@ -30,6 +30,7 @@ from elicitation.trials.given import AS_TEXT, Given, Ways, answers_given, checks
 from elicitation.trials.models import Response, Trial
 from hilmix.core.judgements import CannotTell, Judgement
 from hilmix.core.mixing import DEFAULT_METHOD
+from hilmix.core.release import pair_key
 
 # There may be very many answers; of each of them only these columns are read, without an object for each row.
 READ = ("trial__participation", "trial__position", "levels", "params", "payload", "rt_ms", "trial_index",
@@ -190,7 +191,7 @@ class Answers:
     def _judge(self, read: list[_Read]) -> Iterator[Said]:
         keys = {(image.pair_id, image.lambda_e4): image.key for image in self.mixed_images}
         pairs = {image.pair_id: image.pair for image in self.mixed_images}
-        names = {pair.pk: f"{pair.first_index}-{pair.second_index}" for pair in pairs.values()}
+        names = {pair.pk: pair_key(pair.first_index, pair.second_index) for pair in pairs.values()}
         conditions = {condition.pk: condition.key for condition in self.study.conditions.all()}
         answered: set[tuple[int, tuple[int, int, int | None]]] = set()
         for one in read:

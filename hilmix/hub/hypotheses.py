@@ -16,6 +16,7 @@ from scipy import special
 from elicitation.studies.hypotheses import Hypothesis
 from elicitation.studies.models import Study
 from elicitation.trials.models import Trial
+from hilmix.core.release import pair_key
 from hilmix.core.release_answers import HALF_E4, perceived_share
 from hilmix.hub.answers import Answers
 
@@ -75,11 +76,11 @@ def test_hypothesis(hypothesis: Hypothesis, answers: Table) -> TestResult:
     if hypothesis.test == "difference":
         return _test_difference(hypothesis, answers)
     if hypothesis.test == "better_label":
-        chosen = _at(hypothesis, answers, np.ones(len(answers.person), dtype=bool))
+        chosen = concerned(hypothesis, answers.lambda_e4, np.ones(len(answers.person), dtype=bool))
         numbers = _better_label(answers)
         _people, means = _means(answers.person[chosen], numbers[chosen])
         return _one_sample(hypothesis, means)
-    chosen = _at(hypothesis, answers, (answers.lambda_e4 != HALF_E4) | answers.pair)
+    chosen = concerned(hypothesis, answers.lambda_e4, (answers.lambda_e4 != HALF_E4) | answers.pair)
     _people, means = _means(answers.person[chosen], _deviation(answers)[chosen])
     return _one_sample(hypothesis, means)
 
@@ -97,9 +98,8 @@ def answers_of(study: Study) -> Table:
     }
     for image in said.mixed_images:
         pair = image.pair
-        about.setdefault(
-            f"{pair.first_index}-{pair.second_index}", (HALF_E4, pair.first_class, pair.second_class)
-        )
+        key = pair_key(pair.first_index, pair.second_index)
+        about.setdefault(key, (HALF_E4, pair.first_class, pair.second_class))
     planned = Trial.objects.filter(participation__study=study).exclude(levels={})
     levels = {
         (participation, position): of_trial
@@ -147,9 +147,9 @@ def _deviation(answers: Table) -> Floats:
     return answers.perceived - answers.lambda_e4 / 10_000
 
 
-def _at(hypothesis: Hypothesis, answers: Table, otherwise: Mask) -> Mask:
-    """Answers at the λ that the hypothesis names; `otherwise` where it names none."""
-    return np.isin(answers.lambda_e4, hypothesis.lambdas_e4) if hypothesis.lambdas_e4 else otherwise
+def concerned(hypothesis: Hypothesis, lambda_e4: Ints, otherwise: Mask) -> Mask:
+    """What was shown at the λ that the hypothesis names; `otherwise` where it names none."""
+    return np.isin(lambda_e4, hypothesis.lambdas_e4) if hypothesis.lambdas_e4 else otherwise
 
 
 def _means(person: Ints, values: Floats) -> tuple[Ints, Floats]:
@@ -162,7 +162,7 @@ def _means(person: Ints, values: Floats) -> tuple[Ints, Floats]:
 def _test_difference(hypothesis: Hypothesis, answers: Table) -> TestResult:
     """Shares are compared as deviations from λ, so that what a person happened to be shown does not matter."""
     values = answers.confidence if hypothesis.outcome == "confidence" else _deviation(answers)
-    chosen = _at(hypothesis, answers, np.ones(len(values), dtype=bool))
+    chosen = concerned(hypothesis, answers.lambda_e4, np.ones(len(values), dtype=bool))
     level = answers.levels.get(hypothesis.factor, np.full(len(values), "", dtype=np.str_))
     sides = [chosen & (level == name) for name in hypothesis.levels]
     (first, one), (second, other) = (_means(answers.person[side], values[side]) for side in sides)

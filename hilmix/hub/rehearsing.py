@@ -23,7 +23,7 @@ from hilmix.core.crowds import Crowd, calibrate, expected_share, expected_shares
 from hilmix.core.judgements import PerceivedLambda
 from hilmix.core.observers import Population
 from hilmix.core.release_answers import HALF_E4
-from hilmix.hub.hypotheses import Table
+from hilmix.hub.hypotheses import Table, concerned
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -220,7 +220,9 @@ class Rehearsal:
         if hypothesis.test == "better_label":
             return self._with_better_label(effect)
         effects = self._effects()
-        chosen = self._chosen(hypothesis, (self.lambda_e4 != HALF_E4) | (self.kind == KINDS.index("pair")))
+        chosen = concerned(
+            hypothesis, self.lambda_e4, (self.lambda_e4 != HALF_E4) | (self.kind == KINDS.index("pair"))
+        )
         evidence, reached = self._calibrated(effects, chosen, self.lambda_e4 / 10_000 + effect)
         deviation = reached - self.lambda_e4 / 10_000
         mean = float(deviation[chosen].mean()) if chosen.any() else 0.0
@@ -236,9 +238,6 @@ class Rehearsal:
         shown, index = np.unique(self.lambda_e4, return_inverse=True)
         curve = np.array([self.population.evidence(value / 10_000) for value in shown])
         return np.where(self.kind == KINDS.index("pair"), 0.0, curve[index]) + effects
-
-    def _chosen(self, hypothesis: Hypothesis, otherwise: Mask) -> Mask:
-        return np.isin(self.lambda_e4, hypothesis.lambdas_e4) if hypothesis.lambdas_e4 else otherwise
 
     def _groups(self, among: Mask) -> Iterator[tuple[Mask, Population, Sequence[float]]]:
         """Looks of one kind at one λ, with whom `calibrate` takes for them and the λ of pairs."""
@@ -260,7 +259,7 @@ class Rehearsal:
         effects = self._effects()
         evidence, more = self._evidence(effects), np.zeros(len(self.way))
         levels = np.array([way.levels.get(hypothesis.factor, "") for way in self.ways])[self.way]
-        chosen = self._chosen(hypothesis, np.ones(len(levels), dtype=bool))
+        chosen = concerned(hypothesis, self.lambda_e4, np.ones(len(levels), dtype=bool))
         reached = []
         for name, half in zip(hypothesis.levels, (effect / 2, -effect / 2), strict=True):
             side = chosen & (levels == name)

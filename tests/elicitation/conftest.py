@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from django.test import Client
 
 from elicitation.images.services import import_images
 from elicitation.studies.models import Source
@@ -13,6 +14,7 @@ from elicitation.studies.opening import open_study
 from elicitation.studies.protocol import Design
 from elicitation.studies.services import StudyPlan, create_study
 from elicitation.studies.texts import demonstration_information
+from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
 
 SMALL = Design(
@@ -26,19 +28,28 @@ SMALL = Design(
 
 
 @pytest.fixture
-def image_set(db, settings, tmp_path):
-    """120 random images of 4 × 4 pixels, four classes; the first 80 are the training split."""
+def make_image_set(db, settings, tmp_path):
+    """`make_image_set(n)`: random images of 4 × 4 pixels, four classes; all but the last 40 are the training split."""
     settings.VAR = tmp_path / "var"
-    rng = np.random.default_rng(0)
-    return import_images(
-        name="noise",
-        kind="npz",
-        images=rng.integers(0, 256, (120, 4, 4, 1), dtype=np.uint8),
-        labels=np.arange(120) % 4,
-        classes=["ant", "bee", "cat", "dog"],
-        splits={"train": np.arange(80), "test": np.arange(80, 120)},
-        actor=OPERATOR,
-    )
+
+    def make(n):
+        rng = np.random.default_rng(0)
+        return import_images(
+            name="noise",
+            kind="npz",
+            images=rng.integers(0, 256, (n, 4, 4, 1), dtype=np.uint8),
+            labels=np.arange(n) % 4,
+            classes=["ant", "bee", "cat", "dog"],
+            splits={"train": np.arange(n - 40), "test": np.arange(n - 40, n)},
+            actor=OPERATOR,
+        )
+
+    return make
+
+
+@pytest.fixture
+def image_set(make_image_set):
+    return make_image_set(120)
 
 
 @pytest.fixture
@@ -66,3 +77,12 @@ def make_study(image_set):
 @pytest.fixture
 def study(make_study):
     return make_study()
+
+
+@pytest.fixture
+def admin(db):
+    """The browser of an administrator."""
+    user = User.objects.create(username="rosa", kind=User.Kind.ADMIN)
+    client = Client()
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    return client

@@ -22,17 +22,16 @@ from elicitation.flow import services
 from elicitation.flow.access import token_for
 from elicitation.flow.allocation import give_back
 from elicitation.flow.config import page_config
-from elicitation.flow.reading import reading_of
 from elicitation.flow.saving import Incoming, save_responses
 from elicitation.flow.simulation import simulate_participant
 from elicitation.flow.validity import mark_invalid
-from elicitation.images.services import import_images
 from elicitation.interfaces import INTERFACES
 from elicitation.participants.models import Participation
 from elicitation.studies.factors import Factor, Level, cells_of, levels_within
 from elicitation.studies.level_checks import complete_factors, level_problems
 from elicitation.studies.models import Condition, Protocol, Source
 from elicitation.studies.protocol import Design, Display, Settings
+from elicitation.studies.reading import reading_of
 from elicitation.studies.texts import default_texts, texts_of
 from elicitation.studies.ways import interfaces_of, needs_every_lambda, settings_with, texts_with, unit_kind
 from elicitation.trials.asking import asked_of
@@ -320,19 +319,9 @@ def compare(make_study, image_set):
 
 
 @pytest.fixture
-def image_set(db, settings, tmp_path):
+def image_set(make_image_set):
     """Enough training images for 36 trials whose parents nobody sees twice."""
-    settings.VAR = tmp_path / "var"
-    rng = np.random.default_rng(0)
-    return import_images(
-        name="noise",
-        kind="npz",
-        images=rng.integers(0, 256, (240, 4, 4, 1), dtype=np.uint8),
-        labels=np.arange(240) % 4,
-        classes=["ant", "bee", "cat", "dog"],
-        splits={"train": np.arange(200), "test": np.arange(200, 240)},
-        actor=OPERATOR,
-    )
+    return make_image_set(240)
 
 
 def join(study):

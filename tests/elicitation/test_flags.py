@@ -11,13 +11,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from elicitation.flow.reading import reading_of
 from elicitation.flow.saving import Incoming, save_responses
 from elicitation.flow.services import complete, join_study
 from elicitation.interfaces import INTERFACES
 from elicitation.mixes.models import Pair
 from elicitation.studies.models import Mode, Protocol, Source
 from elicitation.studies.protocol import content_sha256
+from elicitation.studies.reading import reading_of
 from elicitation.studies.rules import FLAGS, Rule, default_rules
 from elicitation.trials import flags
 from elicitation.trials.asking import asked_of

@@ -17,13 +17,13 @@ from django.urls import reverse
 from elicitation.flow import services
 from elicitation.flow.access import token_for
 from elicitation.flow.config import page_config
-from elicitation.flow.reading import reading_of
 from elicitation.flow.simulation import simulate_participant
 from elicitation.interfaces import INTERFACES, common, construct, infer, interface_named, select_shuffled
 from elicitation.interfaces.base import Asked
 from elicitation.interfaces.drawing import DRAWN, balanced
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source
+from elicitation.studies.reading import reading_of
 from elicitation.studies.texts import texts_of
 from elicitation.trials.asking import asked_of
 from elicitation.trials.given import Ways, checks_answered

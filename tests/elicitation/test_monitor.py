@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -30,19 +29,10 @@ from elicitation.studies.plans import plan_of_study
 from elicitation.studies.rules import Rule
 from elicitation.studies.services import change_protocol
 from elicitation.trials.models import Response
-from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
 
 BOXES = {"adult": True, "agree": True, "publish": True}
 NOW = timezone.now()
-
-
-@pytest.fixture
-def admin(db):
-    user = User.objects.create(username="rosa", kind=User.Kind.ADMIN)
-    client = Client()
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    return client
 
 
 def join(study: Study, **options) -> Participation:

@@ -8,7 +8,6 @@ import re
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -23,7 +22,6 @@ from elicitation.studies.models import Source, Study
 from elicitation.studies.services import change_texts
 from elicitation.studies.texts import texts_of
 from elicitation.trials.models import TrialImage
-from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
 from tests.elicitation.test_monitor import answer, finished, join, said
 
@@ -35,14 +33,6 @@ WITHIN = Factor(
         Level("theirs", {"wording": {"question": "What would 100 others see?"}}),
     ),
 )
-
-
-@pytest.fixture
-def admin(db):
-    user = User.objects.create(username="rosa", kind=User.Kind.ADMIN)
-    client = Client()
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    return client
 
 
 def replay_of(person: Participation, at: object = "") -> str:

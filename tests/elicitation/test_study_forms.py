@@ -25,7 +25,7 @@ from elicitation.studies.rules import default_rules
 from elicitation.studies.services import change_protocol, create_study
 from elicitation.studies.texts import demonstration_information
 from elicitation.studies.toml_writing import study_file
-from elicitation.studies.whole_form import WholeStudyForm, fixed_fields, is_only_analysed
+from elicitation.studies.whole_form import WholeStudyForm, fixed_fields
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import set_membership
@@ -114,7 +114,7 @@ def fields_of(form) -> dict:
 
 def form_of(study: Study) -> WholeStudyForm:
     return WholeStudyForm(
-        base=plan_of_study(study), fixed=fixed_fields(study), only_analysed=is_only_analysed(study)
+        base=plan_of_study(study), fixed=fixed_fields(study), only_analysed=study.is_only_analysed
     )
 
 

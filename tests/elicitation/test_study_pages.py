@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 
 from elicitation.flow import services
@@ -17,19 +16,10 @@ from elicitation.studies.opening import open_study
 from elicitation.studies.protocol import settings_of
 from elicitation.studies.texts import demonstration_information
 from elicitation.trials.models import Response, Trial
-from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
 
 NEW = "/studies/new/"
 BOXES = {"adult": True, "agree": True}
-
-
-@pytest.fixture
-def admin(db):
-    user = User.objects.create(username="rosa", kind=User.Kind.ADMIN)
-    client = Client()
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    return client
 
 
 @pytest.fixture

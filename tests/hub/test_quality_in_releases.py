@@ -13,16 +13,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from elicitation.flow.reading import reading_of
 from elicitation.flow.saving import Incoming, save_responses
 from elicitation.flow.services import complete, join_study
 from elicitation.participants.models import Participation
 from elicitation.studies.factors import Factor, Level
-from elicitation.studies.models import Batch, Mode, Protocol, Source, Study, Unit
-from elicitation.studies.opening import open_study
+from elicitation.studies.models import Batch, Mode, Protocol, Study, Unit
 from elicitation.studies.protocol import Design, content_sha256
+from elicitation.studies.reading import reading_of
 from elicitation.studies.rules import FLAGS, Rule
-from elicitation.studies.services import StudyPlan, create_study
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Trial
 from hilmix.accounts.models import User
@@ -39,21 +37,7 @@ from hilmix.hub.releases import freeze_release
 from hilmix.jobs.progress import Progress
 from tests.hub.test_import_hmix import published_rows, write
 
-DESIGN = Design(n_mixed_images=6, lambdas_e4=(2500, 7500), trials_per_person=6, repeats=0, answers_per_unit=4)
 TRUE, TURNED = "true", "turned"
-
-
-@pytest.fixture
-def make_study(larger_image_set):
-    def make(slug: str = "blends", *, source: str = Source.SIMULATED, **said) -> Study:
-        plan = StudyPlan(
-            slug=slug, title=slug.title(), image_set=larger_image_set, **{"design": DESIGN, **said}
-        )
-        study = create_study(plan=plan, source=source, actor=OPERATOR)
-        open_study(study=study, actor=OPERATOR)
-        return study
-
-    return make
 
 
 @pytest.fixture

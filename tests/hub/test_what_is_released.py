@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from statistics import fmean
 
@@ -12,17 +13,16 @@ import numpy as np
 import pytest
 from django.urls import reverse
 
-from elicitation.flow.reading import reading_of
 from elicitation.flow.saving import Incoming, save_responses
 from elicitation.flow.services import complete, join_study
 from elicitation.flow.simulation import simulate_participant
 from elicitation.flow.withdrawal import withdraw
 from elicitation.participants.models import Consent, Participation
 from elicitation.studies.models import Source, Study
-from elicitation.studies.opening import open_study
 from elicitation.studies.protocol import Design, Flow
-from elicitation.studies.services import StudyPlan, change_texts, create_study
-from elicitation.studies.texts import demonstration_information, texts_of
+from elicitation.studies.reading import reading_of
+from elicitation.studies.services import change_texts
+from elicitation.studies.texts import texts_of
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Response, Trial
 from hilmix.accounts.models import Membership, User
@@ -44,17 +44,8 @@ DESIGN = Design(
 
 
 @pytest.fixture
-def make_study(larger_image_set):
-    """`make_study(slug, source=…, **fields of StudyPlan)`: open, its design as in DESIGN."""
-
-    def make(slug: str = "blends", *, source: str = Source.SIMULATED, **said) -> Study:
-        said = {"design": DESIGN, "information": demonstration_information(), **said}
-        plan = StudyPlan(slug=slug, title=slug.title(), image_set=larger_image_set, **said)
-        study = create_study(plan=plan, source=source, actor=OPERATOR)
-        open_study(study=study, actor=OPERATOR)
-        return study
-
-    return make
+def make_study(make_study):
+    return partial(make_study, design=DESIGN)
 
 
 def freeze(study: Study) -> core_release.Release:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -9,10 +11,7 @@ from django.urls import reverse
 
 from elicitation.flow.withdrawal import withdraw
 from elicitation.studies.models import Source, Study
-from elicitation.studies.opening import open_study
-from elicitation.studies.protocol import Design, Flow
-from elicitation.studies.services import StudyPlan, create_study
-from elicitation.studies.texts import demonstration_information
+from elicitation.studies.protocol import Flow
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import create_token
@@ -24,20 +23,12 @@ from tests.hub.test_quality_in_releases import take_part
 from training.experiments.models import Experiment
 from training.reports.models import Report
 
-DESIGN = Design(n_mixed_images=6, lambdas_e4=(2500, 7500), trials_per_person=6, repeats=0, answers_per_unit=4)
 SAYS_SO = "contains withdrawn data of 1"
 
 
 @pytest.fixture
-def make_study(larger_image_set):
-    def make(slug: str = "blends", **said) -> Study:
-        information = demonstration_information()
-        plan = StudyPlan(slug, slug.title(), larger_image_set, design=DESIGN, information=information, **said)
-        study = create_study(plan=plan, source=Source.PERSON, actor=OPERATOR)
-        open_study(study=study, actor=OPERATOR)
-        return study
-
-    return make
+def make_study(make_study):
+    return partial(make_study, source=Source.PERSON)
 
 
 @pytest.fixture
