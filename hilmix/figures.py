@@ -1,8 +1,8 @@
 """Figures as data: what is drawn, what it means and what it was computed from; never how many pixels.
 
-The browser draws a figure on a canvas (`static/js/figures.js`, one renderer a kind); its table stands beside
-it for whoever cannot see the canvas, and is all that a text report prints. A new kind is one name here and
-one renderer there.
+The browser draws a figure on a canvas (`static/js/figures.js`), paper is drawn by matplotlib (`hilmix.drawing`), one
+renderer a kind in each; the table stands beside the figure for whoever cannot see it, and is all that a text report
+prints. A new kind is one name here and one renderer in either place.
 """
 
 from __future__ import annotations
@@ -11,21 +11,29 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Kind = Literal["curve", "reliability"]
+Kind = Literal["curve", "reliability", "scatter", "bars", "heat", "forest"]
 Style = Literal["line", "faint", "dashed"]
 Cell = str | int | float | None
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line of a figure: `points` (x, y) in order of x; series of one `group` share a colour.
+    """One line of a figure, or one colour of bars or points; series of one `group` share a colour.
 
-    In a reliability figure a point has a third value, the number of predictions behind it. `faint` is one of
-    several seeds behind their mean, `dashed` a reference such as a floor.
+    `points` by kind, None for what is not known:
+
+    - curve: (x, y) or (x, y, low, high) in order of x; low and high are drawn as a band.
+    - reliability: (confidence, accuracy, n), n predictions behind the point.
+    - scatter: (x, y) or (x, y, n); the area says n.
+    - bars: (place, y) or (place, y, low, high), place in `x_categories`.
+    - heat: (column, row, value, n), places in `x_categories` and `y_categories`.
+    - forest: (row, estimate, low, high), row in `y_categories`.
+
+    `faint` is one of several behind their mean, `dashed` a reference such as a floor.
     """
 
     name: str
-    points: tuple[tuple[float, ...], ...]
+    points: tuple[tuple[float | None, ...], ...]
     group: int
     style: Style = "line"
 
@@ -45,7 +53,8 @@ class Figure:
     """A figure with all that a reader must know to judge it.
 
     `definition` says what is drawn and over how much data, `source` names the release, the configuration and
-    the code.
+    the code, `reading` says in one sentence what is to be seen. `reference` is a value of y (of x in a forest) that
+    points are compared with; `diagonal` draws y = x.
     """
 
     key: str
@@ -58,6 +67,11 @@ class Figure:
     table: Table
     source: str
     log_y: bool = False
+    reading: str = ""
+    x_categories: tuple[str, ...] = ()
+    y_categories: tuple[str, ...] = ()
+    reference: float | None = None
+    diagonal: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON, the form in which a report keeps it."""

@@ -23,6 +23,17 @@ class ImageSet(models.Model):
     classes = models.JSONField(help_text="class names in the order of their integer labels")
     splits = models.JSONField(help_text="split name → number of images")
     human_labels_sha256 = models.CharField(max_length=64, blank=True)
+    licence = models.CharField(
+        max_length=60,
+        blank=True,
+        help_text="of the images: a name of core.licences, empty where none was stated",
+    )
+    human_labels_licence = models.CharField(
+        max_length=60, blank=True, help_text="of the human labels, likewise"
+    )
+    origin = models.CharField(
+        max_length=300, blank=True, help_text="whom to credit for the images, and where from"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -9,7 +9,11 @@ from hilmix.core.mixing import lambda_text
 
 
 class Pair(models.Model):
-    """Two parent images of one split, in order: λ is the share of the first."""
+    """Two parent images of one split, in order: λ is the share of the first.
+
+    An image with itself, at λ = 1, stands for the image unmixed: answers about plain images are imported so. Nothing
+    that draws pairs draws one.
+    """
 
     image_set = models.ForeignKey(ImageSet, models.PROTECT, related_name="pairs")
     first_index = models.PositiveIntegerField()
@@ -21,9 +25,6 @@ class Pair(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["image_set", "first_index", "second_index"], name="one_pair_per_parents"
-            ),
-            models.CheckConstraint(
-                condition=~models.Q(first_index=models.F("second_index")), name="parents_differ"
             ),
         ]
 

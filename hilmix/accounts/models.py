@@ -54,6 +54,13 @@ class ApiToken(AbstractAuthToken):
 
     name = models.CharField(max_length=80)
     scope = models.CharField(max_length=5, choices=Scope.choices, default=Scope.READ)
+    study = models.ForeignKey(
+        "elicitation.Study",
+        models.CASCADE,
+        null=True,
+        related_name="+",
+        help_text="the one study it is good for; none for all that its owner may see",
+    )
     last_used_at = models.DateTimeField(null=True, blank=True)
 
 

@@ -38,9 +38,13 @@ class CannotTell:
 
 @dataclass(frozen=True)
 class PerceivedMidpoint:
-    """The λ (0–1) at which the person sees as much of one image as of the other."""
+    """The λ (0–1) at which the person sees as much of one image as of the other.
+
+    `start` is the side from which the person came to it, "low" or "high"; "" where nobody started anywhere.
+    """
 
     value: float
+    start: str = ""
 
     def __post_init__(self) -> None:
         _check_share("A perceived midpoint", self.value)
@@ -92,7 +96,8 @@ class Unit:
     """One mixed image and what was said about it, in the order in which it was said.
 
     `first_class` and `second_class` are class indices; `lambda_e4` is the first image's share in
-    ten-thousandths.
+    ten-thousandths; `parents` are the positions of the two images in their image set, where they are known.
+    A pair that was asked about at every λ is a unit too, at λ = 1/2.
     """
 
     key: str
@@ -100,6 +105,7 @@ class Unit:
     first_class: int
     second_class: int
     answers: tuple[Answer, ...]
+    parents: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         check_lambda_e4(self.lambda_e4)
