@@ -1,3 +1,222 @@
-"""Draws figures (hilmix.figures) for paper: PNG and PDF by matplotlib, one renderer a kind."""
+"""Draws figures (hilmix.figures) for paper: PNG and PDF by matplotlib, one renderer a kind.
+
+Takes a figure as a report or an analysis stores it (`Figure.as_dict`). The same figure gives the same bytes within one
+version of matplotlib. matplotlib is loaded when something is drawn, so that the web process starts without it.
+"""
 
 from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Format = Literal["png", "pdf"]
+Drawn = Mapping[str, Any]  # a figure, or one of its series, as it is stored
+
+WIDTH, HEIGHT, DPI = 7.0, 4.3, 160  # inches, and dots an inch of a PNG
+ROW = 0.28  # inches for each row of a figure with named rows
+# As in the browser, after Okabe and Ito; markers and line styles tell apart what is printed in grey.
+COLOURS = ("#0072b2", "#c24e00", "#00785a", "#a3487f", "#7a6000", "#444444")
+MARKERS = ("o", "s", "^", "D", "P", "v")
+HATCHES = ("", "//", "..", "xx", "\\\\", "++")
+DOTTED: dict[str, Any] = {"color": "#777777", "linestyle": ":", "linewidth": 1.2, "zorder": 0}
+
+
+def draw(figure: Drawn, watermark: str, format: Format) -> bytes:
+    """The figure as the bytes of a PNG or PDF file; `watermark` (empty for none) stands across it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    named_rows = len(figure.get("y_categories", ()))
+    paper = Figure(figsize=(WIDTH, max(HEIGHT, 1.6 + ROW * named_rows)), layout="constrained")
+    FigureCanvasAgg(paper)
+    axes = paper.add_subplot()
+    _RENDERERS[figure["kind"]](axes, figure)
+    axes.set_title(figure["title"], loc="left", fontsize=11)
+    axes.set_xlabel(figure["x_label"])
+    axes.set_ylabel(figure["y_label"])
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    handles, labels = axes.get_legend_handles_labels()
+    if len(handles) > 1:
+        named = dict(zip(labels, handles, strict=True))
+        paper.legend(
+            named.values(), named.keys(), loc="outside lower center", ncols=3, fontsize=8, frameon=False
+        )
+    if watermark:
+        look: dict[str, Any] = {
+            "color": "#b00020",
+            "alpha": 0.25,
+            "fontsize": 20,
+            "weight": "bold",
+            "ha": "center",
+            "va": "center",
+        }
+        axes.text(0.5, 0.5, watermark.upper(), transform=axes.transAxes, rotation=20, **look)
+    file = io.BytesIO()
+    # Without a date the same figure is the same file.
+    dateless = {"CreationDate": None} if format == "pdf" else {"Software": None}
+    paper.savefig(file, format=format, dpi=DPI, metadata=dateless)
+    return file.getvalue()
+
+
+def _curve(axes: Axes, figure: Drawn) -> None:
+    _reference(axes, figure)
+    for series in figure["series"]:
+        points = [[_number(value) for value in point] for point in series["points"]]
+        faint, dashed = series["style"] == "faint", series["style"] == "dashed"
+        axes.plot(
+            [point[0] for point in points],
+            [point[1] for point in points],
+            color=_colour(series),
+            linestyle="--" if dashed else "-",
+            linewidth=0.8 if faint else 1.6,
+            alpha=0.4 if faint else 1.0,
+            marker=None if faint or dashed else _marker(series),
+            markersize=4,
+            label="_hidden" if faint else series["name"],
+        )
+        if all(len(point) > 2 for point in points):
+            columns = list(zip(*points, strict=True))
+            axes.fill_between(
+                columns[0], columns[2], columns[3], color=_colour(series), alpha=0.18, linewidth=0
+            )
+    if figure.get("log_y"):
+        axes.set_yscale("log")
+
+
+def _reliability(axes: Axes, figure: Drawn) -> None:
+    axes.plot([0, 1], [0, 1], **DOTTED)
+    _dots(axes, figure)
+    for series in figure["series"]:
+        axes.plot(*_columns(series)[:2], color=_colour(series), linewidth=0.8, alpha=0.5)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+
+
+def _scatter(axes: Axes, figure: Drawn) -> None:
+    _reference(axes, figure)
+    _dots(axes, figure)
+
+
+def _dots(axes: Axes, figure: Drawn) -> None:
+    for series in figure["series"]:
+        columns = _columns(series)
+        most = max(columns[2], default=1) if len(columns) > 2 else 1
+        sizes = [10 + 110 * n / most for n in columns[2]] if len(columns) > 2 else 16
+        look: dict[str, Any] = {
+            "color": _colour(series),
+            "marker": _marker(series),
+            "alpha": 0.6,
+            "label": series["name"],
+        }
+        axes.scatter(columns[0], columns[1], s=sizes, **look)
+
+
+def _bars(axes: Axes, figure: Drawn) -> None:
+    _reference(axes, figure)
+    width = 0.8 / max(1, len(figure["series"]))
+    for place, series in enumerate(figure["series"]):
+        columns = _columns(series)
+        shift = (place - (len(figure["series"]) - 1) / 2) * width
+        xs = [x + shift for x in columns[0]]
+        look: dict[str, Any] = {
+            "color": _colour(series),
+            "hatch": HATCHES[place % len(HATCHES)],
+            "edgecolor": "white",
+        }
+        axes.bar(xs, columns[1], width, label=series["name"], **look)
+        if len(columns) > 3:
+            axes.errorbar(
+                xs, columns[1], yerr=_arms(columns[1:]), fmt="none", ecolor="black", capsize=2, linewidth=0.8
+            )
+    names = figure["x_categories"]
+    upright = sum(map(len, names)) > 60
+    axes.set_xticks(range(len(names)), names, rotation=90 if upright else 0, fontsize=8)
+    if figure.get("log_y"):
+        axes.set_yscale("log")
+
+
+def _heat(axes: Axes, figure: Drawn) -> None:
+    import numpy as np
+
+    cells = np.full((len(figure["y_categories"]), len(figure["x_categories"])), np.nan)
+    for column, row, value, *_n in figure["series"][0]["points"]:
+        cells[int(row), int(column)] = _number(value)
+    picture = axes.imshow(cells, aspect="auto", cmap="cividis")
+    assert axes.figure is not None
+    axes.figure.colorbar(picture, ax=axes, shrink=0.8)
+    axes.set_xticks(range(len(figure["x_categories"])), figure["x_categories"], fontsize=8)
+    axes.set_yticks(range(len(figure["y_categories"])), figure["y_categories"], fontsize=7)
+
+
+def _forest(axes: Axes, figure: Drawn) -> None:
+    if figure.get("reference") is not None:
+        axes.axvline(figure["reference"], **DOTTED)
+    for place, series in enumerate(figure["series"]):
+        columns = _columns(series)
+        shift = (place - (len(figure["series"]) - 1) / 2) * 0.18
+        look: dict[str, Any] = {
+            "color": _colour(series),
+            "fmt": _marker(series),
+            "capsize": 2,
+            "markersize": 5,
+        }
+        xerr = _arms(columns[1:])
+        axes.errorbar(
+            columns[1], [row + shift for row in columns[0]], xerr=xerr, label=series["name"], **look
+        )
+    axes.set_yticks(range(len(figure["y_categories"])), figure["y_categories"], fontsize=8)
+    axes.invert_yaxis()
+
+
+_RENDERERS: dict[str, Callable[[Axes, Drawn], None]] = {
+    "curve": _curve,
+    "reliability": _reliability,
+    "scatter": _scatter,
+    "bars": _bars,
+    "heat": _heat,
+    "forest": _forest,
+}
+
+
+def _reference(axes: Axes, figure: Drawn) -> None:
+    """What points are compared with: y = x, or one value of y."""
+    if figure.get("diagonal"):
+        shown = [point[0] for series in figure["series"] for point in series["points"]] or [0, 1]
+        ends = min(shown), max(shown)
+        axes.plot(ends, ends, **DOTTED)
+    if figure.get("reference") is not None:
+        axes.axhline(figure["reference"], **DOTTED)
+
+
+def _columns(series: Drawn) -> list[list[float]]:
+    """The points by what they hold, as many as every point has; a value that is not known is not drawn."""
+    least = min((len(point) for point in series["points"]), default=0)
+    known = [point for point in series["points"] if all(value is not None for value in point[:2])]
+    columns = [[_number(point[i]) for point in known] for i in range(least)]
+    return columns or [[], []]
+
+
+def _arms(estimates: list[list[float]]) -> list[list[float]]:
+    """How far an interval reaches below and above its estimate, as matplotlib wants it."""
+    values, lows, highs = estimates[:3]
+    return [
+        [value - low for value, low in zip(values, lows, strict=True)],
+        [high - value for value, high in zip(values, highs, strict=True)],
+    ]
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _colour(series: Drawn) -> str:
+    return COLOURS[series["group"] % len(COLOURS)]
+
+
+def _marker(series: Drawn) -> str:
+    return MARKERS[series["group"] % len(MARKERS)]

@@ -7,13 +7,17 @@ prints. A new kind is one name here and one renderer in either place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Kind = Literal["curve", "reliability", "scatter", "bars", "heat", "forest"]
 Style = Literal["line", "faint", "dashed"]
 Cell = str | int | float | None
+
+FORMULA = tuple("=+-@\t\r")  # what a spreadsheet takes for the beginning of one
 
 
 @dataclass(frozen=True)
@@ -92,3 +96,22 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     padded = [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in cells]
     padded.insert(1, ["-" * width for width in widths])
     return "\n".join(f"| {' | '.join(row)} |" for row in padded)
+
+
+def as_csv(figure: Mapping[str, Any], watermark: str = "") -> str:
+    """The table of a figure, as it is stored, as a csv file: numbers in full, text that no spreadsheet runs.
+
+    What the figure says of itself stands above the table in lines that begin with `#`.
+    """
+    told = [figure["title"], figure["definition"], figure["source"], watermark]
+    file = io.StringIO()
+    file.writelines(f"# {' '.join(line.split())}\n" for line in told if line)
+    writer = csv.writer(file, lineterminator="\n")
+    for row in (figure["table"]["columns"], *figure["table"]["rows"]):
+        writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in row])
+    return file.getvalue()
+
+
+def _harmless(text: str) -> str:
+    """Text that begins as a formula does has an apostrophe before it (OWASP, CSV injection)."""
+    return f"'{text}" if text[:1] in FORMULA else text

@@ -5,7 +5,9 @@
 const ON_LIGHT = ["#0072b2", "#c24e00", "#00785a", "#a3487f", "#7a6000", "#444444"];
 const ON_DARK = ["#56b4e9", "#f59b42", "#2fc79b", "#e28dbb", "#f0e442", "#d0d0d0"];
 const SYMBOLS = ["circle", "rect", "triangle", "diamond", "roundRect", "pin"];
-const KINDS = { curve, reliability };
+const MOST_ROWS = 10; // that fit the usual height
+const ROW = 22; // pixels
+const KINDS = { curve, reliability, scatter, bars, heat, forest };
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const figures = JSON.parse(document.getElementById("figures").textContent);
@@ -18,6 +20,9 @@ dark.addEventListener("change", () => figures.forEach(draw));
 function draw(figure) {
   const place = document.querySelector(`[data-figure="${figure.key}"] .figure-canvas`);
   if (!charts.has(figure)) {
+    // Rows with names need their height; reports of earlier versions have none.
+    const rows = figure.y_categories?.length ?? 0;
+    if (rows > MOST_ROWS) place.style.height = `${ROW * rows + 120}px`;
     charts.set(figure, window.echarts.init(place, null, { renderer: "canvas" }));
     new ResizeObserver(() => charts.get(figure).resize()).observe(place);
   }
@@ -41,7 +46,7 @@ function common(figure, look) {
     grid: { left: 60, right: 16, top: 16 + 22 * named.length, bottom: 48 },
     legend: { data: named.map(legendEntry), top: 0, left: 0, orient: "vertical", itemGap: 8, textStyle: { color: look.ink } },
     graphic: watermark
-      ? [{ type: "text", left: "center", top: "middle", silent: true, z: 0,
+      ? [{ type: "text", left: "center", top: "middle", silent: true, z: 100,
            style: { text: watermark.toUpperCase(), fontSize: 18, fontWeight: "bold", fill: look.warn, opacity: 0.3 } }]
       : [],
   };
@@ -53,12 +58,168 @@ function legendEntry({ name, style }) {
 }
 
 function curve(figure, look) {
+  // Whole numbers, such as epochs, get no ticks between them; shares of 0 to 1 do.
+  const whole = figure.series.every((series) => series.points.every(([x]) => Number.isInteger(x)));
   return {
-    tooltip: { ...box(look), trigger: "axis", valueFormatter: (value) => Number(value).toPrecision(4) },
-    xAxis: axis(look, figure.x_label, { min: "dataMin", max: "dataMax", minInterval: 1 }),
+    tooltip: { ...box(look), trigger: "axis", valueFormatter: short },
+    xAxis: axis(look, figure.x_label, { min: "dataMin", max: "dataMax", ...(whole ? { minInterval: 1 } : {}) }),
     yAxis: axis(look, figure.y_label, { type: figure.log_y ? "log" : "value", scale: true, nameGap: 42 }),
-    series: figure.series.map((series) => line(series, look)),
+    series: [
+      ...reference(figure, look),
+      ...figure.series.filter((series) => series.points.some((point) => point.length > 2)).map((series) => band(series, look)),
+      ...figure.series.map((series) => line(series, look)),
+    ],
   };
+}
+
+// The interval around a line: one quadrangle between each two neighbours.
+function band(series, look) {
+  const points = series.points.filter(([, y, low, high]) => y !== null && low != null && high != null);
+  return {
+    ...unseen(series.name), type: "custom", data: points.slice(1),
+    // Its extent must be known, or a band would be cut off at the highest line.
+    encode: { x: 0, y: [2, 3] },
+    renderItem: ({ dataIndex: i }, api) => ({
+      type: "polygon",
+      shape: { points: [[i, 2], [i + 1, 2], [i + 1, 3], [i, 3]].map(([at, end]) => api.coord([points[at][0], points[at][end]])) },
+      style: { fill: colour(series, look), opacity: 0.18 },
+    }),
+  };
+}
+
+function scatter(figure, look) {
+  const told = ({ seriesName, value: [x, y, n] }) =>
+    `${seriesName}\n${figure.x_label} ${short(x)}\n${figure.y_label} ${short(y)}` + (n === undefined ? "" : `\nn ${n}`);
+  return {
+    tooltip: { ...box(look), trigger: "item", formatter: told },
+    xAxis: axis(look, figure.x_label, { scale: true }),
+    yAxis: axis(look, figure.y_label, { scale: true, nameGap: 42 }),
+    series: [
+      ...reference(figure, look),
+      ...figure.series.map((series) => ({
+        ...line(series, look), type: "scatter", itemStyle: { opacity: 0.55 },
+        ...(series.points.some((point) => point.length > 2) ? sized(series) : {}),
+      })),
+    ],
+  };
+}
+
+function bars(figure, look) {
+  const told = ({ seriesName, name, value: [, y, low, high] }) => `${seriesName}: ${name}\n${within(y, low, high)}`;
+  // Bars of several series stand side by side; `whiskers` must know which place each has.
+  const beside = { barGap: "10%", barCategoryGap: "30%" };
+  return {
+    tooltip: { ...box(look), trigger: "item", formatter: told },
+    xAxis: places(look, figure.x_label, figure.x_categories, { axisLabel: { color: look.soft, hideOverlap: true } }),
+    yAxis: axis(look, figure.y_label, { nameGap: 42, type: figure.log_y ? "log" : "value" }),
+    series: [
+      ...figure.series.map((series) => ({
+        name: series.name, type: "bar", data: series.points, color: colour(series, look), ...beside, encode: { x: 0, y: 1 },
+        ...(figure.reference == null ? {} : markAt(figure.reference, look)),
+      })),
+      ...figure.series.map((series, place) => whiskers(series, place, figure.series.length, look)),
+    ],
+  };
+}
+
+function whiskers(series, place, of, look) {
+  return {
+    ...unseen(series.name), type: "custom", z: 3, encode: { x: 0, y: [2, 3] },
+    data: series.points.filter(([, , low, high]) => low != null && high != null),
+    renderItem: (_params, api) => {
+      const { offsetCenter } = api.barLayout({ barGap: "10%", barCategoryGap: "30%", count: of })[place];
+      const [low, high] = [api.value(2), api.value(3)].map((end) => api.coord([api.value(0), end]));
+      return upright(low[0] + offsetCenter, low[1], high[1], look.ink);
+    },
+  };
+}
+
+function upright(x, low, high, stroke) {
+  const lines = [[x, low, x, high], [x - 4, low, x + 4, low], [x - 4, high, x + 4, high]];
+  return { type: "group", children: lines.map(([x1, y1, x2, y2]) => ({ type: "line", shape: { x1, y1, x2, y2 }, style: { stroke } })) };
+}
+
+function heat(figure, look) {
+  const cells = figure.series[0].points;
+  const values = cells.map(([, , value]) => value).filter((value) => value !== null);
+  const told = ({ value: [x, y, value, n] }) =>
+    `${figure.y_categories[y]}, ${figure.x_label} ${figure.x_categories[x]}\n${short(value)}` + (n == null ? "" : `\nn ${n}`);
+  return {
+    // Long names of rows need their room; the scale stands above.
+    grid: { left: 8 + 7 * Math.max(...figure.y_categories.map((name) => name.length)), right: 16, top: 60, bottom: 48 },
+    legend: { show: false },
+    tooltip: { ...box(look), trigger: "item", formatter: told },
+    visualMap: {
+      min: Math.min(...values), max: Math.max(...values), calculable: true, orient: "horizontal", left: "center", top: 0,
+      dimension: 2, precision: 2, textStyle: { color: look.ink }, inRange: { color: dark.matches ? ["#20303a", "#56b4e9", "#f0e442"] : ["#f2f0e6", "#4d9ac7", "#003a5d"] },
+    },
+    xAxis: places(look, figure.x_label, figure.x_categories, {}),
+    yAxis: places(look, "", figure.y_categories, { inverse: true, axisLabel: { color: look.soft, fontSize: 10, interval: 0 } }),
+    series: [{ type: "heatmap", data: cells, encode: { x: 0, y: 1, value: 2 }, itemStyle: { borderColor: look.paper, borderWidth: 1 } }],
+  };
+}
+
+function forest(figure, look) {
+  const told = ({ seriesName, value: [row, estimate, low, high] }) =>
+    `${seriesName}: ${figure.y_categories[row]}\n${within(estimate, low, high)}`;
+  const shift = (place) => (place - (figure.series.length - 1) / 2) * 12;
+  return {
+    grid: { left: 8 + 7 * Math.max(...figure.y_categories.map((name) => name.length)), right: 16, top: 16 + 22 * figure.series.length, bottom: 48 },
+    tooltip: { ...box(look), trigger: "item", formatter: told },
+    xAxis: axis(look, figure.x_label, { scale: true }),
+    yAxis: places(look, "", figure.y_categories, { inverse: true, axisLabel: { color: look.soft, interval: 0 } }),
+    series: [
+      ...figure.series.map((series, place) => ({
+        name: series.name, type: "scatter", data: series.points, color: colour(series, look), encode: { x: 1, y: 0 },
+        symbol: SYMBOLS[series.group % SYMBOLS.length], symbolSize: 9, symbolOffset: [0, shift(place)],
+        ...(figure.reference == null ? {} : markAt(figure.reference, look, "xAxis")),
+      })),
+      ...figure.series.map((series, place) => ({
+        ...unseen(series.name), type: "custom", encode: { x: [2, 3], y: 0 },
+        data: series.points.filter(([, , low, high]) => low != null && high != null),
+        renderItem: (_params, api) => {
+          const [low, high] = [api.value(2), api.value(3)].map((end) => api.coord([end, api.value(0)]));
+          const y = low[1] + shift(place);
+          return { type: "line", shape: { x1: low[0], y1: y, x2: high[0], y2: y }, style: { stroke: colour(series, look), lineWidth: 2 } };
+        },
+      })),
+    ],
+  };
+}
+
+// What points are compared with: y = x, or one value.
+function reference(figure, look) {
+  const quiet = { type: "line", silent: true, symbol: "none", tooltip: { show: false }, lineStyle: { color: look.soft, type: "dotted", width: 1.5 } };
+  const lines = [];
+  if (figure.diagonal) {
+    const shown = figure.series.flatMap((series) => series.points.map(([x]) => x));
+    const ends = [Math.min(...shown), Math.max(...shown)];
+    lines.push({ ...quiet, name: "diagonal", data: ends.map((end) => [end, end]) });
+  }
+  if (figure.reference != null) lines.push({ ...quiet, name: "reference", data: [], ...markAt(figure.reference, look) });
+  return lines;
+}
+
+function markAt(value, look, along = "yAxis") {
+  const lineStyle = { color: look.soft, type: "dotted", width: 1.5 };
+  return { markLine: { silent: true, symbol: "none", label: { show: false }, lineStyle, data: [{ [along]: value }] } };
+}
+
+// A series that draws something beside another one, and is neither named, pointed at nor told of.
+function unseen(name) {
+  return { name: `${name}, interval`, silent: true, tooltip: { show: false } };
+}
+
+function colour(series, look) {
+  return look.colours[series.group % look.colours.length];
+}
+
+function short(value) {
+  return typeof value === "number" ? String(Number(value.toPrecision(4))) : "–";
+}
+
+function within(value, low, high) {
+  return low == null ? short(value) : `${short(value)} [${short(low)}, ${short(high)}]`;
 }
 
 function reliability(figure, look) {
@@ -88,7 +249,7 @@ function line(series, look) {
     name: series.name,
     type: "line",
     data: series.points,
-    color: look.colours[series.group % look.colours.length],
+    color: colour(series, look),
     symbol: series.style === "line" ? SYMBOLS[series.group % SYMBOLS.length] : "none",
     symbolSize: 6,
     silent: faint,
@@ -103,6 +264,11 @@ function axis(look, name, more) {
     nameTextStyle: { color: look.soft }, axisLabel: { color: look.soft }, axisLine: { lineStyle: { color: look.soft } },
     splitLine: { lineStyle: { color: look.line } }, ...more,
   };
+}
+
+// An axis of names.
+function places(look, name, names, more) {
+  return { ...axis(look, name, {}), type: "category", data: names, splitLine: { show: false }, ...more };
 }
 
 function box(look) {
