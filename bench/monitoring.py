@@ -36,7 +36,7 @@ def figures() -> Iterator[Figure]:
         ("participations", "participations/", plain_monitor.participations),
     ):
         few, many = (f"/studies/{study.slug}/{page}" for study in (small, large))
-        yield _queries(f"monitoring.{name}_queries", person, lambda at=few: at, lambda at=many: at)
+        yield queries_more(f"monitoring.{name}_queries", person, lambda at=few: at, lambda at=many: at)
         yield speed(
             f"monitoring.{name}",
             lambda at=many: _get(person, at),
@@ -55,7 +55,7 @@ def _get(person: Client, address: str) -> None:
         raise RuntimeError(f"{address} answers {reply.status_code}")
 
 
-def _queries(name: str, person: Client, few: Callable[[], str], many: Callable[[], str]) -> Figure:
+def queries_more(name: str, person: Client, few: Callable[[], str], many: Callable[[], str]) -> Figure:
     """How many more queries a page needs where there is more; each page is asked for twice, the first warms up."""
     counts = []
     for prepare in (few, many):
@@ -90,4 +90,4 @@ def _releases(person: Client, study: Study) -> Figure:
         )
         return "/releases/"
 
-    return _queries("hub.releases_queries", person, lambda: list_of(1), lambda: list_of(RELEASES))
+    return queries_more("hub.releases_queries", person, lambda: list_of(1), lambda: list_of(RELEASES))

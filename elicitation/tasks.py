@@ -10,7 +10,7 @@ from hilmix.jobs.progress import Progress
 from hilmix.jobs.registry import job_kind
 
 
-@job_kind(OPEN_KIND, queue="data")
+@job_kind(OPEN_KIND, queue="data", of_study=lambda study_id: [study_id])
 def open_(progress: Progress, object_id: str) -> None:
     """`object_id` is the study's. A job that was lost after it had opened the study has nothing left to do."""
     study = Study.objects.get(pk=object_id)
@@ -31,7 +31,7 @@ def pilot(progress: Progress, object_id: str) -> None:
     progress.log(f"“{study.title}” can be tried out by {places} people with the pilot link.")
 
 
-@job_kind(SYNC_KIND, queue="data")
+@job_kind(SYNC_KIND, queue="data", of_study=lambda study_id: [study_id])
 def sync(progress: Progress, object_id: str) -> None:
     """`object_id` is the study's. The log says how many there are of whom, and names nobody."""
     sync_submissions(study=Study.objects.get(pk=object_id), actor=progress.actor, progress=progress)

@@ -1,5 +1,5 @@
-"""The embedded demonstration: digits, a simulated study with its release, its experiment and what its answers say of
-the next study, and open studies to try.
+"""The embedded demonstration: digits, a simulated study with its release, what its answers say and which labels
+predict them, its experiment, what they say of the next study, and open studies to try.
 
 Each step looks whether it was done before, so a second call is quick and an interrupted one goes on. Everything goes
 through the same services as real work does.
@@ -34,14 +34,21 @@ from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import add_person, issue_sign_in_link, set_membership
 from hilmix.core.loaders import read_digits
-from hilmix.hub.models import Release, Simulation
+from hilmix.core.observers import H_MIX
+from hilmix.hub.analysing import prepare_analysis, run_analysis
+from hilmix.hub.models import Analysis, Release, Simulation
 from hilmix.hub.releases import freeze_release
+from hilmix.hub.scoring import prepare_scores, run_scores
 from hilmix.hub.simulating import prepare_simulation, run_simulation
 from hilmix.jobs.progress import Progress, TerminalProgress
 from training.experiments.config import read_config
 from training.experiments.models import Experiment
 from training.experiments.services import create_experiment, finish_experiment
 
+DIGITS = (
+    "E. Alpaydin and C. Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998,"
+    " doi:10.24432/C50P49; its test images, as scikit-learn has them"
+)
 N_SIMULATED = 24
 SIMULATED = Design(n_mixed_images=60, trials_per_person=30, repeats=2, answers_per_unit=N_SIMULATED // 2)
 # Stricter than anybody would be with people, so that a few of the simulated ones are flagged, and two do not count.
@@ -108,6 +115,7 @@ OPEN_STUDIES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 MADE_UP_CODES = {outcome: f"DEMO-{outcome.name}" for outcome in Outcome}
 REPETITIONS, ANSWERS = 50, (2, 6, 12)
+DEALS = 5  # of answers into folds, to score labels: enough to see which is better
 
 
 @dataclass(frozen=True)
@@ -135,6 +143,7 @@ def build_demo() -> Experiment:
     if not Release.objects.filter(study=simulated).exists():
         with TerminalProgress("release") as progress:
             freeze_release(study=simulated, actor=OPERATOR, progress=progress)
+    _findings(simulated)
     _power()
     return _experiment()
 
@@ -171,6 +180,8 @@ def _digits() -> ImageSet:
         labels=labels,
         classes=classes,
         splits=splits,
+        licence="CC-BY-4.0",
+        origin=DIGITS,
         actor=OPERATOR,
     )
 
@@ -189,6 +200,21 @@ def _simulate(study: Study, progress: Progress) -> None:
     for number in range(done, N_SIMULATED):
         simulate_participant(study=study, seed=number)
         progress.update(number + 1, N_SIMULATED)
+
+
+def _findings(study: Study) -> None:
+    """What its people say, and how well each label predicts them."""
+    known = study.analyses.filter(created_by=None)
+    with TerminalProgress("analysis") as progress:
+        analysis = known.filter(kind=Analysis.Kind.ANSWERS).first() or prepare_analysis(
+            study=study, actor=OPERATOR
+        )
+        run_analysis(analysis=analysis, actor=OPERATOR, progress=progress)
+    with TerminalProgress("label scores") as progress:
+        scores = known.filter(kind=Analysis.Kind.LABELS).first() or prepare_scores(
+            study=study, actor=OPERATOR, repeats=DEALS, population=H_MIX
+        )
+        run_scores(analysis=scores, actor=OPERATOR, progress=progress)
 
 
 def _recruit() -> None:

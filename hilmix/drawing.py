@@ -7,6 +7,7 @@ version of matplotlib. matplotlib is loaded when something is drawn, so that the
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -79,7 +80,7 @@ def _curve(axes: Axes, figure: Drawn) -> None:
             markersize=4,
             label="_hidden" if faint else series["name"],
         )
-        if all(len(point) > 2 for point in points):
+        if points and all(len(point) > 2 for point in points):
             columns = list(zip(*points, strict=True))
             axes.fill_between(
                 columns[0], columns[2], columns[3], color=_colour(series), alpha=0.18, linewidth=0
@@ -105,8 +106,8 @@ def _scatter(axes: Axes, figure: Drawn) -> None:
 def _dots(axes: Axes, figure: Drawn) -> None:
     for series in figure["series"]:
         columns = _columns(series)
-        most = max(columns[2], default=1) if len(columns) > 2 else 1
-        sizes = [10 + 110 * n / most for n in columns[2]] if len(columns) > 2 else 16
+        behind = [0 if math.isnan(n) else n for n in columns[2]] if len(columns) > 2 else []
+        sizes = [10 + 110 * n / (max(behind) or 1) for n in behind] if behind else 16
         look: dict[str, Any] = {
             "color": _colour(series),
             "marker": _marker(series),
@@ -146,7 +147,14 @@ def _heat(axes: Axes, figure: Drawn) -> None:
     cells = np.full((len(figure["y_categories"]), len(figure["x_categories"])), np.nan)
     for column, row, value, *_n in figure["series"][0]["points"]:
         cells[int(row), int(column)] = _number(value)
-    picture = axes.imshow(cells, aspect="auto", cmap="cividis")
+    known = cells[~np.isnan(cells)]
+    if not known.size:
+        return
+    least, most = known.min(), known.max()
+    reach = max(-least, most)
+    # What goes to either side of 0 has its middle there; other values go from little to much.
+    around = {"cmap": "PuOr", "vmin": -reach, "vmax": reach} if least < 0 < most else {"cmap": "cividis"}
+    picture = axes.imshow(cells, aspect="auto", **around)
     assert axes.figure is not None
     axes.figure.colorbar(picture, ax=axes, shrink=0.8)
     axes.set_xticks(range(len(figure["x_categories"])), figure["x_categories"], fontsize=8)
@@ -165,7 +173,7 @@ def _forest(axes: Axes, figure: Drawn) -> None:
             "capsize": 2,
             "markersize": 5,
         }
-        xerr = _arms(columns[1:])
+        xerr = _arms(columns[1:]) if len(columns) > 3 else None
         axes.errorbar(
             columns[1], [row + shift for row in columns[0]], xerr=xerr, label=series["name"], **look
         )
@@ -186,7 +194,7 @@ _RENDERERS: dict[str, Callable[[Axes, Drawn], None]] = {
 def _reference(axes: Axes, figure: Drawn) -> None:
     """What points are compared with: y = x, or one value of y."""
     if figure.get("diagonal"):
-        shown = [point[0] for series in figure["series"] for point in series["points"]] or [0, 1]
+        shown = [x for series in figure["series"] for x in _columns(series)[0]] or [0, 1]
         ends = min(shown), max(shown)
         axes.plot(ends, ends, **DOTTED)
     if figure.get("reference") is not None:
@@ -195,10 +203,9 @@ def _reference(axes: Axes, figure: Drawn) -> None:
 
 def _columns(series: Drawn) -> list[list[float]]:
     """The points by what they hold, as many as every point has; a value that is not known is not drawn."""
-    least = min((len(point) for point in series["points"]), default=0)
     known = [point for point in series["points"] if all(value is not None for value in point[:2])]
-    columns = [[_number(point[i]) for point in known] for i in range(least)]
-    return columns or [[], []]
+    least = min((len(point) for point in known), default=2)
+    return [[_number(point[i]) for point in known] for i in range(least)]
 
 
 def _arms(estimates: list[list[float]]) -> list[list[float]]:

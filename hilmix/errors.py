@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -98,6 +98,8 @@ def problem_json(exception: Exception, context: dict[str, Any]) -> Response | No
         body = {"status": 404, "code": "not_found", "detail": "There is no such thing."}
     elif isinstance(exception, PermissionDenied):
         body = {"status": 403, "code": "forbidden", "detail": "You may not do this."}
+    elif isinstance(exception, RequestDataTooBig):
+        body = {"status": 413, "code": "too_large", "detail": "This is more than may be sent at once."}
     elif isinstance(exception, APIException):
         detail: Any = exception.detail
         code = getattr(detail, "code", exception.default_code)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -17,7 +18,8 @@ Kind = Literal["curve", "reliability", "scatter", "bars", "heat", "forest"]
 Style = Literal["line", "faint", "dashed"]
 Cell = str | int | float | None
 
-FORMULA = tuple("=+-@\t\r")  # what a spreadsheet takes for the beginning of one
+FORMULA = tuple("=+-@\t\r\n")  # what a spreadsheet takes for the beginning of one
+_WITHIN_A_LINE = re.compile(r'([,;]\s*"?\s*)(?=[=+@-])')  # where another cell begins, with a formula in it
 
 
 @dataclass(frozen=True)
@@ -105,13 +107,20 @@ def as_csv(figure: Mapping[str, Any], watermark: str = "") -> str:
     """
     told = [figure["title"], figure["definition"], figure["source"], watermark]
     file = io.StringIO()
-    file.writelines(f"# {' '.join(line.split())}\n" for line in told if line)
+    file.writelines(f"# {_harmless_line(line)}\n" for line in told if line)
     writer = csv.writer(file, lineterminator="\n")
     for row in (figure["table"]["columns"], *figure["table"]["rows"]):
         writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in row])
     return file.getvalue()
 
 
+def _harmless_line(text: str) -> str:
+    """The text on one line, of which no part is a formula where a spreadsheet cuts it into cells."""
+    return _WITHIN_A_LINE.sub(r"\1'", " ".join(text.split()))
+
+
 def _harmless(text: str) -> str:
-    """Text that begins as a formula does has an apostrophe before it (OWASP, CSV injection)."""
+    """Text that begins as a formula does has an apostrophe before it (OWASP, CSV injection). A lone carriage return, at
+    which spreadsheets begin another row, becomes a line feed, which csv puts in quotes."""
+    text = text.replace("\r", "\n")
     return f"'{text}" if text[:1] in FORMULA else text

@@ -12,7 +12,8 @@ from typing import Any
 
 from django import forms
 from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet
+from django.db.models import Count, IntegerField, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -67,6 +68,12 @@ class SortedBy(ChoiceFilter):
         return qs.order_by(*self.orders[value][1]) if value else qs
 
 
+def number_of(rows: QuerySet[Any], of: str) -> Coalesce:
+    """A column of a list: how many of `rows`, which are filtered by an OuterRef, have the row's value of `of`."""
+    counted = rows.order_by().values(of).annotate(n=Count("pk")).values("n")
+    return Coalesce(Subquery(counted), 0, output_field=IntegerField())
+
+
 @dataclass(frozen=True)
 class Listing:
     """A list as its page shows it; templates/_filters.html stands above the rows, _pages.html below."""
@@ -84,13 +91,15 @@ class Listing:
 def listing(request: HttpRequest, queryset: QuerySet[Any], filters: type[Filters]) -> Listing:
     """The rows of `queryset` that the request's filters leave, page `page` of them (1 or the last where it is none).
 
-    Rows that the order leaves equal stand by primary key, so that no row is on two pages.
+    Rows that the order leaves equal stand by primary key, so that no row is on two pages. The page's keys are found
+    first: of a million rows, what is shown of each is then read of 50.
     """
     bound = filters(request.GET, queryset=queryset, request=request)
     found = bound.qs
     order = found.query.order_by or found.model._meta.ordering
     found = found.order_by(*order, "pk")
-    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    page = Paginator(found.values_list("pk", flat=True), PAGE_SIZE).get_page(request.GET.get("page"))
+    page.object_list = list(found.filter(pk__in=list(page.object_list)))
     return Listing(page=page, filter=bound, queryset=found, query=_query(request, bound))
 
 

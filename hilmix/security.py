@@ -12,8 +12,12 @@ import os
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.core.files.uploadhandler import FileUploadHandler
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -32,6 +36,8 @@ CONTENT_SECURITY_POLICY = {
 
 PRIVATE_LINK = re.compile(r"/p/[^/\s]+")  # whoever has it is the participant
 
+OVERHEAD = 100_000  # bytes that the other fields of a form with a file may take
+
 # For the jsPsych page only (design rule 16).
 STYLE_ATTRIBUTES = {"style-src": [SELF, UNSAFE_INLINE]}
 
@@ -42,6 +48,30 @@ class WithoutPrivateLinks(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = PRIVATE_LINK.sub("/p/…", record.getMessage()), ()
         return True
+
+
+class LimitedUpload(FileUploadHandler):
+    """Stops a body that is larger than anybody may send before it fills the disk; strangers may send little.
+
+    Stands first among the handlers, because a body is read before any view decides.
+    """
+
+    def handle_raw_input(self, *body: Any, **more: Any) -> None:
+        _input, _headers, content_length, *_rest = body
+        person = getattr(self.request, "user", None)
+        known = person is not None and person.is_authenticated
+        self.left = settings.LARGEST_UPLOAD if known else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if content_length > self.left + OVERHEAD:
+            raise RequestDataTooBig("The body is larger than may be sent.")
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        self.left -= len(raw_data)
+        if self.left < 0:
+            raise RequestDataTooBig("The body is larger than may be sent.")
+        return raw_data
+
+    def file_complete(self, file_size: int) -> None:
+        """The next handler keeps the file."""
 
 
 def key_from_file(path: Path) -> str:

@@ -85,6 +85,12 @@ SECURE_PROXY_SSL_HEADER = (
 )
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+LARGEST_UPLOAD = env.int("HILMIX_LARGEST_UPLOAD", default=500_000_000)  # bytes of a file that is brought
+FILE_UPLOAD_HANDLERS = [
+    "hilmix.security.LimitedUpload",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 # --- Application ------------------------------------------------------------------------------------------------
 
@@ -177,18 +183,28 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["hilmix.accounts.tokens.ApiTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PARSER_CLASSES": ["hilmix.api_parsers.ShallowJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "hilmix.api_schema.Schema",
     "DEFAULT_PAGINATION_CLASS": "hilmix.pagination.Page",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "URL_FORMAT_OVERRIDE": None,  # there is one format, and no parameter that asks for another
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS says nothing that the documentation does not
     "EXCEPTION_HANDLER": "hilmix.errors.problem_json",
     "DEFAULT_THROTTLE_RATES": {"participation": "600/min", "pictures": "12000/min"},
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "hilmix",
-    "DESCRIPTION": "Human-in-the-loop mixup: studies, releases of soft labels, experiments.",
+    "DESCRIPTION": "Human-in-the-loop mixup: studies, answers, releases of soft labels, experiments.",
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+    "ENUM_NAME_OVERRIDES": {
+        "StudyState": "elicitation.studies.models.Study.State",
+        "ParticipationState": "elicitation.participants.models.Participation.State",
+        "TrialKind": "elicitation.trials.models.Trial.Kind",
+        "JobState": "hilmix.jobs.models.JobState",
+        "AnalysisKind": "hilmix.hub.models.Analysis.Kind",
+    },
 }
 
 # --- Long work --------------------------------------------------------------------------------------------------

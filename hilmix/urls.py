@@ -6,7 +6,7 @@ from django.urls import include, path
 
 from elicitation.flow.urls import page_urls
 from hilmix import api, home
-from hilmix.hub.urls import study_urls
+from hilmix.hub.urls import study_urls, upload_urls
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("hilmix.accounts.urls")),
     path("", include("elicitation.urls")),
     *study_urls,
+    *upload_urls,
     path("jobs/", include("hilmix.jobs.urls")),
     path("releases/", include("hilmix.hub.urls")),
     path("experiments/", include("training.urls")),

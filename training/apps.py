@@ -9,4 +9,4 @@ class TrainingConfig(AppConfig):
     name = "training"
 
     def ready(self) -> None:
-        from training import tasks  # noqa: F401  (registers the job kind)
+        from training import lineage, tasks  # noqa: F401  (register what they offer)

@@ -1,10 +1,11 @@
 """Baseline for freezing a release: one SQL query a table, straight to Parquet and csv, pictures to PNG.
 
-The same answers from the same SQLite into the same formats (Parquet zstd and csv, labels of the same policies
-as fixed_size_list, lossless PNG), every file hashed. It omits: interfaces and judgements as objects,
-pseudonyms by HMAC, words for truth values in csv, all checks (types, keys, formulas in csv, pictures against
-their hashes), intervals and spreads of labels, flags and what they measure, the check whether anything has changed,
-dictionary and card, and being complete or absent.
+The same answers and trials from the same SQLite into the same formats (Parquet zstd and csv, labels as
+fixed_size_list, lossless PNG), every file hashed. It omits: interfaces and judgements as objects, pseudonyms by HMAC,
+words for truth values in csv, all checks (types, keys, formulas in csv, pictures against their hashes), all label
+policies but three, with their intervals and spreads, flags and what they measure, what was seen in the trial before,
+the comparison with the release before, the pictures once more as a table, dictionary, schemas, card, Croissant and the
+other papers, and being complete or absent.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from hilmix.core.release_tables import BATCH_ROWS, schema
 
 MIXED_IMAGES = """
     select p.first_index || '-' || p.second_index || '-' || m.lambda_e4, p.first_index, p.second_index,
-           p.first_class, p.second_class, m.lambda_e4, m.method, m.sha256, m.id
+           p.first_class, p.second_class, m.lambda_e4, m.method, m.sha256, 'train', m.id
     from elicitation_mixedimage m join elicitation_pair p on p.id = m.pair_id
     where m.id in (select u.mixed_image_id from elicitation_unit u
                    join elicitation_batch b on b.id = u.batch_id where b.study_id = ?)
@@ -61,6 +62,27 @@ RESPONSES = """
     join elicitation_pair p on p.id = m.pair_id
     where who.study_id = ? order by t.participation_id, t.position
 """
+TRIALS = """
+    select who.public_id, t.position, t.kind, 'mixed_image',
+           p.first_index || '-' || p.second_index || '-' || m.lambda_e4, substr(c.sha256, 1, 12), protocol.sha256,
+           p.first_index, p.second_index, p.first_class, p.second_class, m.lambda_e4,
+           json_extract(t.params, '$.left'), null, r.id is not null, r.id is not null and t.kind = 'main',
+           case when r.id is null then 'unanswered' when t.kind = 'repeat' then 'repeat' end, '[]',
+           json_extract(r.payload, '$.cannot_tell'),
+           case json_extract(t.params, '$.left') when 'first'
+                then 1 - json_extract(r.payload, '$.mixing_percent') / 100.0
+                else json_extract(r.payload, '$.mixing_percent') / 100.0 end as seen,
+           json_extract(r.payload, '$.confidence_percent') / 100.0, null, cast(r.rt_ms as real), null
+    from elicitation_participation who
+    join elicitation_protocol protocol on protocol.id = who.protocol_id
+    join elicitation_trial t on t.participation_id = who.id
+    left join elicitation_response r on r.trial_id = t.id
+    join elicitation_condition c on c.id = t.condition_id
+    join elicitation_unit u on u.id = t.unit_id
+    join elicitation_mixedimage m on m.id = u.mixed_image_id
+    join elicitation_pair p on p.id = m.pair_id
+    where who.study_id = ? order by t.participation_id, t.position
+"""
 PARTICIPANTS = """
     select who.public_id, who.source, protocol.sha256, 0, who.invalid_at is not null, who.measures, '[]',
            '[]', count(*), 0, 0, who.drawn, who.survey
@@ -80,6 +102,7 @@ def freeze(database: Path, study: int, parents: np.ndarray, n_classes: int, dire
     place = {row[IMAGE]: number for number, row in enumerate(mixed)}
     said = _table(directory, "responses", rows.execute(RESPONSES, (study,)), n_classes, keep=(IMAGE, NUMBER))
     _table(directory, "mixed_images", mixed, n_classes)
+    _table(directory, "trials", rows.execute(TRIALS, (study,)), n_classes)
     conditions = rows.execute(CONDITIONS, (study,)).fetchall()
     _table(directory, "conditions", conditions, n_classes)
     _table(directory, "checks", (), n_classes)
@@ -124,7 +147,7 @@ def _table(
 def _labels(
     mixed: Sequence[Sequence[Any]], groups: np.ndarray, values: np.ndarray, condition: str, n_classes: int
 ) -> Iterator[tuple[Any, ...]]:
-    """Rows of the three policies: λ itself, the mean of the answers, and the mean drawn towards the curve."""
+    """Rows of three policies: λ itself, the mean of the answers, and the mean drawn towards the curve."""
     first, second, lambdas = np.array([row[3:6] for row in mixed]).T
     n = np.bincount(groups, minlength=len(mixed))
     policies = {
@@ -135,4 +158,4 @@ def _labels(
     for policy, (shares, used) in policies.items():
         soft = two_hot(shares, first, second, n_classes).tolist()
         for row, count, share, label in zip(mixed, used.tolist(), shares.tolist(), soft, strict=True):
-            yield row[0], policy, condition, count, share, None, None, None, label
+            yield row[0], policy, condition, count, share, None, None, None, label, False

@@ -14,8 +14,7 @@ from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import APIException, ParseError
-from rest_framework.parsers import JSONParser
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response as Reply
 from rest_framework.throttling import SimpleRateThrottle
@@ -42,16 +41,6 @@ class TooLarge(APIException):
     status_code = 413
     default_detail = "Too much at once: send at most 20 answers or events a call."
     default_code = "too_large"
-
-
-class ParticipantParser(JSONParser):
-    """JSON. What is nested deeper than Python follows is refused like any other text that is not JSON."""
-
-    def parse(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().parse(*args, **kwargs)
-        except RecursionError:
-            raise ParseError("The JSON is nested too deeply.") from None
 
 
 class StoredField(serializers.DictField):
@@ -104,7 +93,6 @@ class ParticipationView(APIView):
     authentication_classes = [ParticipationAuthentication]
     permission_classes = [HasWindow]
     throttle_classes = [ParticipationThrottle]
-    parser_classes = [ParticipantParser]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:

@@ -10,6 +10,7 @@ import numpy as np
 from elicitation.flow import services
 from elicitation.flow.saving import Incoming, save_responses
 from elicitation.interfaces.base import Asked
+from elicitation.mixes.models import MixedImage
 from elicitation.participants.models import Participation
 from elicitation.studies.models import Source, Study
 from elicitation.studies.reading import Reading, reading_of
@@ -87,9 +88,13 @@ def _judged(
         return observer.midpoint([value / 10_000 for value in asked.lambdas_e4], rng, effect)
     shown = trial.images.all()[0].mixed_image
     share = shown.lambda_e4 / 10_000
-    of_image = np.random.default_rng(int(shown.sha256[:15], 16))
-    effect = draw_image_effect(of_image, observer.population)
+    effect = image_effect(shown, observer.population)
     if kind is PerceivedLambda:
         return observer.answer(share, rng, effect)
     names = observer.class_mass if kind is ClassMass else observer.distribution
     return names(share, asked.first_class, asked.second_class, len(asked.classes), rng, effect)
+
+
+def image_effect(shown: MixedImage, population: Population = H_MIX) -> float:
+    """How a mixed image differs, to simulated participants, from the average image of its λ (logit scale)."""
+    return draw_image_effect(np.random.default_rng(int(shown.sha256[:15], 16)), population)

@@ -11,12 +11,14 @@ from django.views.decorators.http import require_safe
 from django_filters import ChoiceFilter
 
 from elicitation.images.models import ImageSet
+from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, require
 from hilmix.core.mixing import to_png
 from hilmix.errors import NotFound
 from hilmix.lists import Filters, SortedBy, TextFilter, listing
 
 SHOWN_PER_CLASS = 6
+SHOWN_STUDIES = 20  # the newest
 
 
 class ImageSetFilters(Filters):
@@ -45,7 +47,8 @@ def image_set_list(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def image_set_detail(request: HttpRequest, name: str) -> HttpResponse:
-    """Each class with its count and its first images of the training split."""
+    """Where it comes from, who uses it, and each class with its count and its first images of the training split."""
+    assert isinstance(request.user, User)
     require(request.user, Action.VIEW_IMAGE_SETS)
     image_set = get_object_or_404(ImageSet, name=name)
     opened = image_set.open()
@@ -58,7 +61,12 @@ def image_set_detail(request: HttpRequest, name: str) -> HttpResponse:
         }
         for k, class_name in enumerate(opened.classes)
     ]
-    return render(request, "elicitation/image_set.html", {"image_set": image_set, "classes": classes})
+    context = {
+        "image_set": image_set,
+        "classes": classes,
+        "studies": image_set.studies.visible_to(request.user)[:SHOWN_STUDIES],
+    }
+    return render(request, "elicitation/image_set.html", context)
 
 
 @require_safe

@@ -170,7 +170,9 @@ def clean(payload: Mapping[str, Any], asked: Asked) -> Payload:
 
 
 def judgement(payload: Payload, asked: Asked) -> Judgement:
-    return PerceivedMidpoint(asked.lambdas_e4[shown_order(asked)[payload["final_step"]]] / 10_000)
+    order = shown_order(asked)
+    start, final = (asked.lambdas_e4[order[step]] for step in (start_step(asked), payload["final_step"]))
+    return PerceivedMidpoint(final / 10_000, "low" if start < 5000 else "high")
 
 
 def payload_for(judgement: Judgement, asked: Asked, rng: np.random.Generator) -> Payload:

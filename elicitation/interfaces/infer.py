@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -159,9 +160,13 @@ def clean(payload: Mapping[str, Any], asked: Asked) -> Payload:
 def judgement(payload: Payload, asked: Asked) -> Judgement:
     if payload["cannot_tell"]:
         return CannotTell()
-    right_share = payload["mixing_percent"] / 100
-    value = 1 - right_share if asked.params["left"] == "first" else right_share
-    return PerceivedLambda(value, payload["confidence_percent"] / 100)
+    return _seen(asked.params["left"] == "first", payload["mixing_percent"], payload["confidence_percent"])
+
+
+@lru_cache(maxsize=2**15)  # of a million answers in whole percents, at most 20,402 differ
+def _seen(first_is_left: bool, mixing_percent: int, confidence_percent: int) -> PerceivedLambda:
+    right_share = mixing_percent / 100
+    return PerceivedLambda(1 - right_share if first_is_left else right_share, confidence_percent / 100)
 
 
 def payload_for(judgement: Judgement, asked: Asked, rng: np.random.Generator) -> Payload:

@@ -34,7 +34,7 @@ class ModeFilter(ChoiceFilter):
     """Live participations unless others are asked for: pilot and preview are never mixed with them unseen."""
 
     def filter(self, qs: MANY, value: str) -> MANY:
-        return qs if value == EVERY_MODE else qs.filter(mode=value or Mode.LIVE)
+        return qs if value == EVERY_MODE else qs.filter(**{self.field_name: value or Mode.LIVE})
 
 
 class ProblemFilters(Filters):

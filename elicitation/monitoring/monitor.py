@@ -44,6 +44,7 @@ from elicitation.trials.flags import (
 )
 from elicitation.trials.models import Response, Trial
 
+WATCHED = (Mode.LIVE, Mode.PILOT)
 QUIET = timedelta(hours=3)  # an open study without an answer for so long: somebody should look
 
 
@@ -51,6 +52,7 @@ QUIET = timedelta(hours=3)  # an open study without an answer for so long: someb
 class Place:
     """Where somebody can be on the way, and how many are there in each mode."""
 
+    name: str
     label: str | Promise
     meaning: str | Promise
     counts: Mapping[str, int]
@@ -206,7 +208,7 @@ def _people(study: Study, now: datetime) -> list[Place]:
     for outcome, mode, n in left:
         counts[outcome, mode] += n
     return [
-        Place(label, meaning, {mode: counts[key, mode] for mode in Mode.values})
+        Place(str(key), label, meaning, {mode: counts[key, mode] for mode in Mode.values})
         for key, (label, meaning) in PLACES.items()
         if key in ALWAYS or any(counts[key, mode] for mode in Mode.values)
     ]

@@ -95,7 +95,7 @@ class Passage:
 def passage_of(study: Study, person: Participation) -> Passage:
     """Everything about `person`, who takes part in `study`."""
     rules = rules_of(study)
-    measures = measures_of(study, mode=person.mode).get(person.pk, {})
+    measures = measures_of(study, mode=person.mode, only=[person.pk]).get(person.pk, {})
     stand = {one.rule.flag: one for one in flagged(measures, rules)}
     happened = list(person.events.order_by("received_at", "t_ms"))
     reading = _reading(person)

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from elicitation.monitoring import services
 from elicitation.monitoring.filters import ProblemFilters
-from elicitation.monitoring.monitor import monitor_of
+from elicitation.monitoring.monitor import WATCHED, monitor_of
 from elicitation.monitoring.words import in_words
 from elicitation.participants.models import ProblemReport
 from elicitation.studies.models import Mode, Source
@@ -22,7 +22,6 @@ from hilmix.accounts.roles import Action, allowed
 from hilmix.lists import listing
 
 MOST_ROWS = 60  # class pairs shown; of more, those that are furthest behind
-WATCHED = (Mode.LIVE, Mode.PILOT)
 
 
 @require_safe

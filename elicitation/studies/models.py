@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from elicitation.images.models import ImageSet
 from elicitation.mixes.models import MixedImage, Pair
 from hilmix.accounts.models import User
-from hilmix.accounts.roles import ALLOWED, Action, Role
+from hilmix.accounts.roles import ALLOWED, Action, Role, only_study_of
 
 
 class Source(models.TextChoices):
@@ -30,12 +30,17 @@ class Mode(models.TextChoices):
 
 class StudyQuerySet(models.QuerySet["Study"]):
     def visible_to(self, person: User | AnonymousUser) -> StudyQuerySet:
-        """The studies this person may see: all for admins, those with a membership for researchers, none else."""
+        """The studies this person may see: all for admins, those with a membership for researchers, none else.
+
+        With a token of one study, no other.
+        """
         if isinstance(person, AnonymousUser) or not person.is_active:
             return self.none()
+        study_id = only_study_of(person)
+        here = self if study_id is None else self.filter(pk=study_id)
         if Role.ADMIN in ALLOWED[Action.VIEW_STUDY] and person.kind == User.Kind.ADMIN:
-            return self
-        return self.filter(memberships__user=person)
+            return here
+        return here.filter(memberships__user=person)
 
 
 class Study(models.Model):

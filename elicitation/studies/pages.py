@@ -9,7 +9,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -17,13 +17,13 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 from django_filters import ChoiceFilter
 
-from elicitation.mixes.models import MixedImage
 from elicitation.mixes.services import pixels_of
 from elicitation.studies import opening
 from elicitation.studies.facts import facts_of
-from elicitation.studies.models import Mode, Source, Study, Unit
+from elicitation.studies.models import Mode, Source, Study
 from elicitation.studies.panels import panels_of
 from elicitation.studies.protocol import settings_of
+from elicitation.studies.shown import mixed_images_of
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import Action, allowed, require
 from hilmix.accounts.services import set_membership
@@ -212,17 +212,6 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
         except (Conflict, Invalid) as error:
             messages.error(request, error.message)
     return redirect("study", slug=slug)
-
-
-def mixed_images_of(study: Study, mode: str | None = None) -> QuerySet[MixedImage]:
-    """The mixed images that a study's units are about, in any mode or in one: one each, or those of every λ of a
-    pair."""
-    units = Unit.objects.filter(batch__study=study)
-    if mode is not None:
-        units = units.filter(batch__mode=mode)
-    lambdas_e4 = settings_of(study.protocol.content).design.lambdas_e4
-    of_pairs = Q(pair__in=units.filter(mixed_image=None).values("pair"), lambda_e4__in=lambdas_e4)
-    return MixedImage.objects.filter(of_pairs | Q(pk__in=units.values("mixed_image")))
 
 
 def visible_study(request: HttpRequest, slug: str) -> Study:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from elicitation.studies.diff import differences
 from elicitation.studies.facts import facts_of
 from elicitation.studies.labels import text_label
-from elicitation.studies.models import Mode, Protocol, Source
+from elicitation.studies.models import Protocol, Source
 from elicitation.studies.pages import steering_of, visible_study
 from elicitation.studies.protocol import settings_of
 from elicitation.studies.texts import Texts, rendered, texts_of
+from elicitation.studies.versions import changes_in, versions_of
 from elicitation.studies.ways import combinations_of, texts_with, written_levels
 
 AFTER_CONSENT = ("declined", "short_instructions", "break", "debrief", "thanks", "withdrawal")
@@ -26,8 +25,7 @@ AFTER_CONSENT = ("declined", "short_instructions", "break", "debrief", "thanks",
 def study_versions(request: HttpRequest, slug: str) -> HttpResponse:
     """The versions, newest first, each with the live participations under it."""
     study = visible_study(request, slug)
-    live = Q(participations__mode=Mode.LIVE)
-    versions = study.protocols.annotate(n_live=Count("participations", filter=live)).order_by("-version")
+    versions = versions_of(study).order_by("-version")
     context = {"study": study, "versions": versions, **steering_of(request, study)}
     return render(request, "elicitation/study_versions.html", context)
 
@@ -38,14 +36,14 @@ def study_version(request: HttpRequest, slug: str, version: int) -> HttpResponse
     study = visible_study(request, slug)
     newest = study.protocol
     protocol = get_object_or_404(study.protocols, version=version)
-    before = study.protocols.filter(version__lt=version).order_by("-version").first()
+    before, differences = changes_in(protocol)
     settings, classes = settings_of(protocol.content), study.image_set.classes
     context = {
         "study": study,
         "protocol": protocol,
         "before": before,
         "is_newest": protocol == newest,
-        "differences": differences(before.content, protocol.content, classes) if before else [],
+        "differences": differences,
         "facts": facts_of(settings, classes),
         "rules": settings.rules,
         "texts": [] if study.source == Source.IMPORTED else _texts(texts_of(protocol.content)),

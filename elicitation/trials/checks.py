@@ -13,18 +13,20 @@ from elicitation.interfaces.base import Payload
 from elicitation.studies.protocol import Settings
 from elicitation.trials.asking import asked_of
 from elicitation.trials.models import Trial
-from hilmix.core.judgements import share_of
+from hilmix.core.judgements import Judgement, share_of
 
 PASS_ABOVE = 0.75  # of the whole, given to the class of the image
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """An answered check: the class of its image, the share (0–1) the answer gave to it, if it gave any."""
+    """An answered check: the class of its image, the share (0–1) the answer gave to it, if it gave any, and all that
+    the answer says."""
 
     trial: Trial
     class_index: int
     share: float | None
+    judgement: Judgement
 
     @property
     def passed(self) -> bool:
@@ -45,6 +47,5 @@ def result_of(trial: Trial, payload: Payload, settings: Settings, classes: tuple
     asked = asked_of(trial, settings, classes, trial.participation.drawn)
     judgement = interface_named(settings.interface).judgement(payload, asked)
     right = right_class(trial)
-    return CheckResult(
-        trial, right, share_of(judgement, right, trial.pair.first_class, trial.pair.second_class)
-    )
+    share = share_of(judgement, right, trial.pair.first_class, trial.pair.second_class)
+    return CheckResult(trial, right, share, judgement)

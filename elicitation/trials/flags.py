@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from elicitation.interfaces.base import Payload
 from elicitation.participants.models import Participation
@@ -25,7 +25,7 @@ from elicitation.studies.rules import CANNOT_TELL, FLAGS, Rule
 from elicitation.trials.checks import CheckResult
 from elicitation.trials.given import Given, Ways, answers_given, checks_answered
 from elicitation.trials.likeness import LEAST, Likeness
-from elicitation.trials.models import Response
+from elicitation.trials.models import Response, Trial
 from hilmix.core.judgements import share_of
 
 Measures = dict[str, float | None]  # by the name of a flag
@@ -70,11 +70,16 @@ def rules_of(study: Study) -> tuple[Rule, ...]:
     return settings_of(study.protocol.content).rules
 
 
-# --- of a study; the number of queries does not depend on how many answered
+# --- of a study; the number of queries does not depend on how many answered. `only` these participations of `mode`, by
+# primary key: then no more answers are read than theirs are compared with.
 
 
 def measures_of(
-    study: Study, *, mode: str = Mode.LIVE, rules: Sequence[Rule] | None = None
+    study: Study,
+    *,
+    mode: str = Mode.LIVE,
+    rules: Sequence[Rule] | None = None,
+    only: Collection[int] | None = None,
 ) -> dict[int, Measures]:
     """Every measure of every participation of `mode`, by primary key; all None for who answered nothing.
 
@@ -82,13 +87,21 @@ def measures_of(
     """
     people = study.participations.filter(mode=mode)
     measuring = Measuring(study)
-    measuring.read(people)
-    return measuring.measures(people, rules_of(study) if rules is None else rules)
+    if only is None:
+        measuring.read(people)
+    else:
+        measuring.read_about(people, only)
+    measures = measuring.measures(people, rules_of(study) if rules is None else rules)
+    return measures if only is None else {pk: measures[pk] for pk in only if pk in measures}
 
 
-def process_measures_of(study: Study, *, mode: str = Mode.LIVE) -> dict[int, Measures]:
+def process_measures_of(
+    study: Study, *, mode: str = Mode.LIVE, only: Collection[int] | None = None
+) -> dict[int, Measures]:
     """The process measures alone: as stored with whoever has finished, so quick where most have."""
     people = study.participations.filter(mode=mode)
+    if only is not None:
+        people = people.filter(pk__in=only)
     stored = dict(people.values_list("pk", "measures"))
     if not all(stored.values()):
         measuring = Measuring(study)
@@ -97,11 +110,13 @@ def process_measures_of(study: Study, *, mode: str = Mode.LIVE) -> dict[int, Mea
     return stored
 
 
-def measures_for(study: Study, rules: Sequence[Rule], *, mode: str = Mode.LIVE) -> dict[int, Measures]:
+def measures_for(
+    study: Study, rules: Sequence[Rule], *, mode: str = Mode.LIVE, only: Collection[int] | None = None
+) -> dict[int, Measures]:
     """The process measures of every participation of `mode`, and those of content where one of `rules` asks for one."""
     if any(rule.flag in CONTENT for rule in rules):
-        return measures_of(study, mode=mode, rules=rules)
-    return process_measures_of(study, mode=mode)
+        return measures_of(study, mode=mode, rules=rules, only=only)
+    return process_measures_of(study, mode=mode, only=only)
 
 
 def standing(measures: Mapping[int, Measures], rules: Sequence[Rule]) -> dict[int, list[Flagged]]:
@@ -109,10 +124,12 @@ def standing(measures: Mapping[int, Measures], rules: Sequence[Rule]) -> dict[in
     return {pk: stand for pk, said in measures.items() if (stand := flagged(said, rules))}
 
 
-def flags_of(study: Study, *, mode: str = Mode.LIVE) -> dict[int, list[Flagged]]:
+def flags_of(
+    study: Study, *, mode: str = Mode.LIVE, only: Collection[int] | None = None
+) -> dict[int, list[Flagged]]:
     """The flags that stand under the rules in force, by participation; who has none is left out."""
     rules = rules_of(study)
-    return standing(measures_for(study, rules, mode=mode), rules)
+    return standing(measures_for(study, rules, mode=mode, only=only), rules)
 
 
 def excluded_participations(study: Study, *, but: Collection[str] = ()) -> dict[int, list[Flagged]]:
@@ -150,15 +167,17 @@ def process_measures(participation: Participation) -> Measures:
 def flags_of_answer(given: Given, source: str) -> list[str]:
     """What can be said of how one answer was given: names of flags, and `CANNOT_TELL`."""
     payload = given.payload
-    said = {
-        "untouched": untouched(payload),
-        "reversed": wrong_side(given),
-        "focus_lost": left_window(payload),
-        CANNOT_TELL: source == Source.IMPORTED
-        and payload.get("mixing_percent") == MIDDLE
-        and payload.get("confidence_percent", 100) <= MIDDLE,
-    }
-    return [name for name, stands in said.items() if stands]
+    names = []
+    if untouched(payload):
+        names.append("untouched")
+    if wrong_side(given):
+        names.append("reversed")
+    if left_window(payload):
+        names.append("focus_lost")
+    in_the_middle = source == Source.IMPORTED and payload.get("mixing_percent") == MIDDLE
+    if in_the_middle and payload.get("confidence_percent", 100) <= MIDDLE:
+        names.append(CANNOT_TELL)
+    return names
 
 
 def n_perhaps_cannot_tell(study: Study) -> int:
@@ -247,6 +266,21 @@ class Measuring:
             self.add(given)
         self.read_checks(people, until=until)
 
+    def read_about(self, people: QuerySet[Participation], only: Collection[int]) -> None:
+        """Read of `people` what the measures of a few of them, by key, depend on.
+
+        That is all answers of those few, and of others the answers about the same pairs, with whatever says whether
+        they are compared with.
+        """
+        read_whole = people.filter(Q(pk__in=only) | Q(measures={}))
+        self.read(read_whole, units=Unit.objects.filter(trials__participation__in=read_whole).distinct())
+        others = people.exclude(pk__in=only).exclude(measures={})
+        self.take_stored(others)
+        trials = Trial.objects.filter(participation__in=only).exclude(kind=Trial.Kind.CHECK)
+        pairs = set(trials.order_by().values_list("pair", flat=True))
+        for given in answers_given(self.study, others, ways=self.ways, pairs=pairs):
+            self._likeness.add(given)
+
     def take_stored(self, people: QuerySet[Participation]) -> None:
         """Take the process measures of whoever has finished as they are stored; they are not measured again."""
         stored = people.exclude(measures={}).values_list("pk", "measures")
@@ -316,14 +350,11 @@ def untouched(payload: Payload) -> bool | None:
 
 def wrong_side(given: Given) -> bool | None:
     """Whether an answer to an uneven mix sees more of the lesser image; None where that cannot be said."""
-    if given.lambda_e4 in (None, 5000) or given.pair.first_class == given.pair.second_class:
+    one, other = given.pair.first_class, given.pair.second_class
+    if given.lambda_e4 is None or given.lambda_e4 == 5000 or one == other:
         return None
-    classes = given.pair.first_class, given.pair.second_class
-    first, second = (share_of(given.judgement, index, *classes) for index in classes)
-    if first is None or second is None:
-        return None
-    assert given.lambda_e4 is not None
-    return (given.lambda_e4 - 5000) * (first - second) < 0
+    first, second = share_of(given.judgement, one, one, other), share_of(given.judgement, other, one, other)
+    return None if first is None or second is None else (given.lambda_e4 - 5000) * (first - second) < 0
 
 
 def left_window(payload: Payload) -> bool | None:

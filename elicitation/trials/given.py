@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
@@ -32,15 +32,17 @@ from hilmix.core.judgements import Judgement
 # There may be very many answers; of each of them only these columns are read, without an object for each row.
 READ = (
     *(f"trial__{name}" for name in ("participation", "position", "kind", "pair", "unit", "condition")),
-    *("levels", "params", "payload", "rt_ms"),
+    *("levels", "params", "said", "rt_ms"),
 )
-# Many trials have the same of these: read as text, each is made an object once.
-AS_TEXT = {name: Cast(f"trial__{name}", TextField()) for name in ("levels", "params")}
+# JSON is read as text. Many trials have the same levels and params: each text is made an object once.
+AS_TEXT = {name: Cast(f"trial__{name}", TextField()) for name in ("levels", "params")} | {
+    "said": Cast("payload", TextField())
+}
+REPEAT = Trial.Kind.REPEAT.value  # a plain text, which compares faster
 MOST_ALIKE = 4096  # texts and questions that are kept
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """One stored answer.
 
     `pair` and `lambda_e4` say what was asked about: a mixed image, or the pair at every λ where `lambda_e4` is None.
@@ -55,7 +57,8 @@ class Given:
     judgement: Judgement
     payload: Payload
     rt_ms: int | None
-    levels: Levels = field(default_factory=dict)  # factor → level, of every factor of the study
+    levels: Levels = {}  # factor → level, of every factor of the study; never changed
+    also: tuple[Any, ...] = ()  # what else was asked to be read
 
     @property
     def about(self) -> tuple[int, int, int | None]:
@@ -115,40 +118,48 @@ def answers_given(
     until: datetime | None = None,
     ways: Ways | None = None,
     units: QuerySet[Unit] | None = None,
+    pairs: Collection[int] | None = None,
+    also: Sequence[str] = (),
 ) -> Iterator[Given]:
     """The answers of `people`, who take part in `study`, by participation and position; received `until` then.
 
     What many answers share is read once, the answers themselves are streamed: the number of queries is constant.
-    `units` are all that they answered; where it is not known which, all of the study are read.
+    `units` are all that they answered; where it is not known which, all of the study are read. `pairs`: the answers
+    about these alone, by key. `also` names further columns of a response; levels and params are JSON as text.
     """
     ways = ways or Ways(study)
     met: dict[int, tuple[int, Mapping[str, Any]]] = {
         pk: (protocol, drawn) for pk, protocol, drawn in people.values_list("pk", "protocol", "drawn")
     }
-    pairs, lambdas = _read(units if units is not None else Unit.objects.filter(batch__study=study))
+    answered = units if units is not None else Unit.objects.filter(batch__study=study)
     responses = Response.objects.filter(trial__participation__in=people).exclude(trial__kind=Trial.Kind.CHECK)
     if until is not None:
         responses = responses.filter(received_at__lte=until)
+    if pairs is not None:
+        answered, responses = answered.filter(pair__in=pairs), responses.filter(trial__pair__in=pairs)
+    pair_of, lambdas = _read(answered)
     ordered = responses.annotate(**AS_TEXT).order_by("trial__participation_id", "trial__position")
     asking = Asking(ways)
-    rows = ordered.values_list(*READ).iterator(2000)
-    for pk, position, kind, pair_id, unit, condition, levels, params, payload, rt_ms in rows:
+    rows = ordered.values_list(*READ, *also).iterator(2000)
+    for pk, position, kind, pair_id, unit, condition, levels, params, said, rt_ms, *rest in rows:
         if pk not in met:
             continue  # came between the two queries
         protocol, drawn = met[pk]
-        pair = pairs[pair_id]
+        pair = pair_of[pair_id]
         interface, asked = asking.of(pair, protocol, levels, params, drawn)
+        payload = json.loads(said)
         yield Given(
-            participation_id=pk,
-            position=position,
-            repeat=kind == Trial.Kind.REPEAT,
-            condition_id=condition,
-            pair=pair,
-            lambda_e4=None if interface.UNIT == "pair" else lambdas[unit],
-            judgement=interface.judgement(payload, asked),
-            payload=payload,
-            rt_ms=rt_ms,
-            levels=asking.parsed(levels),
+            pk,
+            position,
+            kind == REPEAT,
+            condition,
+            pair,
+            None if interface.UNIT == "pair" else lambdas[unit],
+            interface.judgement(payload, asked),
+            payload,
+            rt_ms,
+            asking.parsed(levels),
+            tuple(rest),
         )
 
 

@@ -21,6 +21,9 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # the manager
 
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.RESEARCHER)
 
+    # Not stored: of whoever asks with a token that is good for one study only (tokens.py).
+    only_study_id: int | None = None
+
     class Meta:
         constraints = [
             models.CheckConstraint(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
+from django.apps import apps
 from django.contrib import messages
 from django.contrib.auth import login, update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
@@ -29,6 +32,25 @@ class PersonForm(forms.Form):
 class TokenForm(forms.Form):
     name = forms.CharField(max_length=80, label=_("What will use it"))
     scope = forms.ChoiceField(choices=ApiToken.Scope.choices, label=_("It may"))
+    study: forms.ModelChoiceField[Any] = forms.ModelChoiceField(
+        queryset=None,
+        required=False,
+        to_field_name="slug",
+        empty_label=_("all that you may see"),
+        label=_("Of which study"),
+    )
+    days = forms.IntegerField(
+        initial=services.TOKEN_DAYS,
+        min_value=1,
+        max_value=services.MOST_TOKEN_DAYS,
+        label=_("For how many days"),
+    )
+
+    def __init__(self, person: User, data: Any = None) -> None:
+        super().__init__(data)
+        # Accounts stand below studies, so the model is asked for by name.
+        studies = apps.get_model("elicitation", "Study").objects.visible_to(person)
+        self.fields["study"].queryset = studies.order_by("title")  # type: ignore[attr-defined]
 
 
 class PasswordForm(forms.Form):
@@ -79,15 +101,15 @@ def account(request: HttpRequest) -> HttpResponse:
     """One's own account: tokens, and a password for those who want one."""
     person = request.user
     assert isinstance(person, User)
-    form, new_token = TokenForm(request.POST or None), None
+    form, new_token = TokenForm(person, request.POST or None), None
     if request.method == "POST" and form.is_valid():
         new_token = services.create_token(person=person, **form.cleaned_data)
-        form = TokenForm()
+        form = TokenForm(person)
     context = {
         "form": form,
         "password_form": PasswordForm(),
         "new_token": new_token,
-        "tokens": person.auth_token_set.order_by("-created"),
+        "tokens": person.auth_token_set.select_related("study").order_by("-created"),
     }
     return render(request, "accounts/account.html", context)
 

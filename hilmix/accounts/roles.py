@@ -85,11 +85,14 @@ Actor = User | AnonymousUser | Operator
 
 
 def roles_of(person: Actor, study_id: int | None = None) -> frozenset[Role]:
-    """The roles `person` has on the instance and, if given, in the study."""
+    """The roles `person` has on the instance and, if given, in the study. With a token of one study they have none
+    anywhere else, nor on the instance."""
     if isinstance(person, Operator):
         return frozenset({Role.ADMIN})
     if isinstance(person, AnonymousUser) or not person.is_active:
         return frozenset({Role.PUBLIC})
+    if only_study_of(person) not in (None, study_id):
+        return frozenset()
     roles = {Role(person.kind)}
     if study_id is not None:
         parts = Membership.objects.filter(user=person, study_id=study_id).values_list("part", flat=True)
@@ -111,6 +114,11 @@ def require(person: Actor, action: Action, study_id: int | None = None) -> None:
     raise Forbidden(
         f"Your role does not allow this ({action.value}). An admin or the study's owner can do it."
     )
+
+
+def only_study_of(person: Actor) -> int | None:
+    """The one study that the token is good for with which `person` asks; None where there is no such limit."""
+    return person.only_study_id if isinstance(person, User) else None
 
 
 def user_or_none(person: Actor) -> User | None:

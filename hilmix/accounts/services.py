@@ -20,7 +20,8 @@ from hilmix.accounts.roles import Action, Actor, require
 from hilmix.errors import Conflict, Invalid, NotFound
 
 LINK_LIFETIME = timedelta(days=2)
-TOKEN_LIFETIME = timedelta(days=90)
+TOKEN_DAYS = 90  # unless another time is asked for
+MOST_TOKEN_DAYS = 365
 
 
 @transaction.atomic
@@ -97,8 +98,18 @@ def set_password(*, person: User, password: str) -> None:
 
 
 @transaction.atomic
-def create_token(*, person: User, name: str, scope: str) -> str:
-    """A new token of one's own; the returned text is shown once and kept only as a digest."""
+def create_token(*, person: User, name: str, scope: str, days: int = TOKEN_DAYS, study: Any = None) -> str:
+    """A new token of one's own; the returned text is shown once and kept only as a digest.
+
+    Args:
+        scope: `read`, or `write` for reading and writing.
+        days: until it expires, 1 to 365.
+        study: the one study it is good for; None for all that its owner may see.
+
+    Raises:
+        Invalid: one of these is not so; the message says which.
+        NotFound: the owner may not see that study.
+    """
     require(person, Action.MANAGE_OWN_TOKENS)
     if not name.strip():
         raise Invalid(
@@ -106,12 +117,23 @@ def create_token(*, person: User, name: str, scope: str) -> str:
         )
     if scope not in ApiToken.Scope.values:
         raise Invalid("The scope is read or write.", fields={"scope": ["Choose read or write."]})
+    if not 1 <= days <= MOST_TOKEN_DAYS:
+        raise Invalid(
+            f"A token is good for 1 to {MOST_TOKEN_DAYS} days.",
+            fields={"days": [f"Choose 1 to {MOST_TOKEN_DAYS} days."]},
+        )
+    if study is not None:
+        require(person, Action.VIEW_STUDY, study.pk)
     token, text = ApiToken.objects.create(
-        user=person, expiry=TOKEN_LIFETIME, prefix=settings.REST_KNOX["TOKEN_PREFIX"]
+        user=person,
+        expiry=timedelta(days=days),
+        prefix=settings.REST_KNOX["TOKEN_PREFIX"],
+        name=name.strip()[:80],
+        scope=scope,
+        study=study,
     )
-    token.name, token.scope = name.strip()[:80], scope
-    token.save(update_fields=["name", "scope"])
-    audit.record(person, "token.created", person, token=token.token_key, name=token.name, scope=scope)
+    told = {"name": token.name, "scope": scope, "days": days, "study": study and study.slug}
+    audit.record(person, "token.created", person, token=token.token_key, **told)
     return str(text)
 
 

@@ -1,7 +1,8 @@
-"""How programs sign in: `Authorization: Token hilmix_…`, with a scope that is checked on every call."""
+"""How programs sign in: `Authorization: Token hilmix_…`, with a scope and a study that are checked on every call."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -12,6 +13,8 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from hilmix.accounts.models import ApiToken
+
+USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 class ApiTokenAuthentication(TokenAuthentication):
@@ -27,7 +30,13 @@ class ApiTokenAuthentication(TokenAuthentication):
         user, token = found
         if token.scope != ApiToken.Scope.WRITE and request.method not in SAFE_METHODS:
             raise PermissionDenied("This token may only read. Make one with the scope 'read and write'.")
-        ApiToken.objects.filter(pk=token.pk).update(last_used_at=timezone.now())
+        now = timezone.now()
+        # To the minute: a program that asks for a page after another does not write to the database each time.
+        noted = ApiToken.objects.filter(pk=token.pk).exclude(last_used_at__gt=now - USE_NOTED_EVERY)
+        noted.update(last_used_at=now)
+        user.only_study_id = (
+            token.study_id
+        )  # every check of a role and every list of what may be seen asks for it
         return user, token
 
 
@@ -36,4 +45,5 @@ class ApiTokenScheme(OpenApiAuthenticationExtension):
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "apiKey", "in": "header", "name": "Authorization", "description": "`Token hilmix_…`"}
+        description = "`Token hilmix_…`, made on the page of one's account"
+        return {"type": "apiKey", "in": "header", "name": "Authorization", "description": description}

@@ -1,24 +1,22 @@
-"""How far people agree with themselves, with each other and with λ: pure statistics of judgements.
+"""How far people agree, and how sure means are of which one person gave many answers: pure statistics of numbers.
 
-Nothing here makes a label (see `softlabels`). ICC(1) follows Shrout & Fleiss, Psychological Bulletin 86,
-1979, with the usual mean group size for unbalanced groups; deviations from λ are called deviations, not
-errors, because perception is what is being measured.
+Nothing here makes a label (see `softlabels`). ICC(1) follows Shrout & Fleiss, Psychological Bulletin 86, 1979, with the
+usual mean group size for unbalanced groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-
-from hilmix.core.judgements import PerceivedLambda, Unit
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 NORMAL_95 = 1.959964  # half width of a 95% normal interval, in standard errors
+T_95 = {1: 12.706205, 2: 4.302653, 3: 3.182446}  # the same of Student's t, by degrees of freedom
 
 
 @dataclass(frozen=True)
@@ -51,108 +49,87 @@ def one_way(values: Floats, groups: Ints) -> OneWay | None:
     return OneWay(icc, max(0.0, (between - within) / n0), within, k, n)
 
 
-def icc1(groups: Iterable[Sequence[float]]) -> float | None:
-    """Return ICC(1) of groups of ratings (empty groups are left out), or None where it is undefined."""
-    kept = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
-    if not kept:
-        return None
-    index = np.repeat(np.arange(len(kept)), [len(group) for group in kept])
-    result = one_way(np.concatenate(kept), index)
-    return None if result is None else result.icc
-
-
-@dataclass(frozen=True)
-class Retest:
-    """|first − repeat| of the perceived λ (0–1) over the trials asked twice of the same person."""
-
-    n: int
-    mean: float
-    median: float
-    share_over: float
-    threshold: float
-
-
-def retest_difference(units: Iterable[Unit], threshold: float = 0.2) -> Retest | None:
-    """Compare each repeat with the same person's first answer, both a number; None if there is no pair."""
-    differences: list[float] = []
-    for unit in units:
-        first: dict[str, float] = {}
-        for answer in unit.answers:
-            if not isinstance(answer.judgement, PerceivedLambda):
-                continue
-            if not answer.repeat:
-                first.setdefault(answer.participant, answer.judgement.value)
-            elif answer.participant in first:
-                differences.append(abs(first[answer.participant] - answer.judgement.value))
-    if not differences:
-        return None
-    array = np.array(differences)
-    # A slider has whole percents: compare them exactly, not the floats they became.
-    over = float(np.mean(np.round(array, 9) > threshold))
-    return Retest(len(array), float(array.mean()), float(np.median(array)), over, threshold)
-
-
-@dataclass(frozen=True)
-class DeviationPoint:
-    """What people said at one λ, 0–1, counted answers only; `interval` is 95%, clustered by person."""
-
-    lambda_e4: int
-    n: int
-    n_cannot_tell: int
-    mean: float | None
-    median: float | None
-    interval: tuple[float, float] | None
-    mean_confidence: float | None
-
-    @property
-    def deviation(self) -> float | None:
-        """Mean perceived λ minus λ."""
-        return None if self.mean is None else self.mean - self.lambda_e4 / 10_000
-
-
-def deviation_curve(units: Iterable[Unit]) -> list[DeviationPoint]:
-    """Return one point for each λ shown, ascending, from each person's first answer to each image."""
-    answers: dict[int, list[tuple[str, PerceivedLambda]]] = {}
-    undecided: dict[int, int] = {}
-    for unit in units:
-        rows = answers.setdefault(unit.lambda_e4, [])
-        seen: set[str] = set()
-        for answer in unit.answers:
-            if answer.repeat or answer.participant in seen:
-                continue
-            seen.add(answer.participant)
-            if isinstance(answer.judgement, PerceivedLambda):
-                rows.append((answer.participant, answer.judgement))
-            else:
-                undecided[unit.lambda_e4] = undecided.get(unit.lambda_e4, 0) + 1
-    return [
-        _point(lambda_e4, rows, undecided.get(lambda_e4, 0)) for lambda_e4, rows in sorted(answers.items())
-    ]
-
-
-def _point(lambda_e4: int, rows: list[tuple[str, PerceivedLambda]], n_cannot_tell: int) -> DeviationPoint:
-    if not rows:
-        return DeviationPoint(lambda_e4, 0, n_cannot_tell, None, None, None, None)
-    values = np.array([judgement.value for _, judgement in rows])
-    confidences = [judgement.confidence for _, judgement in rows if judgement.confidence is not None]
-    return DeviationPoint(
-        lambda_e4=lambda_e4,
-        n=len(values),
-        n_cannot_tell=n_cannot_tell,
-        mean=float(values.mean()),
-        median=float(np.median(values)),
-        interval=_clustered_interval(values, [person for person, _ in rows]),
-        mean_confidence=float(np.mean(confidences)) if confidences else None,
-    )
-
-
-def _clustered_interval(values: Floats, people: list[str]) -> tuple[float, float] | None:
-    """95% interval of a mean, clustered by person (sandwich variance); None for one person."""
-    _, index = np.unique(people, return_inverse=True)
+def clustered_error(values: Floats, person: Ints, of: Literal["mean", "sum"] = "mean") -> float | None:
+    """Standard error of the mean (or of the sum, of values whose mean is 0) of float64 [n] `values` given by int64 [n]
+    `person`, whose answers go together (sandwich variance). None for one person."""
+    _, index = np.unique(person, return_inverse=True)
     k = int(index.max()) + 1
     if k < 2:
         return None
-    mean = float(values.mean())
-    sums = np.bincount(index, values - mean)
-    half = NORMAL_95 * float(np.sqrt(np.sum(sums**2) * k / (k - 1))) / len(values)
-    return max(0.0, mean - half), min(1.0, mean + half)
+    sums = np.bincount(index, values - values.mean())
+    error = float(np.sqrt(np.sum(sums**2) * k / (k - 1)))
+    return error if of == "sum" else error / len(values)
+
+
+def t_975(freedom: int) -> float:
+    """The 97.5% point of Student's t, to 0.002: Cornish and Fisher's expansion about the normal, from 4 degrees on."""
+    if freedom in T_95:
+        return T_95[freedom]
+    z = NORMAL_95
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Ratings:
+    """Answers as points, summed by what they are about, so that agreement can be had of any choice of units.
+
+    `n` float64 [U] answers to each unit · `total` float64 [U, D] their sum · `squares` float64 [U] the sum of their
+    squared lengths. Units without two answers say nothing about agreement and are not in α.
+    """
+
+    n: Floats
+    total: Floats
+    squares: Floats
+
+    @classmethod
+    def of(cls, points: Floats, units: Ints) -> Ratings:
+        """Of float64 [n] or [n, D] `points` about int64 [n] `units`.
+
+        Numbers as they are give agreement on an interval scale; classes as one-hot vectors agreement on a nominal one.
+        """
+        points = points[:, None] if points.ndim == 1 else points
+        _, index = np.unique(units, return_inverse=True)
+        total = np.stack([np.bincount(index, column) for column in points.T], axis=1).astype(np.float64)
+        squares = np.bincount(index, np.sum(points**2, axis=1)).astype(np.float64)
+        return cls(np.bincount(index).astype(np.float64), total, squares)
+
+    def alpha(self, weights: Floats | None = None) -> float:
+        """Krippendorff's α, 1 − observed over expected disagreement (Content Analysis, 2004, ch. 11); NaN where nobody
+        could disagree. `weights` float64 [U] says how often each unit counts."""
+        w: Floats = (self.n > 1) * (np.ones(len(self.n)) if weights is None else weights)
+        pairs = self.n * self.squares - np.sum(
+            self.total**2, axis=1
+        )  # half the sum over ordered pairs of |v − w|²
+        observed = w @ (pairs / np.maximum(self.n - 1, 1))
+        n = w @ self.n
+        expected = n * (w @ self.squares) - np.sum((w @ self.total) ** 2)
+        return float(1 - (n - 1) * observed / expected) if n > 1 and expected > 1e-12 * n else np.nan
+
+    def icc(self, weights: Floats | None = None) -> float:
+        """ICC(1) as `one_way` has it; NaN where it is undefined."""
+        w = np.ones(len(self.n)) if weights is None else weights
+        k, n = w.sum(), w @ self.n
+        if k < 2 or n <= k:
+            return np.nan
+        about = w @ (np.sum(self.total**2, axis=1) / self.n)
+        between = (about - np.sum((w @ self.total) ** 2) / n) / (k - 1)
+        within = (w @ self.squares - about) / (n - k)
+        n0 = (n - w @ self.n**2 / n) / (k - 1)
+        bottom = between + (n0 - 1) * within
+        return float((between - within) / bottom) if bottom > 1e-12 else np.nan
+
+    def around(self, level: Ints, weights: Floats | None = None) -> Ratings:
+        """The same less the mean of each level, int64 [U] counted from 0 (the λ of an image): residuals of a curve that
+        is fitted on the units chosen."""
+        w = np.ones(len(self.n)) if weights is None else weights
+        n = np.maximum(np.bincount(level, w * self.n), 1e-12)
+        sums = [np.bincount(level, w * column) for column in self.total.T]
+        curve = (np.stack(sums, axis=1) / n[:, None])[level]
+        squares = self.squares - 2 * np.sum(curve * self.total, axis=1) + self.n * np.sum(curve**2, axis=1)
+        return Ratings(self.n, self.total - self.n[:, None] * curve, squares)

@@ -84,7 +84,7 @@ def read_manifest(directory: Path, formats: Sequence[str], what: str) -> dict[st
         raise DataError(f"{directory} is not {what}, or an incomplete one: {MANIFEST} is missing.")
     try:
         manifest = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path} is not readable as JSON ({error}); the folder cannot be opened as {what}."
         ) from None

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilmix.core.errors import DataError
+from hilmix.core.errors import DataError, Refused, RowError
 from hilmix.core.files import (
     MANIFEST,
     check_files,
@@ -32,8 +32,8 @@ from hilmix.core.files import (
 from hilmix.core.loaders import Images, Ints, read_digits, read_folder, read_npz
 
 __all__ = [
-    "FORMAT", "ImageSet", "ImageSetInfo", "add_human_labels", "content_sha256", "open_image_set",
-    "read_digits", "read_folder", "read_npz", "write_image_set",
+    "FORMAT", "ImageSet", "ImageSetInfo", "add_human_labels", "checked_human_labels", "content_sha256",
+    "open_image_set", "read_digits", "read_folder", "read_npz", "write_image_set",
 ]  # fmt: skip
 
 FORMAT = "hilmix-imageset/1"
@@ -207,13 +207,11 @@ def _check_splits(splits: Mapping[str, Ints], n: int) -> None:
         owner[indices] = position
 
 
-def add_human_labels(directory: Path | str, array: npt.ArrayLike, meaning: str = "human soft labels") -> str:
-    """Add human labels, float64 [N, K] with rows summing to 1, and return their file's sha256.
+def checked_human_labels(image_set: ImageSet, array: npt.ArrayLike) -> Floats:
+    """The human labels of an image set as float64 [N, K].
 
-    They replace earlier ones. The image set keeps its sha256. Raises DataError naming the first row that does
-    not fit.
+    Raises DataError for another shape, and `Refused` naming every row that is no distribution (≥ 0, sum 1).
     """
-    image_set = open_image_set(directory)
     try:
         labels = np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -225,10 +223,22 @@ def add_human_labels(directory: Path | str, array: npt.ArrayLike, meaning: str =
     # "not (… >= 0)" also catches NaN.
     wrong = np.flatnonzero(~(labels >= 0).all(axis=1) | ~(np.abs(labels.sum(axis=1) - 1) < 1e-6))
     if wrong.size:
-        row = wrong[0]
-        raise DataError(
-            f"Row {row} of the human labels is no distribution (≥ 0, sum 1): {labels[row].tolist()}."
-        )
+        raise Refused([_wrong_row(int(row), labels[row]) for row in wrong])
+    return labels
+
+
+def _wrong_row(row: int, values: Floats) -> RowError:
+    problem = f"no distribution (≥ 0, sum 1): {values.tolist()}."
+    return {"table": "human labels", "row": row, "column": "", "problem": problem}
+
+
+def add_human_labels(directory: Path | str, array: npt.ArrayLike, meaning: str = "human soft labels") -> str:
+    """Add human labels, float64 [N, K] with rows summing to 1, and return their file's sha256.
+
+    They replace earlier ones. The image set keeps its sha256. Raises as `checked_human_labels`.
+    """
+    image_set = open_image_set(directory)
+    labels = checked_human_labels(image_set, array)
     buffer = io.BytesIO()
     np.save(buffer, labels)
     path = image_set.directory / HUMAN_LABELS

@@ -116,19 +116,6 @@ class Unit:
         return self.lambda_e4 / 10_000
 
 
-def counted_answers(unit: Unit) -> list[PerceivedLambda]:
-    """Return the answers that count towards a λ label: each person's first, no repeat, if it gives a number.
-
-    A person counts once per mixed image, so that nobody's view weighs more for having been asked twice; a
-    first answer of "cannot tell" counts as no number.
-    """
-    first: dict[str, Judgement] = {}
-    for answer in unit.answers:
-        if not answer.repeat:
-            first.setdefault(answer.participant, answer.judgement)
-    return [judgement for judgement in first.values() if isinstance(judgement, PerceivedLambda)]
-
-
 def share_of(judgement: Judgement, class_index: int, first_class: int, second_class: int) -> float | None:
     """The share (0–1) that `judgement` gives to a class, in a mix of `first_class` and `second_class`.
 

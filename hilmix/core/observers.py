@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from hilmix.core.judgements import CannotTell, ClassMass, Distribution, PerceivedLambda, PerceivedMidpoint
 
@@ -24,6 +25,12 @@ UNMIXED_AT_LEAST = 0.95
 # How much of the whole the two classes get where others may be named as well; the rest is shared by a few others.
 NAMED_AT_LEAST, NAMED_AT_MOST = 0.85, 1.0
 OTHERS = 3
+
+# Where a normal distribution is summed up: finely over looks, at a few nodes over how much people's noise differs.
+_GRID = np.linspace(-6, 6, 601)
+_DENSITY = np.exp(-(_GRID**2) / 2) / np.exp(-(_GRID**2) / 2).sum()
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,25 @@ class Population:
         """The logit of the share that the average person sees in the average image."""
         seen = float(np.interp(lambda_true, self.shown, self.seen))
         return float(np.log(seen / (1 - seen)))
+
+    def expected_share(self, lambda_true: float, image_effect: float = 0.0) -> float:
+        """The mean perceived λ (0–1) of those of the population who say one: what a label of the image should be.
+
+        Arguments as `Observer.answer`; whole percents are not rounded to.
+        """
+        spreads = np.sqrt(self.person_bias_sd**2 + (self.noise_sd * np.exp(self.noise_spread * _NODES)) ** 2)
+        evidence = self.evidence(lambda_true) + image_effect + np.outer(spreads, _GRID)
+        seen = _unmixed(lambda_true, 1 / (1 + np.exp(-evidence)))
+        anywhere = (np.arange(1000) + 0.5) / 1000
+        parts = (
+            (1 - self.lapse, seen.ravel(), np.outer(_WEIGHTS, _DENSITY).ravel()),
+            (self.lapse, anywhere, np.full(len(anywhere), 1 / len(anywhere))),
+        )
+        told = [
+            (value, share * weight * (1 - self.cannot_tell * (np.abs(value - 0.5) < NEAR_EVEN)))
+            for share, value, weight in parts
+        ]
+        return float(sum(value @ weight for value, weight in told) / sum(weight.sum() for _, weight in told))
 
 
 H_MIX = Population()
@@ -207,12 +233,17 @@ class Observer:
         if lapse < self.lapse:
             return anywhere, undecided, confidence_noise
         evidence = self.population.evidence(lambda_true) + self.bias + image_effect + self.noise * noise
-        value = float(1 / (1 + np.exp(-evidence)))
-        if lambda_true == 1:
-            value = max(value, UNMIXED_AT_LEAST)
-        elif lambda_true == 0:
-            value = min(value, 1 - UNMIXED_AT_LEAST)
+        value = float(_unmixed(lambda_true, 1 / (1 + np.exp(-evidence))))
         return value, undecided, confidence_noise
+
+
+def _unmixed(lambda_true: float, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The share seen, held where the image is not mixed."""
+    low, high = (
+        UNMIXED_AT_LEAST if lambda_true == 1 else 0.0,
+        1 - UNMIXED_AT_LEAST if lambda_true == 0 else 1.0,
+    )
+    return np.clip(np.asarray(value, dtype=np.float64), low, high)
 
 
 def _shares(first_class: int, second_class: int, value: float) -> dict[int, float]:

@@ -1,13 +1,16 @@
 """What the people of a release said, as judgements again: for planning the next study from the last one.
 
-Labels are made when a release is; nothing here makes one. Answers of several conditions are told apart by their name.
+Answers of several conditions are told apart by their name. Labels that a release does not hold are made of these
+judgements, exactly as those that it holds were.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from hilmix.core.errors import DataError
 from hilmix.core.judgements import (
@@ -21,7 +24,23 @@ from hilmix.core.judgements import (
     Unit,
     share_of,
 )
-from hilmix.core.release import Release, pair_key
+from hilmix.core.release_tables import pair_key
+from hilmix.core.softlabels import (
+    POLICIES,
+    Evidence,
+    IndividualLabel,
+    LabelPolicy,
+    LabelSet,
+    asked_under,
+    build_label_set,
+    individual_labels,
+    label_name,
+    parse_label_name,
+    policy_named,
+)
+
+if TYPE_CHECKING:
+    from hilmix.core.release import Release
 
 HALF_E4 = 5000
 
@@ -79,11 +98,120 @@ def units_of_release(release: Release, condition: str = "") -> list[Unit]:
     given: dict[str, list[Answer]] = {}
     for row in release.table("responses").to_pylist():
         said = row.get("condition", "")
-        if _counts(row) and condition in (said, "") and (judgement := _judgement(row, release)) is not None:
+        if _counts(row) and condition in (said, "") and (judgement := _judgement(row)) is not None:
             given.setdefault(row["key"], []).append(Answer(row["participant"], judgement, False, said))
     if not given:
         raise DataError(f"The release {release.name} has no answer that counts.")
     return [Unit(key, *recipes[key], tuple(answers)) for key, answers in given.items()]
+
+
+def canonical_name(text: str) -> str:
+    """The label policy in `text` with the parameters that are not its defaults: `human_lambda(statistic=mean)` is
+    `human_lambda`. What is no policy of ours is left as it is."""
+    name, params = parse_label_name(text)
+    if name not in POLICIES:
+        return text
+    defaults = {param.name: param.default for param in POLICIES[name].params}
+    return label_name(name, {key: value for key, value in params.items() if value != defaults.get(key)})
+
+
+def is_policy(text: str) -> bool:
+    """Whether labels of this name can be made."""
+    return parse_label_name(text)[0] in POLICIES
+
+
+def derived_labels(release: Release, text: str, condition: str | None) -> LabelSet:
+    """The labels of a policy, made of the release's answers as those in the release were.
+
+    Features of the parents are not among the evidence: a release does not hold the parents' pixels. Raises DataError as
+    `build_label_set`, where nobody said what the policy takes, and where `condition` would have to say which answers.
+    """
+    evidence = _evidence(release, text, condition)
+    return build_label_set(
+        text, evidence.units, evidence.n_classes, pairs=evidence.pairs, beside=evidence.beside
+    )
+
+
+def derived_individual_labels(release: Release, text: str, condition: str | None) -> list[IndividualLabel]:
+    """What every answer makes by itself; see `derived_labels`."""
+    evidence = _evidence(release, text, condition)
+    return individual_labels(text, evidence.units, evidence.n_classes)
+
+
+def _evidence(release: Release, text: str, condition: str | None) -> Evidence:
+    policy = policy_named(parse_label_name(text)[0])
+    mixed, pairs = _every_unit(release)
+    answered = _conditions_for(policy, pairs if policy.about == "pair" else mixed)
+    if condition is None and len(answered) > 1:
+        raise DataError(
+            f"The release {release.name} has answers for {text!r} under {len(answered)} conditions, "
+            f"{', '.join(answered)}: people were not all asked in the same way (table `conditions`). Name one."
+        )
+    if policy.accepts and not ({condition} & set(answered) if condition else answered):
+        where = f" under the condition {condition!r}" if condition else ""
+        raise DataError(
+            f"The release {release.name} has no answers{where} that the label policy {text!r} takes."
+        )
+    chosen = condition or (answered[0] if answered else "")
+    return evidence_under(chosen, mixed, pairs, len(release.classes))
+
+
+def _conditions_for(policy: LabelPolicy, units: Sequence[Unit]) -> list[str]:
+    """The conditions under which a policy finds answers that it takes, and none that it does not take."""
+    said: dict[str, set[type[Judgement]]] = {}
+    for unit in units:
+        for answer in unit.answers:
+            said.setdefault(answer.condition, set()).add(type(answer.judgement))
+    return sorted(condition for condition, kinds in said.items() if kinds <= set(policy.accepts))
+
+
+def evidence_under(condition: str, mixed: Sequence[Unit], pairs: Sequence[Unit], n_classes: int) -> Evidence:
+    """What labels under `condition` are made of, from units with the answers of every condition."""
+    others = [
+        replace(unit, answers=tuple(answer for answer in unit.answers if _is_beside(answer, condition)))
+        for unit in mixed
+    ]
+    return Evidence(
+        asked_under(condition, mixed),
+        n_classes,
+        pairs=[unit for unit in asked_under(condition, pairs) if unit.answers],
+        beside=[unit for unit in others if unit.answers],
+    )
+
+
+def _is_beside(answer: Answer, condition: str) -> bool:
+    """Whether it was given in another way than `condition`, and says how classes share the mixed image."""
+    return answer.condition != condition and isinstance(answer.judgement, ClassMass | Distribution)
+
+
+def _every_unit(release: Release) -> tuple[list[Unit], list[Unit]]:
+    """All mixed images, and all pairs, with the answers of every person who counts."""
+    given: dict[tuple[str, str], list[Answer]] = {}
+    for row in release.table("responses").to_pylist():
+        if _is_of_who_counts(row) and (judgement := _judgement(row)) is not None:
+            answer = Answer(row["participant"], judgement, row["repeat"], row.get("condition", ""))
+            given.setdefault((row.get("unit", "mixed_image"), row["key"]), []).append(answer)
+    mixed, pairs = [], {}
+    for row in release.table("mixed_images").to_pylist():
+        parents = row["first_index"], row["second_index"]
+        classes, name = (row["first_class"], row["second_class"]), pair_key(*parents)
+        mixed.append(
+            _unit(row["key"], row["lambda_e4"], classes, given.get(("mixed_image", row["key"])), parents)
+        )
+        pairs[name] = _unit(name, HALF_E4, classes, given.get(("pair", name)), parents)
+    return mixed, list(pairs.values())
+
+
+def _unit(
+    key: str, lambda_e4: int, classes: tuple[int, int], answers: list[Answer] | None, parents: tuple[int, int]
+) -> Unit:
+    return Unit(key, lambda_e4, *classes, tuple(answers or ()), parents)
+
+
+def _is_of_who_counts(row: dict[str, Any]) -> bool:
+    """Whether no rule and no researcher left the person out; formats before 3 left out nobody."""
+    why = row.get("not_counted") or ""
+    return why != "invalid" and not why.startswith("excluded")
 
 
 def median_seconds(release: Release) -> float | None:
@@ -99,17 +227,17 @@ def _counts(row: dict[str, Any]) -> bool:
     return undecided and (row.get("not_counted") or "cannot tell").startswith("cannot")
 
 
-def _judgement(row: dict[str, Any], release: Release) -> Judgement | None:
+def _judgement(row: dict[str, Any]) -> Judgement | None:
     if row["cannot_tell"]:
         return CannotTell()
     if row["perceived_lambda"] is not None:
         return PerceivedLambda(row["perceived_lambda"], row["confidence"])
     if row.get("perceived_midpoint") is not None:
-        return PerceivedMidpoint(row["perceived_midpoint"])
+        return PerceivedMidpoint(row["perceived_midpoint"], json.loads(row["drawn"]).get("start", ""))
     if row.get("probabilities") is not None:
         return Distribution(tuple(row["probabilities"]))
     if row.get("mass"):
-        index = {name: position for position, name in enumerate(release.classes)}
         mass = json.loads(row["mass"])
-        return ClassMass(tuple((index[name], share) for name, share in mass.items()), frozenset())
+        excluded = frozenset(json.loads(row["excluded"] or "[]"))
+        return ClassMass(tuple((int(index), share) for index, share in mass.items()), excluded)
     return None

@@ -8,68 +8,66 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, TextField
+from django.db.models.functions import Cast
 from django.utils import timezone
 
+from elicitation.interfaces import interface_named
 from elicitation.mixes.models import MixedImage
 from elicitation.participants.models import Participation
-from elicitation.studies.factors import Levels
-from elicitation.studies.models import Condition, Mode, Protocol, Source, Study, Unit
-from elicitation.studies.protocol import Settings, settings_of
-from elicitation.studies.ways import needs_every_lambda
+from elicitation.studies import shown
+from elicitation.studies.factors import Factor, Levels
+from elicitation.studies.models import Condition, Mode, Protocol, Source, Study
+from elicitation.studies.protocol import settings_of
+from elicitation.studies.rules import FLAGS
 from elicitation.trials.checks import CheckResult
-from elicitation.trials.flags import Flagged, Measures, Measuring, excluding, flagged, flags_of_answer
-from elicitation.trials.given import AS_TEXT, Given, Ways, answers_given, checks_answered
+from elicitation.trials.flags import Measures, Measuring, flagged, flags_of_answer
+from elicitation.trials.given import Given, Ways, answers_given, checks_answered
 from elicitation.trials.models import Response, Trial
+from hilmix.core.imageset import ImageSet
 from hilmix.core.judgements import CannotTell, Judgement
-from hilmix.core.mixing import DEFAULT_METHOD
-from hilmix.core.release import pair_key
+from hilmix.core.release_tables import pair_key
 
-# There may be very many answers; of each of them only these columns are read, without an object for each row.
-READ = ("trial__participation", "trial__position", "levels", "params", "payload", "rt_ms", "trial_index",
-        "time_elapsed_ms", "attempt")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Person:
-    """A participant of a release, by pseudonym; `n_responses` answers, without attention checks.
-
-    `measures` and `flags` say how the answers were given; flags stand under the rules in force.
-    """
-
-    participation: Participation
-    name: str
-    n_responses: int
-    measures: Measures
-    flags: Sequence[Flagged]
-
-    @cached_property
-    def excluded_by(self) -> list[str]:
-        """The flags whose rules leave this person out of labels."""
-        return [one.rule.flag for one in excluding(self.flags)]
-
-    @cached_property
-    def not_counted(self) -> str | None:
-        """Why no label uses this person's answers, if so."""
-        if self.participation.invalid_at is not None:
-            return "invalid"
-        return f"excluded: {', '.join(self.excluded_by)}" if self.excluded_by else None
-
-    @property
-    def over_quota(self) -> bool:
-        return self.participation.is_over_quota
+# What is read of a participation; there may be very many, so none is kept.
+OF_A_PERSON = ("public_id", "study", "protocol", "source", "state", "slot", "invalid_at")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What one stored answer says.
+class Person:
+    """A participant of a release: `pk` of the participation, `name` the pseudonym, `n_responses` answers without
+    attention checks, `excluded_by` the flags whose rules leave this person out of labels."""
+
+    pk: int
+    public_id: str
+    name: str
+    protocol_id: int
+    n_responses: int
+    invalid: bool
+    over_quota: bool
+    excluded_by: tuple[str, ...] = ()
+
+    @property
+    def not_counted(self) -> str | None:
+        """Why no label uses this person's answers, if so."""
+        if self.invalid:
+            return "invalid"
+        return f"excluded: {', '.join(self.excluded_by)}" if self.excluded_by else None
+
+
+# JSON as it stands in a release: keys in one order.
+as_text = json.JSONEncoder(sort_keys=True).encode
+
+
+class Said(NamedTuple):
+    """What one stored answer says. There may be a million of them, so none is kept.
 
     `key` names the mixed image, or the pair where `unit` is "pair" · `condition` how it was asked · `not_counted` why
     labels do not use it, None where they do · `flags` how it was given.
@@ -96,18 +94,52 @@ class Said:
         return self.not_counted is None
 
 
+# What is read of an answer beside what it says.
+ALSO = ("params", "trial_index", "time_elapsed_ms", "attempt")
+
+
 class Stored(NamedTuple):
-    """An answer as it was given, with the levels of its trial and what was drawn for it, both JSON as text; for an
+    """An answer as it was given and what was drawn for it, both JSON as text, with the levels of its trial; for an
     imported one, the row it came from."""
 
-    levels: str
-    params: str
-    payload: dict[str, Any]
+    payload: str
     rt_ms: int | None
+    levels: Levels
+    params: str
     trial_index: int | None
     time_elapsed_ms: int | None
     attempt: int
     source_row: dict[str, str] | None = None
+
+
+# What is read of a trial, answered or not.
+OF_A_TRIAL = ("participation", "position", "kind", "pair", "condition", "level_text", "param_text",
+              "unit__mixed_image__lambda_e4")  # fmt: skip
+PARENTS = ("first_index", "second_index", "first_class", "second_class")
+TEXTS = {"level_text": Cast("levels", TextField()), "param_text": Cast("params", TextField())}
+
+
+class Planned(NamedTuple):
+    """A trial of somebody's plan, with what the answer says if there is one.
+
+    `parents` the columns `PARENTS` · `lambda_e4` None for a pair, `key` None for an attention check · `levels` and
+    `params` JSON as text · `judgement` None without an answer · `not_counted` as `Said`, or check, or unanswered.
+    """
+
+    person: Person
+    position: int
+    kind: str
+    unit: str
+    key: str | None
+    condition: str
+    parents: tuple[int, ...]
+    lambda_e4: int | None
+    levels: str
+    params: str
+    judgement: Judgement | None = None
+    not_counted: str | None = "unanswered"
+    flags: tuple[str, ...] = ()
+    rt_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,99 +151,196 @@ class Check:
     class_index: int
     share: float | None
     passed: bool
+    judgement: Judgement
 
     @classmethod
     def of(cls, result: CheckResult) -> Check:
         """What is kept of a result."""
         trial = result.trial
-        return cls(trial.participation_id, trial.position, result.class_index, result.share, result.passed)
+        place = trial.participation_id, trial.position
+        return cls(*place, result.class_index, result.share, result.passed, result.judgement)
 
 
 class Answers:
     """The answers of a study, received until now, that may be released.
 
-    What they say is read once; the answers as they were given are streamed. Both stay the same although people go on
-    answering.
+    They are read anew, one after another, each time they are asked for, and stay the same although people go on
+    answering. `number` is that of the release whose pseudonyms people get.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, number: int | None = None) -> None:
         self.study = study
         self.until = timezone.now()
         self.mixed_images = mixed_images_of(study)
         self.ways = Ways(study)
         self.protocols = self.ways.protocols
         self.rules = settings_of(study.protocol.content).rules
-        self._checks: list[Check] = []
-        self._met: defaultdict[int, set[frozenset[tuple[str, str]]]] = defaultdict(set)
-        given, measures = self._read()
-        self.people = {person.participation.pk: person for person in self._people(measures)}
-        self._said = list(self._judge(given))
+        self._number = number
+        self._names: dict[tuple[int, int | None], str] = {}
+        for image in self.mixed_images:
+            self._names[image.pair_id, image.lambda_e4] = image.key
+            self._names[image.pair_id, None] = pair_key(image.pair.first_index, image.pair.second_index)
 
     def __iter__(self) -> Iterator[Said]:
         """What every answer says, by participant and position."""
-        return iter(self._said)
+        return (said for said, _given in self._judged())
 
     def stored(self) -> Iterator[tuple[Said, Stored]]:
         """The same with each answer as it is stored."""
-        said = {(one.person.participation.pk, one.position): one for one in self._said}
-        received = releasable_answers(self.study).filter(received_at__lte=self.until)
         source_row = ("source_row__values",) if self.study.source == Source.IMPORTED else ()
-        ordered = received.annotate(**AS_TEXT).order_by("trial__participation_id", "trial__position")
-        for pk, position, *stored in ordered.values_list(*READ, *source_row).iterator(chunk_size=2000):
-            yield said[pk, position], Stored(*stored)
+        for said, given in self._judged((*ALSO, *source_row)):
+            yield said, Stored(as_text(given.payload), given.rt_ms, given.levels, *given.also)
 
-    def _read(self) -> tuple[list[_Read], dict[int, Measures]]:
-        """Go through the answers: what each says, and the measures of everybody."""
-        people = releasable(self.study)
-        measuring = Measuring(self.study, self.ways)
-        measuring.take_stored(people)
-        read = []
-        for given in answers_given(self.study, people, until=self.until, ways=self.ways):
-            measuring.add(given)
-            self._met[given.about[0]].add(frozenset(given.levels.items()))
-            read.append(_Read.of(given, self.study.source))
-        for result in checks_answered(people, self.ways, until=self.until):
-            measuring.add_check(result)
-            self._checks.append(Check.of(result))
-        return read, measuring.measures(people, self.rules)
-
-    def _people(self, measures: dict[int, Measures]) -> Iterator[Person]:
-        """Whoever answered at all."""
-        given = Q(trials__response__received_at__lte=self.until) & ~Q(trials__kind=Trial.Kind.CHECK)
-        counted = releasable(self.study).annotate(n_responses=Count("trials__response", filter=given))
-        for participation in counted.filter(n_responses__gt=0).order_by("pk"):
-            yield Person(
-                participation,
-                pseudonym(self.study, participation.public_id),
-                participation.n_responses,
-                measures[participation.pk],
-                flagged(measures[participation.pk], self.rules),
-            )
-
-    def _judge(self, read: list[_Read]) -> Iterator[Said]:
-        keys = {(image.pair_id, image.lambda_e4): image.key for image in self.mixed_images}
-        pairs = {image.pair_id: image.pair for image in self.mixed_images}
-        names = {pair.pk: pair_key(pair.first_index, pair.second_index) for pair in pairs.values()}
+    def _judged(self, also: tuple[str, ...] = ()) -> Iterator[tuple[Said, Given]]:
         conditions = {condition.pk: condition.key for condition in self.study.conditions.all()}
-        answered: set[tuple[int, tuple[int, int, int | None]]] = set()
-        for one in read:
-            _condition, pair, lambda_e4 = one.about
-            if (person := self.people.get(one.participation_id)) is None:
-                continue  # withdrew meanwhile
-            first = not one.repeat and (one.participation_id, one.about) not in answered
+        source, names, people = self.study.source, self._names, self.people
+        person: Person | None = None
+        current, answered = 0, set[tuple[int, int, int | None]]()
+        for given in answers_given(
+            self.study, releasable(self.study), until=self.until, ways=self.ways, also=also
+        ):
+            if given.participation_id != current:
+                current, answered = given.participation_id, set()
+                person = people.get(current)
+            if person is None:
+                continue  # began to answer since
+            _condition, pair, lambda_e4 = about = given.about
+            first = not given.repeat and about not in answered
             if first:
-                answered.add((one.participation_id, one.about))
-            yield Said(
-                position=one.position,
-                unit="pair" if lambda_e4 is None else "mixed_image",
-                key=names[pair] if lambda_e4 is None else keys[pair, lambda_e4],
-                condition=conditions[one.about[0]],
-                person=person,
-                judgement=one.judgement,
-                repeat=one.repeat,
-                not_counted=person.not_counted or _why_not(one, first),
-                flags=one.flags,
+                answered.add(about)
+            said = Said(
+                given.position,
+                "pair" if lambda_e4 is None else "mixed_image",
+                names[pair, lambda_e4],
+                conditions[given.condition_id],
+                person,
+                given.judgement,
+                given.repeat,
+                person.not_counted or _why_not(given, first),
+                tuple(flags_of_answer(given, source)),
             )
+            yield said, given
+
+    @cached_property
+    def people(self) -> dict[int, Person]:
+        """Everybody who took part until now, by primary key of the participation; also who has not answered yet, but
+        not who withdrew before answering anything that is kept."""
+        received = releasable_answers(self.study).filter(received_at__lte=self.until)
+        by_person = received.order_by().values_list("trial__participation").annotate(Count("pk"))
+        answered = dict(by_person.iterator(chunk_size=2000))
+        excluded_by = self._excluded_by()
+        everybody = releasable(self.study).filter(started_at__lte=self.until)
+        return {
+            one.pk: Person(
+                one.pk,
+                one.public_id,
+                self.pseudonym(one.public_id),
+                one.protocol_id,
+                answered.get(one.pk, 0),
+                one.invalid_at is not None,
+                one.is_over_quota,
+                excluded_by.get(one.pk, ()),
+            )
+            for one in everybody.only(*OF_A_PERSON).order_by("pk").iterator(2000)
+            if one.pk in answered or one.state != Participation.State.WITHDRAWN
+        }
+
+    @cached_property
+    def n_answered(self) -> int:
+        """How many of these people answered anything."""
+        return sum(person.n_responses > 0 for person in self.people.values())
+
+    def participations(self) -> Iterator[Participation]:
+        """The participations of these people, with all that is stored of them."""
+        everybody = releasable(self.study).order_by("pk").iterator(chunk_size=500)
+        return (participation for participation in everybody if participation.pk in self.people)
+
+    def pseudonym(self, public_id: str) -> str:
+        """The name of a participant here."""
+        return pseudonym(self.study, public_id, self._number)
+
+    @cached_property
+    def measures(self) -> dict[int, Measures]:
+        """All that is measured in the answers of each person; every answer is compared with everybody's."""
+        measuring = Measuring(self.study, self.ways)
+        measuring.read(releasable(self.study), until=self.until)
+        return measuring.measures(releasable(self.study), self.rules)
+
+    def _excluded_by(self) -> dict[int, tuple[str, ...]]:
+        """The flags whose rules leave people out. What is stored with them tells, unless a rule is about content."""
+        rules = [rule for rule in self.rules if rule.excludes]
+        if any(FLAGS[rule.flag].kind == "content" for rule in rules):
+            measures = self.measures
+        elif rules:
+            people = releasable(self.study)
+            measuring = Measuring(self.study, self.ways)
+            measuring.take_stored(people)
+            measuring.read(people.filter(measures={}), until=self.until)
+            measures = {pk: measuring.process(pk) for pk in people.values_list("pk", flat=True)}
+        else:
+            measures = {}
+        return {pk: tuple(one.rule.flag for one in flagged(said, rules)) for pk, said in measures.items()}
+
+    @cached_property
+    def _checks(self) -> list[Check]:
+        results = checks_answered(releasable(self.study), self.ways, until=self.until)
+        return [Check.of(result) for result in results]
+
+    def trials(self) -> Iterator[Planned]:
+        """Every trial planned for these people, by participant and position, with the answer to it if there is one:
+        of who has not answered yet, the plan alone."""
+        checks = {(check.participation_id, check.position): check for check in self._checks}
+        answers = self._judged()  # in the same order
+        answer = next(answers, None)
+        for planned in self._planned():
+            if planned.kind == Trial.Kind.CHECK:
+                check = checks.get((planned.person.pk, planned.position))
+                yield (
+                    planned
+                    if check is None
+                    else planned._replace(judgement=check.judgement, not_counted="check")
+                )
+            elif answer and (answer[0].person, answer[0].position) == (planned.person, planned.position):
+                said, given = answer
+                yield planned._replace(
+                    judgement=said.judgement,
+                    not_counted=said.not_counted,
+                    flags=said.flags,
+                    rt_ms=given.rt_ms,
+                )
+                answer = next(answers, None)
+            else:
+                yield planned
+
+    def _planned(self) -> Iterator[Planned]:
+        trials = self._trials()
+        unmixed = trials.filter(kind=Trial.Kind.CHECK).values_list(
+            "participation", "position", "images__mixed_image__lambda_e4"
+        )
+        of_checks = {(pk, position): lambda_e4 for pk, position, lambda_e4 in unmixed.iterator(2000)}
+        ways = {
+            one.pk: (one.key, interface_named(one.content["interface"]).UNIT)
+            for one in self.study.conditions.all()
+        }
+        ordered = trials.annotate(**TEXTS).order_by("participation_id", "position")
+        rows = ordered.values_list(*OF_A_TRIAL, *(f"pair__{name}" for name in PARENTS)).iterator(2000)
+        for pk, position, kind, pair, condition, level_text, param_text, lambda_e4, *parents in rows:
+            if (person := self.people.get(pk)) is None:
+                continue
+            name, unit = ways[condition]
+            if kind == Trial.Kind.CHECK:
+                unit, key, lambda_e4 = "mixed_image", None, of_checks[pk, position]
+            else:
+                lambda_e4 = None if unit == "pair" else lambda_e4
+                key = self._names[pair, lambda_e4]
+            yield Planned(
+                person, position, kind, unit, key, name, tuple(parents), lambda_e4, level_text, param_text
+            )
+
+    def _trials(self) -> QuerySet[Trial]:
+        """What was planned for these people; and for who withdrew without an answer, if anything is left of it."""
+        everybody = releasable(self.study).filter(started_at__lte=self.until)
+        return Trial.objects.filter(participation__in=everybody)
 
     def checks(self) -> Iterator[tuple[Person, Check]]:
         """Every answered attention check of these people, in the same order."""
@@ -220,21 +349,47 @@ class Answers:
                 yield person, check
 
     def conditions(self) -> list[Condition]:
-        """How was asked: the conditions under which one of the answers was given."""
-        given = releasable_answers(self.study).filter(
-            trial__condition=OuterRef("pk"), received_at__lte=self.until
-        )
-        return list(self.study.conditions.filter(Exists(given)).order_by("sha256"))
+        """How was asked: the conditions under which one of these people was to answer."""
+        planned = self._trials().filter(condition=OuterRef("pk"))
+        return list(self.study.conditions.filter(Exists(planned)).order_by("sha256"))
 
     def levels_of(self, condition: Condition) -> Levels:
-        """The levels that every answer under this condition has."""
+        """The levels that every trial under this condition has."""
         met = self._met.get(condition.pk)
         return dict(frozenset.intersection(*met)) if met else {}
+
+    @cached_property
+    def _met(self) -> dict[int, set[frozenset[tuple[str, str]]]]:
+        """The combinations of levels under which was to be answered, by condition."""
+        planned = self._trials().exclude(kind=Trial.Kind.CHECK).order_by()
+        met: defaultdict[int, set[frozenset[tuple[str, str]]]] = defaultdict(set)
+        for condition, levels in planned.values_list("condition", "levels").distinct():
+            met[condition].add(frozenset(levels.items()))
+        return met
+
+    def protocol_of(self, person: Person) -> Protocol:
+        """The version of the study's protocol that a person met."""
+        return self.protocols[person.protocol_id]
+
+    @property
+    def n_classes(self) -> int:
+        """Classes of the image set."""
+        return len(self.ways.classes)
+
+    @cached_property
+    def image_set(self) -> ImageSet:
+        """The images that the mixed images are made of."""
+        return self.study.image_set.open()
+
+    @cached_property
+    def factors(self) -> Sequence[Factor]:
+        """What varies, which was fixed before anybody answered."""
+        return settings_of(self.newest_protocol.content).factors
 
     @property
     def newest_protocol(self) -> Protocol:
         """The newest version that one of these people met."""
-        return self.protocols[max(person.participation.protocol_id for person in self.people.values())]
+        return self.protocols[max(person.protocol_id for person in self.people.values())]
 
     @property
     def protocol_of_rules(self) -> Protocol:
@@ -244,47 +399,27 @@ class Answers:
         return met if settings_of(met.content).rules == self.rules else self.study.protocol
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What is kept of an answer in memory: all but the answer as it was given."""
-
-    participation_id: int
-    position: int
-    about: tuple[int, int, int | None]
-    repeat: bool
-    judgement: Judgement
-    flags: tuple[str, ...]
-
-    @classmethod
-    def of(cls, given: Given, source: str) -> _Read:
-        flags = tuple(flags_of_answer(given, source))
-        return cls(given.participation_id, given.position, given.about, given.repeat, given.judgement, flags)
-
-
-def _why_not(read: _Read, first: bool) -> str | None:
+def _why_not(given: Given, first: bool) -> str | None:
     """Why an answer of somebody who counts is not counted, if so."""
-    if read.repeat:
+    if given.repeat:
         return "repeat"
     if not first:
         return "later answer"
-    return "cannot tell" if isinstance(read.judgement, CannotTell) else None
+    return "cannot tell" if isinstance(given.judgement, CannotTell) else None
 
 
 def mixed_images_of(study: Study) -> list[MixedImage]:
-    """The study's mixed images in a stable order; where people are asked about pairs, those of every λ of the study."""
-    plan: Settings = settings_of(study.protocol.content)
-    units = Unit.objects.filter(batch__study=study, batch__mode=Mode.LIVE)
-    asked = units if needs_every_lambda(plan) else units.filter(mixed_image=None)
-    of_pairs = Q(pair__in=asked.values("pair"), lambda_e4__in=plan.design.lambdas_e4, method=DEFAULT_METHOD)
-    shown = Q(pk__in=units.exclude(mixed_image=None).values("mixed_image"))
-    return list(MixedImage.objects.filter(shown | of_pairs).select_related("pair").order_by("pk"))
+    """The mixed images that the study shows to people who count, in a stable order."""
+    return list(shown.mixed_images_of(study, Mode.LIVE).select_related("pair").order_by("pk"))
 
 
-def pseudonym(study: Study, public_id: str) -> str:
-    """The participant's name in releases of this study. Published ids stay; others cannot be led back or joined."""
+def pseudonym(study: Study, public_id: str, number: int | None = None) -> str:
+    """The participant's name in the study's release of this number, or (None) outside of releases and in those of
+    formats 1 to 3. Published ids stay; others cannot be led back, nor joined with those of another release."""
     if study.source == Source.IMPORTED:
         return public_id
-    message = f"pseudonym:{study.slug}:{public_id}".encode()
+    of_release = "" if number is None else f"{number}:"
+    message = f"pseudonym:{study.slug}:{of_release}{public_id}".encode()
     return "p" + hmac.new(settings.IDENTITY_KEY.encode(), message, hashlib.sha256).hexdigest()[:14]
 
 

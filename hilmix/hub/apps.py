@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import os
+
 from django.apps import AppConfig
+
+# Arrow's own allocator keeps twice what it was ever given. This is read when pyarrow is loaded, which is later.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 class HubConfig(AppConfig):
@@ -8,4 +13,4 @@ class HubConfig(AppConfig):
     label = "hub"
 
     def ready(self) -> None:
-        from hilmix.hub import panel, planner, tasks  # noqa: F401  (register what they offer)
+        from hilmix.hub import job_links, lineage_kinds, panel, planner, tasks  # noqa: F401  (register what they offer)

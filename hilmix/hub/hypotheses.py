@@ -126,7 +126,7 @@ def answers_of(study: Study) -> Table:
                 np.nan if confidence is None else confidence,
             )
         )
-        given.append(levels.get((one.person.participation.pk, one.position), {}))
+        given.append(levels.get((one.person.pk, one.position), {}))
     columns = np.array(rows, dtype=np.float64).reshape(-1, 7).T
     person, unit, shown, pair, condition = columns[:5].astype(np.int64)
     factors = sorted({factor for one in given for factor in one})

@@ -6,19 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.http import FileResponse, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 from django_filters import ChoiceFilter
 
-from elicitation.studies.models import Source, Study
+from elicitation.studies.models import Source
 from elicitation.studies.rules import FLAGS, SENSES
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, allowed
 from hilmix.core.release_card import labels_call
 from hilmix.hub.downloads import file_of
 from hilmix.hub.models import Release
-from hilmix.hub.releases import queue_freeze
 from hilmix.hub.withdrawn import count_withdrawn, n_withdrawn
 from hilmix.lists import Filters, SortedBy, TextFilter, listing
 
@@ -74,13 +73,22 @@ def release_file(request: HttpRequest, release_id: int, path: str) -> FileRespon
     return file_of(_visible(request, release_id), path)
 
 
-@require_POST
-def freeze(request: HttpRequest, slug: str) -> HttpResponse:
-    """Queue the making of a release of a study; the page of the job shows how far it is."""
-    assert isinstance(request.user, User)
-    study = get_object_or_404(Study.objects.visible_to(request.user), slug=slug)
-    job = queue_freeze(study=study, actor=request.user)
-    return redirect("job", job_id=job.pk)
+@require_safe
+def release_changes(request: HttpRequest, release_id: int) -> HttpResponse:
+    """What differs from the release before, as it was found when the release was made."""
+    release = _visible(request, release_id)
+    context = {
+        "release": release,
+        "study": release.study,
+        "previous": release.previous,
+        "change": release.change,
+        "tables": [{"name": name, **records} for name, records in release.change.get("tables", {}).items()],
+        "left_out": [
+            {"why": why, "before": before, "now": now}
+            for why, (before, now) in sorted(release.change.get("left_out", {}).items())
+        ],
+    }
+    return render(request, "hub/release_changes.html", context)
 
 
 def _in_words(rule: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,4 +101,5 @@ def _in_words(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 def _visible(request: HttpRequest, release_id: int) -> Release:
     assert isinstance(request.user, User)
-    return get_object_or_404(Release.objects.visible_to(request.user).select_related("study"), pk=release_id)
+    visible = Release.objects.visible_to(request.user).select_related("study", "previous__study")
+    return get_object_or_404(visible, pk=release_id)

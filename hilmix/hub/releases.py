@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from elicitation.mixes.models import MixedImage
 from elicitation.mixes.services import pixels_of
 from elicitation.studies.models import Study
 from elicitation.trials.models import Response
@@ -21,12 +20,16 @@ from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, Actor, require, user_or_none
 from hilmix.core.files import new_directory
 from hilmix.core.mixing import to_png
-from hilmix.core.release import write_release
+from hilmix.core.release import Release as OpenRelease
+from hilmix.core.release_changes import FIRST_VERSION, Change, compare, next_version
+from hilmix.core.release_writing import write_release
 from hilmix.errors import Conflict
-from hilmix.hub import rows
+from hilmix.hub import release_facts, rows
 from hilmix.hub.answers import Answers, releasable_answers
-from hilmix.hub.labels import label_sets_of, units_of
-from hilmix.hub.models import Release
+from hilmix.hub.labels import features_of_parents, label_sets_of, units_and_pairs
+from hilmix.hub.models import Freeze, Release
+from hilmix.hub.release_options import FreezeOptions, licences_of, proposed_options
+from hilmix.hub.withdrawn import pseudonym_in
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
 from hilmix.jobs.services import queue_job
@@ -43,46 +46,57 @@ class Unchanged(Conflict):
         self.release = release
 
 
-def queue_freeze(*, study: Study, actor: User) -> Job:
-    """Queue the making of a release."""
-    require(actor, Action.FREEZE_RELEASE, study.pk)
-    _require_answers(study)
-    return queue_job(
-        kind=JOB_KIND, object_id=str(study.pk), label=f"Freeze a release of “{study.title}”", actor=actor
-    )
-
-
-def freeze_release(*, study: Study, actor: Actor, progress: Progress) -> Release:
-    """Make a release of everything answered so far. It appears complete or not at all, and never changes.
+def queue_freeze(*, study: Study, actor: User, options: FreezeOptions | None = None) -> Job:
+    """Queue the making of a release, with what was chosen for it or else with what is proposed.
 
     Raises:
-        Conflict: nobody has answered, or nothing has changed since a release (`Unchanged`).
+        Invalid: something chosen cannot be so.
+        Conflict: nobody has answered, or licences do not go together.
     """
     require(actor, Action.FREEZE_RELEASE, study.pk)
-    _require_answers(study)
-    previous = study.releases.order_by("-number").first()
-    number = previous.number + 1 if previous else 1
-    version = f"{number}.0.0"
+    chosen = _checked(study, options)
+    with transaction.atomic():
+        wish = Freeze.objects.create(study=study, options=chosen.as_json(), created_by=actor)
+        label = f"Freeze a release of “{study.title}”"
+        return queue_job(kind=JOB_KIND, object_id=str(wish.pk), label=label, actor=actor)
+
+
+def carry_out(*, wish: Freeze, actor: Actor, progress: Progress) -> Release:
+    """Make the release that was wished for; again, if it was made already, does nothing."""
+    if wish.release is not None:
+        return wish.release
+    options = FreezeOptions(**wish.options)
+    wish.release = freeze_release(study=wish.study, actor=actor, progress=progress, options=options)
+    wish.save(update_fields=["release"])
+    return wish.release
+
+
+def freeze_release(
+    *, study: Study, actor: Actor, progress: Progress, options: FreezeOptions | None = None
+) -> Release:
+    """Make a release of everything answered so far. It appears complete or not at all, and never changes.
+
+    Its version follows from what differs from the release before (`core.release_changes`).
+
+    Raises:
+        Invalid: something chosen cannot be so.
+        Conflict: nobody has answered, licences do not go together, or nothing has changed since a release
+            (`Unchanged`).
+    """
+    require(actor, Action.FREEZE_RELEASE, study.pk)
+    chosen = _checked(study, options)
     root = Path(settings.VAR) / "releases"
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".making-") as making:
         directory = Path(making) / "release"
-        sha256 = _write(directory, study, version, progress)
-        counts = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))["counts"]
-        release = Release(
-            study=study,
-            number=number,
-            version=version,
-            source=study.source,
-            sha256=sha256,
-            counts=counts,
-            created_by=user_or_none(actor),
-        )
+        release = _Making(study, chosen, progress).write(directory)
+        release.created_by = user_or_none(actor)
         with transaction.atomic():
             _publish(release, directory)
-            audit.record(actor, "release.frozen", release, name=release.name, sha256=sha256)
+            audit.record(actor, "release.frozen", release, name=release.name, sha256=release.sha256)
     progress.log(
-        f"Release {release.name} holds {counts['responses']} answers of {counts['participants']} participants."
+        f"Release {release.name} holds {release.counts['responses']} answers of "
+        f"{release.counts['participants']} participants."
     )
     return release
 
@@ -97,25 +111,70 @@ def copy_release(release: Release, directory: Path) -> None:
         shutil.copytree(release.directory, temporary, dirs_exist_ok=True)
 
 
-def _write(directory: Path, study: Study, version: str, progress: Progress) -> str:
-    answers = Answers(study)
-    progress.update(0, len(answers.mixed_images), "labels")
-    label_sets = label_sets_of(study, units_of(answers))
-    checks = list(rows.of_checks(answers))
-    return write_release(
-        directory,
-        tables={
-            "mixed_images": rows.of_mixed_images(answers),
-            "conditions": rows.of_conditions(answers),
-            "responses": rows.of_responses(answers),
-            "checks": checks,
-            "participants": rows.of_participants(answers, checks),
-            "labels": rows.of_labels(answers, label_sets),
-        },
-        images=_pngs(study, answers.mixed_images, progress),
-        manifest={
+class _Making:
+    """One release being made: gathers a study's answers, writes them, and says what changed since the one before."""
+
+    def __init__(self, study: Study, options: FreezeOptions, progress: Progress) -> None:
+        self.study, self.options, self.progress = study, options, progress
+        self.previous = study.releases.order_by("-number").first()
+        self.number = self.previous.number + 1 if self.previous else 1
+        self.answers = Answers(study, self.number)
+        self.change: Change | None = None
+
+    def write(self, directory: Path) -> Release:
+        """Write everything to `directory`; return the release that it is, not saved yet."""
+        answers = self.answers
+        self.progress.update(0, len(answers.mixed_images), "labels")
+        mixed, pairs = units_and_pairs(answers)
+        features = features_of_parents(answers.image_set, mixed)
+        label_sets = label_sets_of(self.study, mixed, pairs, features, self.progress.log)
+        checks = list(rows.of_checks(answers))
+        manifest = {
+            **self._chosen(),
+            **self._of_the_study(),
+            "label_sets": [rows.of_label_set(labels) for labels in label_sets],
+            "agreement": release_facts.agreement(mixed, label_sets),
+        }
+        del mixed, pairs  # as much as all answers, while tables are written that need none of it
+        sha256 = write_release(
+            directory,
+            tables={
+                "mixed_images": rows.of_mixed_images(answers),
+                "conditions": rows.of_conditions(answers),
+                "responses": rows.of_responses(answers),
+                "trials": rows.of_trials(answers),
+                "checks": checks,
+                "participants": rows.of_participants(answers, checks),
+                "labels": rows.of_labels(answers, label_sets),
+            },
+            images=_pngs(answers, self.progress),
+            manifest=manifest,
+            settle=self._settle,
+        )
+        return Release(
+            study=self.study,
+            number=self.number,
+            version=self.version,
+            source=self.study.source,
+            sha256=sha256,
+            counts=self.counts,
+            images=self.options.images,
+            previous=self.previous,
+            change=self.change.as_json() if self.change else {},
+        )
+
+    def _chosen(self) -> dict[str, Any]:
+        return {
+            "images": self.options.images,
+            "licences": licences_of(self.study, self.options),
+            "creators": self.options.creators,
+            "description": self.options.description,
+        }
+
+    def _of_the_study(self) -> dict[str, Any]:
+        study, answers = self.study, self.answers
+        return {
             "name": study.slug,
-            "version": version,
             "study": {"slug": study.slug, "title": study.title},
             "source": study.source,
             "protocol_sha256": answers.newest_protocol.sha256,
@@ -128,23 +187,51 @@ def _write(directory: Path, study: Study, version: str, progress: Progress) -> s
             "code_version": code_version(),
             "rules": rows.of_rules(answers),
             "factors": rows.of_factors(answers),
-            "label_sets": [rows.of_label_set(labels) for labels in label_sets],
-        },
-    )
+            "collected": release_facts.collected(answers),
+            "consent": release_facts.consent(answers),
+        }
+
+    def _settle(self, directory: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Version, and what changed, once the tables are written and can be compared with those of the release
+        before."""
+        self.counts = manifest["counts"]
+        self.version = FIRST_VERSION
+        if self.previous is None:
+            return {"version": self.version, "previous": None, "change": None}
+        old = self.previous
+        same_person = {
+            pseudonym_in(old, person.public_id): person.name for person in self.answers.people.values()
+        }
+        self.change = compare(old.opened, OpenRelease(directory, manifest), same_person)
+        if not self.change.level:
+            raise Unchanged(old)
+        self.version = next_version(old.version, self.change.level)
+        previous = {"name": old.study.slug, "version": old.version, "sha256": old.sha256}
+        return {"version": self.version, "previous": previous, "change": self.change.entry()}
 
 
-def _pngs(study: Study, mixed_images: list[MixedImage], progress: Progress) -> Iterator[tuple[str, bytes]]:
-    opened = study.image_set.open()
-    sent: set[str] = set()
-    for done, mixed_image in enumerate(mixed_images, start=1):
+def _pngs(answers: Answers, progress: Progress) -> Iterator[tuple[str, bytes]]:
+    """Each picture once, as lossless PNG."""
+    n, sent = len(answers.mixed_images), set[str]()
+    for done, mixed_image in enumerate(answers.mixed_images, start=1):
         progress.check()
         if mixed_image.sha256 not in sent:
             sent.add(mixed_image.sha256)
-            yield mixed_image.sha256, to_png(pixels_of(mixed_image, opened))
-        progress.update(done, len(mixed_images), "mixed images")
+            yield mixed_image.sha256, to_png(pixels_of(mixed_image, answers.image_set))
+        progress.update(done, n, "mixed images")
 
 
-def _require_answers(study: Study) -> None:
+def _checked(study: Study, options: FreezeOptions | None) -> FreezeOptions:
+    """What the release is made with, if it may be made at all."""
+    require_answers(study)
+    chosen = proposed_options(study) if options is None else options
+    chosen.check()
+    licences_of(study, chosen)
+    return chosen
+
+
+def require_answers(study: Study) -> None:
+    """Raise Conflict where a study has no answer that may leave it, saying why."""
     if releasable_answers(study).exists():
         return
     if Response.objects.filter(trial__participation__study=study).exists():

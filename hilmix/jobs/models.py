@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from hilmix.accounts.roles import Action, Actor, Role, allowed, roles_of, user_or_none
+from hilmix.accounts.roles import Action, Actor, Role, allowed, only_study_of, roles_of, user_or_none
 
 
 class Queue(models.TextChoices):
@@ -47,12 +47,17 @@ def silent_since() -> datetime:
 
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, actor: Actor) -> Self:
-        """Admins see every job, others those they started."""
-        if Role.ADMIN in roles_of(actor):
-            return self
-        if not allowed(actor, Action.VIEW_OWN_JOBS):
+        """Admins see every job, others those they started; with a token of one study, those that work on its things."""
+        study_id = only_study_of(actor)
+        if not allowed(actor, Action.VIEW_OWN_JOBS, study_id):
             return self.none()
-        return self.filter(created_by=user_or_none(actor))
+        is_admin = Role.ADMIN in roles_of(actor, study_id)
+        seen = self if is_admin else self.filter(created_by=user_or_none(actor))
+        if study_id is None:
+            return seen
+        from hilmix.jobs.registry import jobs_of_study  # it is made of these models
+
+        return seen.filter(jobs_of_study(study_id))
 
 
 class Job(models.Model):

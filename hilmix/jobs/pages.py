@@ -19,9 +19,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django_filters import ChoiceFilter
 
+from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, require
 from hilmix.errors import Conflict
 from hilmix.jobs import services
+from hilmix.jobs.links import links_of
 from hilmix.jobs.models import Job, JobState, Queue
 from hilmix.lists import Filters, SortedBy, TextFilter, listing
 
@@ -56,7 +58,10 @@ def job_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 def job_detail(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     job = _job(request, job_id)
-    return render(request, "jobs/detail.html", {"job": job, **_live(job)})
+    assert isinstance(request.user, User)
+    return render(
+        request, "jobs/detail.html", {"job": job, "links": links_of(job, request.user), **_live(job)}
+    )
 
 
 @never_cache

@@ -24,7 +24,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from hilmix.accounts import audit
-from hilmix.accounts.roles import Action, Actor, require, user_or_none
+from hilmix.accounts.roles import Action, Actor, only_study_of, require, user_or_none
 from hilmix.errors import Conflict, NotFound
 from hilmix.jobs.models import RETRYABLE, Job, JobLine, JobState, Queue, Worker, silent_since
 from hilmix.jobs.registry import KINDS
@@ -103,7 +103,7 @@ def retry_job(*, job: Job, actor: Actor, publish: bool = True) -> None:
 def _require_steering(job: Job, actor: Actor) -> None:
     if not Job.objects.visible_to(actor).filter(pk=job.pk).exists():
         raise NotFound("There is no such job, or you may not see it.")
-    require(actor, Action.STEER_JOB)
+    require(actor, Action.STEER_JOB, only_study_of(actor))
 
 
 # --- What processes do --------------------------------------------------------------------------------------

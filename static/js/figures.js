@@ -6,6 +6,7 @@ const ON_LIGHT = ["#0072b2", "#c24e00", "#00785a", "#a3487f", "#7a6000", "#44444
 const ON_DARK = ["#56b4e9", "#f59b42", "#2fc79b", "#e28dbb", "#f0e442", "#d0d0d0"];
 const SYMBOLS = ["circle", "rect", "triangle", "diamond", "roundRect", "pin"];
 const MOST_ROWS = 10; // that fit the usual height
+const MOST_NAMED = 3; // as many lines of a legend do
 const ROW = 22; // pixels
 const KINDS = { curve, reliability, scatter, bars, heat, forest };
 
@@ -20,14 +21,17 @@ dark.addEventListener("change", () => figures.forEach(draw));
 function draw(figure) {
   const place = document.querySelector(`[data-figure="${figure.key}"] .figure-canvas`);
   if (!charts.has(figure)) {
-    // Rows with names need their height; reports of earlier versions have none.
+    // Rows with names need their height, and so does a long legend; reports of earlier versions have no rows.
     const rows = figure.y_categories?.length ?? 0;
     if (rows > MOST_ROWS) place.style.height = `${ROW * rows + 120}px`;
+    else if (named(figure).length > MOST_NAMED) place.style.height = `${place.clientHeight + ROW * (named(figure).length - MOST_NAMED)}px`;
     charts.set(figure, window.echarts.init(place, null, { renderer: "canvas" }));
-    new ResizeObserver(() => charts.get(figure).resize()).observe(place);
+    new ResizeObserver(() => draw(figure)).observe(place);
   }
-  const look = theme();
-  charts.get(figure).setOption({ ...common(figure, look), ...KINDS[figure.kind](figure, look) }, { notMerge: true });
+  const chart = charts.get(figure);
+  chart.resize();
+  const look = { ...theme(), width: chart.getWidth() };
+  chart.setOption({ ...common(figure, look), ...KINDS[figure.kind](figure, look) }, { notMerge: true });
   place.dataset.drawn = "yes";
 }
 
@@ -39,17 +43,20 @@ function theme() {
 }
 
 function common(figure, look) {
-  // Single seeds are drawn but not named: their colour says to which arm they belong.
-  const named = figure.series.filter((series) => series.style !== "faint");
   return {
     animation: false,
-    grid: { left: 60, right: 16, top: 16 + 22 * named.length, bottom: 48 },
-    legend: { data: named.map(legendEntry), top: 0, left: 0, orient: "vertical", itemGap: 8, textStyle: { color: look.ink } },
+    grid: { left: 60, right: 16, top: 16 + ROW * named(figure).length, bottom: 48 },
+    legend: { data: named(figure).map(legendEntry), top: 0, left: 0, orient: "vertical", itemGap: 8, textStyle: { color: look.ink } },
     graphic: watermark
       ? [{ type: "text", left: "center", top: "middle", silent: true, z: 100,
            style: { text: watermark.toUpperCase(), fontSize: 18, fontWeight: "bold", fill: look.warn, opacity: 0.3 } }]
       : [],
   };
+}
+
+// Single seeds are drawn but not named: their colour says to which arm they belong.
+function named(figure) {
+  return figure.series.filter((series) => series.style !== "faint");
 }
 
 // A reference is drawn without symbols, so its legend shows none.
@@ -76,12 +83,11 @@ function curve(figure, look) {
 function band(series, look) {
   const points = series.points.filter(([, y, low, high]) => y !== null && low != null && high != null);
   return {
-    ...unseen(series.name), type: "custom", data: points.slice(1),
-    // Its extent must be known, or a band would be cut off at the highest line.
-    encode: { x: 0, y: [2, 3] },
-    renderItem: ({ dataIndex: i }, api) => ({
+    // Both of its ends count for the axis, or the band would be cut off at the highest line.
+    ...unseen(series.name), type: "custom", data: points, encode: { x: 0, y: [2, 3] },
+    renderItem: ({ dataIndex: i }, api) => i && ({
       type: "polygon",
-      shape: { points: [[i, 2], [i + 1, 2], [i + 1, 3], [i, 3]].map(([at, end]) => api.coord([points[at][0], points[at][end]])) },
+      shape: { points: [[i - 1, 2], [i, 2], [i, 3], [i - 1, 3]].map(([at, end]) => api.coord([points[at][0], points[at][end]])) },
       style: { fill: colour(series, look), opacity: 0.18 },
     }),
   };
@@ -146,17 +152,27 @@ function heat(figure, look) {
     `${figure.y_categories[y]}, ${figure.x_label} ${figure.x_categories[x]}\n${short(value)}` + (n == null ? "" : `\nn ${n}`);
   return {
     // Long names of rows need their room; the scale stands above.
-    grid: { left: 8 + 7 * Math.max(...figure.y_categories.map((name) => name.length)), right: 16, top: 60, bottom: 48 },
+    grid: { left: room(figure, look), right: 16, top: 60, bottom: 48 },
     legend: { show: false },
     tooltip: { ...box(look), trigger: "item", formatter: told },
     visualMap: {
-      min: Math.min(...values), max: Math.max(...values), calculable: true, orient: "horizontal", left: "center", top: 0,
-      dimension: 2, precision: 2, textStyle: { color: look.ink }, inRange: { color: dark.matches ? ["#20303a", "#56b4e9", "#f0e442"] : ["#f2f0e6", "#4d9ac7", "#003a5d"] },
+      ...shades(values), calculable: true, orient: "horizontal", left: "center", top: 0, dimension: 2, precision: 2,
+      textStyle: { color: look.ink },
     },
     xAxis: places(look, figure.x_label, figure.x_categories, {}),
-    yAxis: places(look, "", figure.y_categories, { inverse: true, axisLabel: { color: look.soft, fontSize: 10, interval: 0 } }),
+    yAxis: places(look, "", figure.y_categories, { inverse: true, axisLabel: { ...rowLabel(figure, look), fontSize: 10 } }),
     series: [{ type: "heatmap", data: cells, encode: { x: 0, y: 1, value: 2 }, itemStyle: { borderColor: look.paper, borderWidth: 1 } }],
   };
+}
+
+// What goes to either side of 0 has its middle there; other values go from little to much.
+function shades(values) {
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  if (least < 0 && most > 0) {
+    const reach = Math.max(-least, most);
+    return { min: -reach, max: reach, inRange: { color: ["#a63d00", dark.matches ? "#2b2b2b" : "#f4f1ea", "#00588c"] } };
+  }
+  return { min: least, max: most, inRange: { color: dark.matches ? ["#20303a", "#56b4e9", "#f0e442"] : ["#f2f0e6", "#4d9ac7", "#003a5d"] } };
 }
 
 function forest(figure, look) {
@@ -164,11 +180,13 @@ function forest(figure, look) {
     `${seriesName}: ${figure.y_categories[row]}\n${within(estimate, low, high)}`;
   const shift = (place) => (place - (figure.series.length - 1) / 2) * 12;
   return {
-    grid: { left: 8 + 7 * Math.max(...figure.y_categories.map((name) => name.length)), right: 16, top: 16 + 22 * figure.series.length, bottom: 48 },
+    grid: { left: room(figure, look), right: 16, top: 16 + ROW * figure.series.length, bottom: 48 },
     tooltip: { ...box(look), trigger: "item", formatter: told },
     xAxis: axis(look, figure.x_label, { scale: true }),
-    yAxis: places(look, "", figure.y_categories, { inverse: true, axisLabel: { color: look.soft, interval: 0 } }),
+    yAxis: places(look, "", figure.y_categories, { inverse: true, axisLabel: rowLabel(figure, look) }),
     series: [
+      // The reference belongs to what the axis shows, also where no estimate comes near it.
+      ...(figure.reference == null ? [] : [{ ...unseen("reference"), type: "scatter", data: [[figure.reference, 0]], symbolSize: 0 }]),
       ...figure.series.map((series, place) => ({
         name: series.name, type: "scatter", data: series.points, color: colour(series, look), encode: { x: 1, y: 0 },
         symbol: SYMBOLS[series.group % SYMBOLS.length], symbolSize: 9, symbolOffset: [0, shift(place)],
@@ -185,6 +203,16 @@ function forest(figure, look) {
       })),
     ],
   };
+}
+
+// Pixels for the names of rows: what the longest needs, but never most of a narrow window.
+function room(figure, look) {
+  return Math.min(8 + 7 * Math.max(...figure.y_categories.map((name) => name.length)), 0.45 * look.width);
+}
+
+// A name that is cut short is told whole by its tooltip and the table.
+function rowLabel(figure, look) {
+  return { color: look.soft, interval: 0, width: room(figure, look) - 8, overflow: "truncate" };
 }
 
 // What points are compared with: y = x, or one value.
@@ -261,14 +289,14 @@ function line(series, look) {
 function axis(look, name, more) {
   return {
     type: "value", name, nameLocation: "middle", nameGap: 30,
-    nameTextStyle: { color: look.soft }, axisLabel: { color: look.soft }, axisLine: { lineStyle: { color: look.soft } },
+    nameTextStyle: { color: look.soft }, axisLabel: { color: look.soft, formatter: short, hideOverlap: true }, axisLine: { lineStyle: { color: look.soft } },
     splitLine: { lineStyle: { color: look.line } }, ...more,
   };
 }
 
 // An axis of names.
 function places(look, name, names, more) {
-  return { ...axis(look, name, {}), type: "category", data: names, splitLine: { show: false }, ...more };
+  return { ...axis(look, name, {}), type: "category", data: names, splitLine: { show: false }, axisLabel: { color: look.soft }, ...more };
 }
 
 function box(look) {

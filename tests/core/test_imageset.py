@@ -150,9 +150,9 @@ def test_human_labels_are_added_later_without_renaming_the_set(directory):
     ("labels", "message"),
     [
         (np.full((5, 2), 0.5), r"shape \[5, 2\]; 6 images × 2 classes are needed"),
-        (np.full((6, 2), 0.6), "Row 0 of the human labels is no distribution"),
-        (np.vstack([np.full((3, 2), 0.5), [[1.5, -0.5]], np.full((2, 2), 0.5)]), "Row 3 .*1.5, -0.5"),
-        (np.full((6, 2), np.nan), "Row 0"),
+        (np.full((6, 2), 0.6), "human labels, row 0: no distribution"),
+        (np.vstack([np.full((3, 2), 0.5), [[1.5, -0.5]], np.full((2, 2), 0.5)]), "row 3: .*1.5, -0.5"),
+        (np.full((6, 2), np.nan), "row 0"),
         ([["a", "b"]] * 6, "are not numbers"),
     ],
 )

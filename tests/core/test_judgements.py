@@ -11,9 +11,9 @@ from hilmix.core.judgements import (
     PerceivedLambda,
     PerceivedMidpoint,
     Unit,
-    counted_answers,
     share_of,
 )
+from hilmix.core.softlabels.counting import perceived
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_person_counts_once_and_only_with_a_number():
         Answer("cid", PerceivedLambda(0.1), repeat=True),
         Answer("dan", PerceivedLambda(0.5)),
     ))  # fmt: skip
-    assert [judgement.value for judgement in counted_answers(unit)] == [0.4, 0.5]
+    assert perceived([unit]).values.tolist() == [0.4, 0.5]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hilmix.core import planning
-from hilmix.core.agreement import NORMAL_95, icc1
+from hilmix.core.agreement import NORMAL_95, one_way
 from hilmix.core.errors import DataError
 from hilmix.core.judgements import (
     Answer,
@@ -136,8 +136,8 @@ def test_the_components_of_a_release_are_estimated_from_its_answers(monkeypatch)
         for n, group in enumerate(groups)
     ]
     found = planning.components_of(release(monkeypatch, units))
-    centred = [group - np.concatenate(groups).mean() for group in groups]
-    assert found.rho == pytest.approx(icc1(centred), abs=1e-9)
+    of_groups = one_way(np.concatenate(groups), np.repeat(np.arange(500), 4))
+    assert found.rho == pytest.approx(of_groups.icc, abs=1e-9)
     assert (found.between, found.within) == (pytest.approx(0.01, abs=0.002), pytest.approx(0.01, abs=0.001))
     assert (found.seconds, found.source) == (7.0, "s@1.0.0")
 

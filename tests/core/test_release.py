@@ -13,108 +13,24 @@ import pytest
 
 from hilmix.core import release_tables
 from hilmix.core.errors import DataError
-from hilmix.core.mixing import mix, pixel_sha256, to_png
 from hilmix.core.release import open_release, write_release
+from hilmix.core.release_columns import GIVEN
 from hilmix.core.release_tables import COLUMNS, columns_of, dictionary
+from tests.core.releases import (
+    FACTORS,
+    LAMBDAS,
+    OTHERS,
+    RULES,
+    YOU,
+    asked_in_two_ways,
+    label_set,
+    pictures,
+    release_input,
+    response,
+)
 
-LAMBDAS = (2500, 5000, 9000)
-YOU, OTHERS = "0a1b2c3d4e5f", "f5e4d3c2b1a0"  # two conditions
 KEPT = Path(__file__).parents[1] / "upgrade"
 V1, V2 = KEPT / "v0.1" / "release.tar.gz", KEPT / "v0.2" / "release.tar.gz"  # what these versions wrote
-
-
-RULES = {
-    "protocol_sha256": "ab" * 32,
-    "sha256": "ef" * 32,
-    "rules": [
-        {"flag": "reversed", "params": {"share": 0.5}, "excludes": True, "reason": "The key was | turned."}
-    ],
-}
-
-
-FACTORS = [
-    {"name": "view", "varies": "between", "levels": ["you", "others"]},
-    {"name": "side", "varies": "within", "levels": ["first", "second"]},
-]
-
-
-def pictures() -> list[np.ndarray]:
-    first, second = np.full((4, 4, 1), 200, np.uint8), np.zeros((4, 4, 1), np.uint8)
-    return [mix(first, second, lambda_e4) for lambda_e4 in LAMBDAS]
-
-
-def condition(name: str, perspective: str) -> dict:
-    return {"condition": name, "interface": "infer", "interface_version": 2, "options": "{}", "language": "en-gb",
-            "perspective": perspective, "wording": "{}", "bonus": "", "display": "{}"}  # fmt: skip
-
-
-def response(key: str, person: str, position: int, **said: object) -> dict:
-    return {"key": key, "unit": "mixed_image", "condition": YOU, "participant": person, "position": position,
-            "protocol_sha256": "ab" * 32, "flags": "[]", "repeat": False,
-            "counted": "not_counted" not in said, "cannot_tell": False, "drawn": "{}", "attempt": 1, "rt_ms": 1500.0,
-            "payload": '{"mixing_percent": 75}', **said}  # fmt: skip
-
-
-def release_input() -> dict:
-    """Three mixed images, two people (one with a repeat and two checks), two policies whose rows come in another
-    order."""
-    hashes = [pixel_sha256(picture) for picture in pictures()]
-    mixed = [
-        {"key": f"m{i}", "first_index": i, "second_index": i + 10, "first_class": 0, "second_class": 2,
-         "lambda_e4": lambda_e4, "method": "mixup@1", "sha256": hashes[i]}
-        for i, lambda_e4 in enumerate(LAMBDAS)
-    ]  # fmt: skip
-    responses = [
-        response("m0", "P1", 0, perceived_lambda=0.25, left="first"),
-        response("m1", "P1", 1, perceived_lambda=0.25, confidence=0.5, left="second", trial_index=1),
-        response("m0", "P1", 2, perceived_lambda=0.25, left="first", repeat=True, not_counted="repeat"),
-        response("m2", "P2", 0, perceived_lambda=0.25, left="first", rt_ms=None, time_elapsed_ms=900),
-    ]
-    checks = [
-        {"participant": "P1", "position": 3, "class_index": 2, "share": 1.0, "passed": True},
-        {"participant": "P1", "position": 4, "class_index": 0, "share": None, "passed": False},
-    ]
-    people = [
-        {"participant": person, "source": "person", "protocol_sha256": "ab" * 32, "n_responses": n,
-         "checks_shown": shown, "checks_failed": failed, "drawn": "{}", "survey": "{}",
-         "over_quota": False, "invalid": False, "measures": "{}", "flags": "[]", "excluded_by": "[]"}
-        for person, n, shown, failed in (("P1", 3, 2, 1), ("P2", 1, 0, 0))
-    ]  # fmt: skip
-    labels = [
-        {"key": f"m{i}", "policy": policy, "condition": asked, "n": 1, "lambda": share, "spread": None, "low": 0.1,
-         "high": 0.9, "soft_label": [share, 0.0, 1 - share]}
-        for policy, asked, offset in (("mixup", None, 0.0), ("human_lambda", YOU, 0.05))
-        for i, share in [(2, 0.9 + offset), (0, 0.25 + offset), (1, 0.5 + offset)]
-    ]  # fmt: skip
-    manifest = {
-        "name": "pets", "version": "1.0.0", "study": {"slug": "pets", "title": "Pets"}, "source": "person",
-        "protocol_sha256": "ab" * 32,
-        "image_set": {"name": "pets", "sha256": "cd" * 32, "classes": ["cat", "dog", "fox"]},
-        "created_at": "2026-01-01T00:00:00Z", "code_version": "0.1.0", "rules": RULES, "factors": FACTORS,
-        "label_sets": [label_set("mixup", None), label_set("human_lambda", YOU)],
-    }  # fmt: skip
-    tables = {"mixed_images": mixed, "conditions": [condition(YOU, "you")], "responses": responses, "checks": checks,
-              "participants": people, "labels": labels}  # fmt: skip
-    images = [(sha256, to_png(picture)) for sha256, picture in zip(hashes, pictures(), strict=True)]
-    return {"tables": tables, "images": images, "manifest": manifest}
-
-
-def label_set(policy: str, asked: str | None) -> dict:
-    return {"policy": policy, "condition": asked, "version": 1, "params": {}, "meaning": "What it says."}
-
-
-def asked_in_two_ways() -> dict:
-    """The same with a second condition, under which P2 answered; its labels are 0.02 higher."""
-    given = release_input()
-    tables = given["tables"]
-    tables["conditions"].append(condition(OTHERS, "100 others"))
-    tables["responses"][3]["condition"] = OTHERS
-    given["manifest"]["label_sets"].append(label_set("human_lambda", OTHERS))
-    for row in [row for row in tables["labels"] if row["policy"] == "human_lambda"]:
-        share = row["lambda"] + 0.02
-        soft = [share, 0.0, 1 - share]
-        tables["labels"].append({**row, "condition": OTHERS, "lambda": share, "soft_label": soft})
-    return given
 
 
 @pytest.fixture
@@ -181,7 +97,12 @@ def test_every_kind_of_answer_has_its_columns(tmp_path):
         response("m2", "P2", 0, probabilities=[0.5, 0.25, 0.25]),
     ]
     write_release(tmp_path / "pets", **given)
-    rows = open_release(tmp_path / "pets").table("responses").to_pylist()
+    release = open_release(tmp_path / "pets")
+    assert release.manifest["answers_per_unit"] == {
+        "mixed_image": {"fewest": 0, "median": 1.0, "most": 2},
+        "pair": {"fewest": 0, "median": 0.0, "most": 1},
+    }
+    rows = release.table("responses").to_pylist()
     assert [row["unit"] for row in rows] == ["mixed_image", "pair", "mixed_image", "mixed_image"]
     assert [row["perceived_midpoint"] for row in rows] == [None, 0.6, None, None]
     assert json.loads(rows[2]["mass"]) == {"0": 0.7, "2": 0.2}
@@ -223,8 +144,8 @@ def test_a_release_of_hilmix_0_2_is_opened_as_it_was_written(tmp_path):
 
 def test_a_release_of_a_later_version_is_refused(directory):
     path = directory / "manifest.json"
-    path.write_text(path.read_text("utf-8").replace("hilmix-release/3", "hilmix-release/4"), "utf-8")
-    with pytest.raises(DataError, match=r"says format 'hilmix-release/4'.*/1'.*'hilmix-release/3'"):
+    path.write_text(path.read_text("utf-8").replace("hilmix-release/4", "hilmix-release/5"), "utf-8")
+    with pytest.raises(DataError, match=r"says format 'hilmix-release/5'.*/1'.*'hilmix-release/4'"):
         open_release(directory)
 
 
@@ -258,7 +179,10 @@ def change_a_byte(path: Path) -> None:
 
 def test_every_file_that_changed_is_named(directory, tmp_path):
     names = [path.relative_to(directory) for path in sorted(directory.rglob("*")) if path.is_file()]
-    assert len(names) == len(COLUMNS) * 2 + 3 + 3
+    papers = {"README.md", "LICENSE", "CITATION.cff", ".zenodo.json", "CHANGELOG.md", "SHA256SUMS", "DICTIONARY.md",
+              "croissant.json", "manifest.json"}  # fmt: skip
+    assert {str(name) for name in names if len(name.parts) == 1} == papers
+    assert len(names) == len(papers) + len(GIVEN) * 3 + len(["pictures.parquet"]) + len(LAMBDAS)
     for number, name in enumerate(names):
         copy = Path(shutil.copytree(directory, tmp_path / f"changed{number}"))
         if name.name == "manifest.json":
@@ -328,7 +252,7 @@ def without(key: str, **change: object) -> dict:
         (broken("responses", 1, unit="pair"), "Table responses: 'm1' is not in the table mixed_images"),
         (broken("responses", 1, unit="video"), "a unit is one of mixed_image, pair, not 'video'"),
         (broken("responses", 1, condition=OTHERS), f"'{OTHERS}' is not in the table conditions"),
-        (broken("responses", 1, probabilities=[1.0]), "Table responses, row 1: probabilities has 1 values for 3"),
+        (broken("responses", 1, probabilities=[1.0]), "Table responses, rows 0 to 3, column probabilities"),
         (broken("responses", 1, not_counted="repeat"), "counted, or not_counted says why"),
         (broken("responses", 1, counted=False), "counted, or not_counted says why"),
         (broken("checks", 0, participant="P9"), "has not checks_shown = 2"),
@@ -336,7 +260,7 @@ def without(key: str, **change: object) -> dict:
         (broken("participants", 0, source="simulated"), "The participant P1 is simulated"),
         (broken("participants", 1, participant="P1"), "has not n_responses"),
         (broken("mixed_images", 1, key="m0"), "Table mixed_images: 'm0' is there twice"),
-        (broken("labels", 0, soft_label=[0.5, 0.5]), "soft_label has 2 values for 3 classes"),
+        (broken("labels", 0, soft_label=[0.5, 0.5]), "Table labels, rows 0 to 5, column soft_label"),
         (broken("labels", 0, key="m0"), "labels 'm0' twice"),
         (broken("labels", 0, policy="median"), "'median'.* is not in the manifest"),
         ({**release_input(), "images": release_input()["images"][:2]}, "was not given"),
@@ -345,10 +269,10 @@ def without(key: str, **change: object) -> dict:
          "does not show the pixels"),
         (without("study"), "needs 'study'"),
         (without("", label_sets=[]), "needs 'label_sets'"),
-        (without("", label_sets=[{"policy": "mixup"}]), "A label set is described by condition, meaning"),
+        (without("", label_sets=[{"policy": "mixup"}]), "A label set is described by chosen, condition, meaning"),
         (without("", label_sets=[label_set("mixup", None)] * 2), "names the label set 'mixup' twice"),
         (without("", label_sets=[label_set("mixup", OTHERS)]), f"'{OTHERS}' is not in the table conditions"),
-        (without("", rules={"rules": []}), "The rules are described by protocol_sha256, rules, sha256, not"),
+        (without("", rules={"rules": []}), "The entry 'rules' is described by protocol_sha256, rules"),
         (without("rules"), "needs 'rules'"),
         (without("", source="bots"), "one source, person, simulated, imported; not 'bots'"),
         (without("", version="1.0"), "'1.0' is no version"),
@@ -367,7 +291,9 @@ def test_a_missing_table_and_missing_labels_are_refused(tmp_path):
     with pytest.raises(DataError, match=f"'human_lambda' under '{YOU}' labels 2 of 3 mixed images"):
         write_release(tmp_path / "pets", **given)
     del given["tables"]["labels"]
-    with pytest.raises(DataError, match="needs the tables mixed_images, conditions, responses, checks"):
+    with pytest.raises(
+        DataError, match="needs the tables mixed_images, conditions, responses, trials, checks"
+    ):
         write_release(tmp_path / "pets", **given)
 
 
@@ -396,7 +322,7 @@ def test_rows_are_streamed_in_batches(tmp_path, monkeypatch):
 
 def test_csv_and_parquet_hold_the_same_rows_in_the_same_order(directory):
     release = open_release(directory)
-    for table in COLUMNS:
+    for table in GIVEN:
         columns = columns_of(table, FACTORS)
         with (directory / "csv" / f"{table}.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file))
@@ -432,11 +358,17 @@ def test_every_factor_has_a_column_where_it_varies(tmp_path):
 def test_no_cell_of_a_csv_is_a_formula(tmp_path):
     given = release_input()
     given["tables"]["participants"][1]["participant"] = "=cmd()"
-    given["tables"]["responses"][3]["participant"] = "=cmd()"
+    for table in ("responses", "trials"):
+        given["tables"][table] = [
+            {**row, "participant": row["participant"].replace("P2", "=cmd()")}
+            for row in given["tables"][table]
+        ]
     given["tables"]["conditions"][0]["bonus"] = "=cmd()"
     write_release(tmp_path / "pets", **given)
-    for table in ("participants", "conditions", "responses"):
-        assert re.search("[\n,]'=cmd[(][)],", (tmp_path / "pets" / "csv" / f"{table}.csv").read_text("utf-8"))
+    for table in ("participants", "conditions", "responses", "trials"):
+        assert re.search(
+            '[\n,]"\'=cmd[(][)]",', (tmp_path / "pets" / "csv" / f"{table}.csv").read_text("utf-8")
+        )
     assert open_release(tmp_path / "pets").table("participants")["participant"].to_pylist()[1] == "=cmd()"
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from django.conf import settings
 from django.core.management import CommandError, get_commands, load_command_class
 
 from elicitation.flow.api import ReceiptSerializer
@@ -24,10 +25,12 @@ from elicitation.recruiters.base import Outcome
 from elicitation.recruiters.services import RECRUITERS
 from elicitation.studies.protocol import Display
 from elicitation.studies.rules import FLAGS
+from hilmix.core import archives, loaders
 from hilmix.core.mixing import METHODS, mix, pixel_sha256, to_png
 from hilmix.core.release import write_release
 from hilmix.core.release_tables import dictionary
-from hilmix.core.softlabels import DEFAULT_POLICY, POLICIES, Unit, build_label_set
+from hilmix.core.softlabels import POLICIES, Unit, build_label_set
+from hilmix.hub import exporting, uploads
 from hilmix.jobs.registry import KINDS
 from hilmix.version import VERSION
 from training.engine.config import NETS, TrainConfig
@@ -80,6 +83,16 @@ def test_every_relative_link_leads_somewhere(page):
             assert (page.parent / target.partition("#")[0]).exists(), target
 
 
+def test_every_page_can_be_come_to_from_the_readme():
+    seen, ahead = set(), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        seen.add(page)
+        targets = re.findall(r"\]\(([^)\s#]+\.md)", page.read_text("utf-8"))
+        ahead += {(page.parent / target).resolve() for target in targets} - seen
+    assert {page for page in PAGES if page.parent != DOCS / "decisions"} <= seen
+
+
 def test_every_make_target_named_exists():
     known = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
     for page in PAGES:
@@ -115,8 +128,9 @@ def test_every_command_line_shown_is_one_that_the_command_takes():
 
 def test_the_readme_names_the_commands_of_every_step():
     named = set(re.findall(r"manage\.py ([a-z_]+)", text("README.md")))
-    assert {"import_images", "import_human_labels", "import_hmix", "freeze_release"} <= named
-    assert {"sign_in_link", "run_experiment", "study", "simulate"} <= named
+    assert {"import_images", "import_human_labels", "import_hmix", "export_hmix"} <= named
+    assert {"study", "simulate", "score_labels", "export_responses", "freeze_release"} <= named
+    assert {"sign_in_link", "run_experiment"} <= named
 
 
 def code_of(page: Path) -> list[str]:
@@ -144,6 +158,13 @@ def test_operations_lists_exactly_the_variables_that_are_read():
     assert sorted(names("docs/operations.md", "variable")) == sorted(variables_read())
 
 
+def test_operations_lists_every_folder_of_the_state():
+    code = [path for app in ("hilmix", "elicitation", "training") for path in (ROOT / app).rglob("*.py")]
+    used = {name for path in code for name in re.findall(r'\bVAR\)? / "(\w+)"', path.read_text("utf-8"))}
+    said = {name.rstrip("/") for name in names("docs/operations.md", "in the folder")}
+    assert used - {"media"} <= said  # Django asks for it, and nothing is ever put there
+
+
 def test_operations_lists_exactly_the_kinds_of_jobs_with_their_queues():
     said = {
         name: row[1].strip("`") for row in cells("docs/operations.md", "kind") for name in names_in(row[0])
@@ -167,10 +188,38 @@ def variables_read() -> set[str]:
     return found
 
 
-def test_data_lists_exactly_the_label_policies():
-    assert names("docs/data.md", "policy") == list(POLICIES)
-    (default,) = [row[0] for row in cells("docs/data.md", "policy") if "**The default**" in row[-1]]
-    assert default == f"`{DEFAULT_POLICY}`"
+def test_operations_names_the_limits_of_what_is_brought_and_kept():
+    said = " ".join(text("docs/operations.md").split())
+    words = {2: "two", 5: "five"}
+    for limit in (
+        f"may hold {archives.MOST_FILES:,} files and {archives.LARGEST // 10**9} GB",
+        f"more than {loaders.MAX_PIXELS // 10**6} million pixels",
+        f"not signed in can send {settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 10**6} MB",
+        f"{words[uploads.KEPT.days]} days later",
+        f"The newest {words[exporting.KEPT]} exports",
+    ):
+        assert limit in said
+    usual = {row[0].strip("`"): row[-1] for row in cells("docs/operations.md", "variable")}
+    assert int(usual["HILMIX_LARGEST_UPLOAD"]) == settings.LARGEST_UPLOAD
+
+
+def test_data_names_every_kind_of_images_and_its_limits():
+    said = " ".join(text("docs/data.md").split())
+    parser = load_command_class("elicitation", "import_images").create_parser("manage.py", "import_images")
+    (kinds,) = [action.choices for action in parser._actions if action.dest == "kind"]
+    assert re.findall(r"- `(\w+)(?: [A-Z]+)?`[:;]", said) == list(kinds)
+    (formats,) = re.findall(r"A picture is ([\w, ]+), of at most", said)
+    assert formats.upper().replace(" OR", ",").split(", ") == list(loaders.FORMATS)
+    for limit in (
+        f"{loaders.MAX_PIXELS // 10**6} million pixels",
+        f"{loaders.MAX_BYTES // 10**9} GB at most",
+    ):
+        assert limit in said
+
+
+def test_imports_lists_the_command_of_every_import_of_answers_and_labels():
+    commands = {name for name in get_commands() if name.startswith("import_")} - {"import_images"}
+    assert {name.split()[0] for name in names("docs/imports.md", "command")} == commands
 
 
 def test_data_lists_exactly_the_flags_with_their_limits():
@@ -207,8 +256,8 @@ def test_data_lists_exactly_the_methods_of_mixing():
     assert names("docs/data.md", "method") == list(METHODS)
 
 
-def test_data_has_the_columns_of_every_table():
-    said = text("docs/data.md").replace("\\<", "<").replace("\\>", ">").replace("### ", "## ")
+def test_releases_has_the_columns_of_every_table():
+    said = text("docs/releases.md").replace("\\<", "<").replace("\\>", ">").replace("### ", "## ")
     tables = dictionary()
     assert tables[tables.index("## mixed_images") :] in said
 
@@ -301,15 +350,21 @@ def test_the_example_of_the_readme_runs_against_a_release(tmp_path, monkeypatch,
     assert "human_lambda_shrunk" in capsys.readouterr().out
 
 
-def test_the_example_of_label_policies_runs(capsys):
-    (code,) = examples("docs/data.md", "build_label_set")
-    exec(code, {})
-    assert "0.275" in capsys.readouterr().out
+def test_the_ten_lines_of_the_readme_train_on_a_release(tmp_path, monkeypatch):
+    (code,) = examples("README.md", "ReleaseDataset")
+    assert len([line for line in code.splitlines() if line]) == 10
+    a_release(tmp_path / "my-release")
+    monkeypatch.chdir(tmp_path)
+    shown: dict = {}
+    exec(code, shown)
+    logits, labels = shown["net"](shown["images"]), shown["labels"]
+    assert -(labels * logits.log_softmax(dim=1)).sum(dim=1).mean() < shown["loss"]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/data.md"])
-def test_every_python_example_is_python(page):
-    for code in examples(page, ""):
+def test_every_python_example_is_python():
+    codes = [code for page in PAGES for code in examples(str(page.relative_to(ROOT)), "")]
+    assert len(codes) > 3
+    for code in codes:
         ast.parse(code)
 
 
@@ -330,12 +385,14 @@ def test_no_document_names_a_place_on_somebodys_machine():
 
 
 def a_release(directory: Path) -> None:
-    """A release of two mixed images that nobody answered, with the labels of every policy."""
+    """A release of two mixed images that nobody answered, with the labels of a few policies."""
     rng = np.random.default_rng(0)
     parents = rng.integers(0, 256, (2, 8, 8, 1), dtype=np.uint8)
     mixed = {lambda_e4: mix(*parents, lambda_e4) for lambda_e4 in (2500, 7500)}
     units = [Unit(str(lambda_e4), lambda_e4, 0, 1, ()) for lambda_e4 in mixed]
-    label_sets = [build_label_set(policy, units, 3) for policy in POLICIES]
+    label_sets = [
+        build_label_set(name, units, 3) for name in ("mixup", "human_lambda", "human_lambda_shrunk")
+    ]
     pictures = {unit.key: mixed[unit.lambda_e4] for unit in units}
     write_release(
         directory,
@@ -355,6 +412,7 @@ def a_release(directory: Path) -> None:
             ],
             "conditions": [],
             "responses": [],
+            "trials": [],
             "checks": [],
             "participants": [],
             "labels": [
@@ -364,6 +422,7 @@ def a_release(directory: Path) -> None:
                     "n": row.n,
                     "lambda": row.lambda_,
                     "soft_label": row.probabilities.tolist(),
+                    "predicted": row.predicted,
                 }
                 for labels in label_sets
                 for unit, row in zip(units, labels.rows, strict=True)
@@ -383,13 +442,25 @@ def a_release(directory: Path) -> None:
             "factors": [],
             "label_sets": [
                 {
-                    "policy": name,
+                    "policy": labels.policy,
+                    "name": labels.policy,
                     "condition": None,
-                    "version": policy.version,
+                    "version": labels.version,
                     "params": {},
-                    "meaning": policy.meaning,
+                    "chosen": {},
+                    "meaning": POLICIES[labels.policy].meaning,
+                    "number": POLICIES[labels.policy].number,
                 }
-                for name, policy in POLICIES.items()
+                for labels in label_sets
             ],
+            "images": "included",
+            "licences": {"answers": "CC-BY-4.0", "image_set": "CC0-1.0", "origin": {}},
+            "creators": ["Somebody"],
+            "description": "Two mixtures of noise.",
+            "collected": {"from": None, "to": None},
+            "previous": None,
+            "change": None,
+            "consent": [],
+            "agreement": [],
         },
     )

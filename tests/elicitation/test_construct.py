@@ -59,7 +59,7 @@ def walk(asked, *places, source="key", **change):
 
 def test_a_walk_ends_where_its_last_picture_is():
     answer = construct.clean(ANSWER, ASKED)
-    assert construct.judgement(answer, ASKED) == PerceivedMidpoint(0.6)
+    assert construct.judgement(answer, ASKED).value == 0.6
     assert answer["path"] == ANSWER["path"]
 
 
@@ -71,9 +71,23 @@ def test_every_place_of_the_row_says_the_lambda_of_the_picture_shown_there():
         assert sorted(order) == list(range(11))
         for place in range(11):
             said = construct.judgement({"final_step": place}, asked)
-            assert said == PerceivedMidpoint(GRID[order[place]] / 10_000)
+            assert said.value == GRID[order[place]] / 10_000
         ends = {construct.judgement({"final_step": place}, asked).value for place in (0, 10)}
         assert ends == {0.0, 1.0}
+
+
+def test_an_answer_says_from_which_side_of_the_middle_the_person_came_to_it():
+    sides = {
+        (left, start): construct.judgement(
+            ANSWER, replace(ASKED, params={"left": left, "start": start})
+        ).start
+        for left in ("first", "second")
+        for start in ("low", "high")
+    }
+    # With the first class on the left λ falls from left to right, so the left end is the one of high λ.
+    assert sides == {
+        ("first", "low"): "high", ("first", "high"): "low", ("second", "low"): "low", ("second", "high"): "high",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("left", ["first", "second"])
@@ -216,4 +230,4 @@ def test_an_option_that_cannot_be_is_refused_beside_its_field(options, n_lambdas
 def test_a_simulated_answer_is_valid_and_says_what_was_perceived(share, params, min_steps, controls):
     asked = replace(ASKED, params=params, options={"controls": controls, "min_steps": min_steps})
     payload = construct.payload_for(PerceivedMidpoint(share), asked, np.random.default_rng(0))
-    assert construct.judgement(construct.clean(payload, asked), asked) == PerceivedMidpoint(share)
+    assert construct.judgement(construct.clean(payload, asked), asked).value == share

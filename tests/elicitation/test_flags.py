@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict, replace
+from collections import Counter
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -488,6 +489,36 @@ def test_what_is_stored_at_the_end_is_what_is_measured_later(study):
     assert {name: everything[finished.pk][name] for name in flags.PROCESS} == finished.measures
 
 
+def test_a_few_are_measured_as_they_are_among_all_by_reading_what_they_are_compared_with(make_study):
+    study = make_study(
+        lambdas_e4=UNEVEN, n_mixed_images=36, trials_per_person=18, repeats=1, answers_per_unit=4
+    )
+    said = [truth, turned, the_same(0.2), the_same(0.9)] * 2
+    people = [answered(study, say, finish=n != 3) for n, say in enumerate(said)]
+    rules_in_force(study, rule("reversed"), rule("disagreement", deviation=0.2))
+    everything, flags_of_all = measures_of(study), flags_of(study)
+    assert len({str(measures) for measures in everything.values()}) > 3
+    for person in people:
+        assert measures_of(study, only=[person.pk]) == {person.pk: everything[person.pk]}
+        said = flags_of(study, only=[person.pk])
+        assert said == {pk: stand for pk, stand in flags_of_all.items() if pk == person.pk}
+    assert measures_of(study, only=[0]) == {}
+
+
+def test_of_a_few_only_answers_about_what_they_were_asked_are_read(make_study, monkeypatch):
+    study = make_study(lambdas_e4=UNEVEN, n_mixed_images=24, trials_per_person=12, answers_per_unit=4)
+    people = [answered(study, truth) for _ in range(8)]
+    batches = Counter(person.slot.batch_id for person in people)
+    assert len(batches) == 2
+    read = []
+    of_interface = INTERFACES["infer"].judgement
+    monkeypatch.setattr(
+        INTERFACES["infer"], "judgement", lambda *said: read.append(said) or of_interface(*said)
+    )
+    measures_of(study, only=[people[0].pk])
+    assert len(read) == 12 * batches[people[0].slot.batch_id] < 12 * len(people)
+
+
 def queries(act):
     with CaptureQueriesContext(connection) as captured:
         act()
@@ -524,9 +555,9 @@ def test_what_is_said_of_one_answer():
     given = Given(1, 0, False, 1, pair, 7500, PerceivedLambda(0.5, 0.5), fifty, None)
     assert flags_of_answer(given, Source.IMPORTED) == ["untouched", CANNOT_TELL]
     assert flags_of_answer(given, Source.PERSON) == ["untouched"]
-    sure = replace(given, payload={**fifty, "confidence_percent": 51})
+    sure = given._replace(payload={**fifty, "confidence_percent": 51})
     assert flags_of_answer(sure, Source.IMPORTED) == []
-    wrong = replace(given, judgement=PerceivedLambda(0.1), payload={"blur_count": 2})
+    wrong = given._replace(judgement=PerceivedLambda(0.1), payload={"blur_count": 2})
     assert flags_of_answer(wrong, Source.PERSON) == ["reversed", "focus_lost"]
 
 

@@ -87,7 +87,10 @@ def test_what_is_drawn_hangs_on_the_seed_alone(interface):
 def test_a_simulated_answer_is_one_the_interface_takes(interface):
     asked = trial_of(interface)
     cleaned = interface.clean(answer_to(interface, asked), asked)
-    assert interface.judgement(cleaned, asked) == SAID[interface.JUDGEMENT]
+    said = interface.judgement(cleaned, asked)
+    if isinstance(said, PerceivedMidpoint):
+        said = replace(said, start="")  # drawn with the trial, and nothing that is said
+    assert said == SAID[interface.JUDGEMENT]
     assert set(cleaned) <= {column.name for column in interface.COLUMNS}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from hilmix import drawing
 from hilmix.figures import Figure, Kind, Series, Table, as_csv
@@ -24,6 +24,12 @@ POINTS = {
     "heat": ((0, 0, 0.2, 4), (1, 0, None, 0), (0, 1, -0.1, 5), (1, 1, 0.3, 6)),
     "forest": ((0, 0.8, 0.7, 0.9), (1, 0.1, None, None)),
 }
+
+
+def _alike(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two colours are hard to tell apart, or one is the other laid thinly on white."""
+    thin = tuple(round(255 - 0.6 * (255 - value)) for value in other)
+    return min(max(abs(a - b) for a, b in zip(one, ground, strict=True)) for ground in (other, thin)) < 12
 
 
 def figure(kind: str, **more) -> dict:
@@ -44,12 +50,34 @@ def figure(kind: str, **more) -> dict:
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_every_kind_is_drawn_on_paper_with_what_is_not_known_left_out(kind):
     drawn = figure(kind, reference=0.5, diagonal=True)
-    picture = Image.open(io.BytesIO(drawing.draw(drawn, "", "png")))
+    picture = Image.open(io.BytesIO(drawing.draw(drawn, "", "png"))).convert("RGB")
     assert min(picture.size) > 600
-    assert len(picture.convert("RGB").getcolors(1 << 24)) > 10
+    drawn_in = {colour for _n, colour in picture.getcolors(1 << 24)}
+    # Of a heat map, what is below and above 0; else both series.
+    wanted = [(127, 59, 8), (45, 0, 75)] if kind == "heat" else map(ImageColor.getrgb, drawing.COLOURS[:2])
+    for wanted_colour in wanted:
+        assert any(_alike(colour, wanted_colour) for colour in drawn_in)
     paper = drawing.draw(drawn, "", "pdf")
     assert paper.startswith(b"%PDF")
     assert paper == drawing.draw(drawn, "", "pdf")
+
+
+NOTHING = {"curve": (), "reliability": (), "scatter": (), "bars": (), "heat": (), "forest": ()}
+ODD = {
+    "curve": ((0.1, None), (None, 0.2)),
+    "reliability": ((0.5, 0.4, 0),),
+    "scatter": ((0.1, 0.2, None), (0.3, 0.1, 0)),
+    "bars": ((0, None),),
+    "heat": ((0, 0, None, 0),),
+    "forest": ((0, 0.5),),
+}
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+@pytest.mark.parametrize("points", [NOTHING, ODD])
+def test_little_or_nothing_to_draw_is_drawn_all_the_same(kind, points, monkeypatch):
+    monkeypatch.setitem(POINTS, kind, points[kind])
+    assert drawing.draw(figure(kind, reference=0.5, diagonal=True), "", "png").startswith(b"\x89PNG")
 
 
 def test_every_kind_has_a_renderer_in_the_browser_and_one_on_paper():

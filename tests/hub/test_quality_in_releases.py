@@ -188,7 +188,7 @@ def test_where_a_rule_excludes_everybody_only_mixup_is_left(study):
     take_part(study, TURNED)
     new_rules(study, rule("reversed"))
     release = freeze(study)
-    assert release.policies == ("mixup",)
+    assert release.policies == ("label_smoothing", "mixup")
     assert len(rows(release, "responses")) == 6
 
 

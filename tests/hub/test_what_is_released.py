@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -56,19 +57,26 @@ def rows(release: core_release.Release, table: str) -> list[dict]:
     return release.table(table).to_pylist()
 
 
+BOXES = {"adult": True, "agree": True, "publish": True}
+
+
 def take_part(study: Study, *, publish: bool = True) -> Participation:
     """Somebody who sees three parts of ten of the first image everywhere."""
     boxes = {box.name: True for box in texts_of(study.protocol.content).boxes} | {"publish": publish}
     participation, _new = join_study(study=study, source=Source.PERSON, boxes=boxes)
+    answer(participation, positions=range(participation.trials.count()))
+    assert complete(participation=participation) == []
+    return participation
+
+
+def answer(participation: Participation, *, positions: range) -> None:
     reading, rng = reading_of(participation.protocol), np.random.default_rng(0)
     answers = []
-    for trial in participation.trials.select_related("pair"):
+    for trial in participation.trials.filter(position__in=positions).select_related("pair"):
         asked = asked_of(trial, reading.settings, reading.classes, participation.drawn)
         payload = reading.interface.payload_for(PerceivedLambda(0.3, 0.5), asked, rng)
         answers.append(Incoming(uuid.uuid4(), trial.position, payload, rt_ms=900, time_elapsed_ms=1000))
     save_responses(participation=participation, epoch=0, answers=answers)
-    assert complete(participation=participation) == []
-    return participation
 
 
 def ask_in_other_words(study: Study) -> None:
@@ -193,8 +201,8 @@ def test_answers_about_pairs_are_released_as_such(make_study, interface):
         f"{row['first_index']}-{row['second_index']}" for row in mixed
     }
     assert len(mixed) == 6 * 3  # every pair at every λ
-    assert release.policies == ("mixup",)
-    assert release.labels("mixup", release.conditions[0]).shape == (18, 3)
+    assert release.policies == ("label_smoothing", "mixup", "perceived_midpoint")
+    assert release.labels("perceived_midpoint", release.conditions[0]).shape == (18, 3)
     for row in responses:
         assert json.loads(row["drawn"])["left"] == row["left"]
 
@@ -213,7 +221,7 @@ def test_masses_and_distributions_are_released_as_such(make_study):
     for row in rows(release, "responses"):
         assert sum(row["probabilities"]) == pytest.approx(1)
         assert (row["mass"], row["perceived_lambda"]) == (None, None)
-    assert release.policies == ("mixup",)
+    assert release.policies == ("distribution", "label_smoothing", "mixup")
     assert all(json.loads(row["drawn"]) for row in rows(release, "participants"))
 
 
@@ -308,3 +316,121 @@ def test_what_is_answered_while_a_release_is_made_is_not_in_it(make_study):
     assert [(said.participant, said.position) for said in answers] == once
     assert sum(person.n_responses for person in answers.people.values()) == len(once) == 6
     assert len(list(Answers(study))) == 12
+
+
+# --- every planned trial
+
+
+def test_who_answered_nothing_has_a_row_and_is_not_counted_as_a_participant(make_study):
+    study = make_study(source=Source.PERSON)
+    take_part(study)
+    silent, _new = join_study(study=study, source=Source.PERSON, boxes=BOXES)
+    first = freeze(study)
+    people = {row["participant"]: row for row in rows(first, "participants")}
+    trials = Counter(row["participant"] for row in rows(first, "trials"))
+    assert sorted(row["n_responses"] for row in people.values()) == [0, 6]
+    assert trials == dict.fromkeys(people, 6)
+    assert first.manifest["counts"]["participants"] == 1
+    assert first.manifest["left_out"] == {"invalid": 0, "excluded": 0}
+    assert "1 participants who answered" in " ".join(first.manifest["consent"])
+    answer(silent, positions=range(6))
+    second = freeze(study)  # answers came, and no record changed
+    assert (first.version, second.version) == ("1.0.0", "1.1.0")
+    assert second.manifest["counts"]["participants"] == 2
+
+
+def test_who_withdraws_before_answering_leaves_nothing_in_a_release(make_study):
+    study = make_study(source=Source.PERSON)
+    take_part(study)
+    silent, _new = join_study(study=study, source=Source.PERSON, boxes=BOXES)
+    withdraw(participation=silent)
+    assert [row["n_responses"] for row in rows(freeze(study), "participants")] == [6]
+
+
+def test_a_way_of_asking_that_only_silent_people_met_is_described(make_study):
+    study = make_study(source=Source.PERSON)
+    take_part(study)
+    ask_in_other_words(study)
+    join_study(study=study, source=Source.PERSON, boxes=BOXES)
+    release = freeze(study)
+    met = {row["condition"] for row in rows(release, "trials")}
+    assert met == {row["condition"] for row in rows(release, "conditions")}
+    assert len(met) == 2
+
+
+def test_every_planned_trial_is_there_answered_or_not(make_study):
+    design = replace(DESIGN, n_mixed_images=12, trials_per_person=12, checks=2, check_images=(0, 1, 2, 3))
+    study = make_study(source=Source.PERSON, design=design)
+    whole = take_part(study)
+    half, _new = join_study(study=study, source=Source.PERSON, boxes=BOXES)
+    answer(half, positions=range(3))
+    silent, _new = join_study(study=study, source=Source.PERSON, boxes=BOXES)
+    join_study(study=study, source=Source.PERSON, boxes=BOXES | {"publish": False})
+    release = freeze(study)
+    trials = rows(release, "trials")
+    assert len(trials) == sum(person.trials.count() for person in (whole, half, silent))
+    assert {row["kind"] for row in trials} == {"main", "check"}
+    left = [row for row in trials if not row["answered"]]
+    assert sorted(Counter(row["participant"] for row in left).values()) == [11, 14]
+    assert {row["not_counted"] for row in left} == {"unanswered"}
+    assert {(row["perceived_lambda"], row["cannot_tell"], row["rt_ms"]) for row in left} == {
+        (None, None, None)
+    }
+    said = {(row["participant"], row["position"]): row for row in rows(release, "responses")}
+    for row in trials:
+        if row["kind"] == "check":
+            assert (row["key"], row["lambda_e4"] in (0, 10_000)) == (None, True)
+            assert row["not_counted"] == ("check" if row["answered"] else "unanswered")
+        elif row["answered"]:
+            same = said.pop((row["participant"], row["position"]))
+            for column in (
+                "key",
+                "perceived_lambda",
+                "confidence",
+                "counted",
+                "not_counted",
+                "flags",
+                "left",
+                "rt_ms",
+            ):
+                assert row[column] == same[column], column
+    assert not said
+
+
+def test_a_trial_says_what_was_seen_in_the_one_answered_before(make_study):
+    study = make_study()
+    simulate_participant(study=study, seed=1)
+    trials = rows(freeze(study), "trials")
+    assert trials[0]["previous_lambda"] is None
+    for before, row in pairwise(trials):
+        assert row["previous_lambda"] == before["perceived_lambda"]
+
+
+def test_trials_about_pairs_say_where_they_started_and_no_lambda(make_study):
+    study = make_study(interface="construct")
+    simulate_participant(study=study, seed=1)
+    trials = rows(freeze(study), "trials")
+    assert {row["unit"] for row in trials} == {"pair"}
+    assert {row["lambda_e4"] for row in trials} == {None}
+    assert {row["start"] for row in trials} == {"low", "high"}
+
+
+def test_mixed_images_say_which_split_their_parents_are_of(make_study):
+    study = make_study()
+    simulate_participant(study=study, seed=1)
+    assert {row["split"] for row in rows(freeze(study), "mixed_images")} == {"train"}
+
+
+# --- names
+
+
+def test_nobody_has_the_same_name_in_two_releases_of_a_study(make_study):
+    study = make_study()
+    simulate_participant(study=study, seed=1)
+    first = {row["participant"] for row in rows(freeze(study), "participants")}
+    simulate_participant(study=study, seed=2)
+    second = freeze(study)
+    assert not first & {row["participant"] for row in rows(second, "participants")}
+    change = Release.objects.resolve("blends").change
+    answers = change["tables"]["responses"]
+    assert (change["level"], answers["same"], answers["added"]) == ("minor", 6, 6)

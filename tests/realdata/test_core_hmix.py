@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilmix.core.agreement import deviation_curve, retest_difference
-from hilmix.core.judgements import Answer, PerceivedLambda, Unit, counted_answers
+from hilmix.core.judgements import Answer, PerceivedLambda, Unit
 from hilmix.core.mixing import lambda_e4_from_text
 from hilmix.core.softlabels import build_label_set, fit_shrinkage
+from hilmix.core.softlabels.counting import perceived
 
 pytestmark = pytest.mark.realdata
 
@@ -36,7 +36,7 @@ def units(realdata: Path) -> list[Unit]:
 def test_all_published_answers_are_read(units):
     assert len(units) == 2070
     assert sum(len(unit.answers) for unit in units) == 4950
-    assert sum(len(counted_answers(unit)) for unit in units) == 4788
+    assert perceived(units).sizes.sum() == 4788
     assert len({answer.participant for unit in units for answer in unit.answers}) == 81
 
 
@@ -51,23 +51,6 @@ def test_the_published_recipe_gives_the_published_values(units, realdata):
         assert row.n == len(values["Predicted Mixing Factor"])
         assert row.lambda_ == pytest.approx(values["Weighted Re-Label"], abs=1e-15)
         assert row.spread == pytest.approx(values["Std Dev"], abs=1e-15)
-
-
-def test_what_people_said_at_each_lambda(units):
-    points = deviation_curve(units)
-    assert [point.lambda_e4 for point in points] == [1000, 2500, 5000, 7500, 9000]
-    assert [point.mean for point in points] == pytest.approx([0.138, 0.205, 0.478, 0.754, 0.829], abs=5e-4)
-    assert [point.median for point in points] == pytest.approx([0.08, 0.14, 0.50, 0.83, 0.92])
-    confidences = [0.795, 0.724, 0.628, 0.720, 0.781]
-    assert [point.mean_confidence for point in points] == pytest.approx(confidences, abs=5e-4)
-    assert all(point.interval[0] < point.mean < point.interval[1] for point in points)
-
-
-def test_people_agree_with_themselves_as_published(units):
-    retest = retest_difference(units)
-    assert retest.n == 162
-    assert retest.median == pytest.approx(0.045, abs=0.001)
-    assert retest.share_over == pytest.approx(0.18, abs=0.005)
 
 
 def test_image_specific_perception_is_real(units):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilmix.core.agreement import deviation_curve
 from hilmix.core.judgements import Answer, Unit
 from hilmix.core.observer_fit import fit_population
 from hilmix.core.observers import Observer, draw_image_effect
 from hilmix.core.planning import H_MIX_COMPONENTS
 from hilmix.core.softlabels import fit_shrinkage
+from tests.core.saying import numbers_by_lambda
 from tests.realdata.test_core_hmix import units  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.realdata
@@ -38,8 +38,10 @@ def test_observers_fitted_on_the_published_answers_answer_like_them(units):  # n
             for answer in unit.answers
         )
         again.append(Unit(unit.key, unit.lambda_e4, 0, 1, given))
-    for before, after in zip(deviation_curve(units), deviation_curve(again), strict=True):
-        assert after.median == pytest.approx(before.median, abs=0.05)
-        assert after.mean == pytest.approx(before.mean, abs=0.06)
-        assert after.mean_confidence == pytest.approx(before.mean_confidence, abs=0.06)
+    for before, after in zip(numbers_by_lambda(units), numbers_by_lambda(again), strict=True):
+        values = [[judgement.value for judgement in said] for said in (before, after)]
+        sure = [np.mean([judgement.confidence for judgement in said]) for said in (before, after)]
+        assert np.median(values[1]) == pytest.approx(np.median(values[0]), abs=0.05)
+        assert np.mean(values[1]) == pytest.approx(np.mean(values[0]), abs=0.06)
+        assert sure[1] == pytest.approx(sure[0], abs=0.06)
     assert fit_shrinkage(again).rho == pytest.approx(0.317, abs=0.06)

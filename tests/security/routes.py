@@ -118,6 +118,11 @@ def an_export(world: World) -> dict[str, Any]:
     return {"export": SimpleUploadedFile("export.csv", exported().encode()), "do": "show"}
 
 
+def a_freeze(world: World) -> dict[str, Any]:
+    """A release with recipes only, as the form sends it."""
+    return {"images": "recipe-only", "licence": "CC-BY-4.0", "creators": "Ann", "description": "Answers."}
+
+
 def exported() -> str:
     rows = [f"{SESSION},{PID},APPROVED,{CODES['completed']}", f"{'b' * 24},{'a' * 24},RETURNED,=1+1"]
     return "\n".join(["Submission id,Participant id,Status,Completion code", *rows, ""])
@@ -126,6 +131,11 @@ def exported() -> str:
 def a_file(world: World) -> dict[str, Any]:
     text = study_file(plan_of_study(world.study))
     return {"file": SimpleUploadedFile("study.toml", text.encode()), "slug": "read-in"}
+
+
+def a_brought_file(world: World) -> dict[str, Any]:
+    file = SimpleUploadedFile("release.zip", b"PK")
+    return {"file": file, "image_set": world.image_set.name, "slug": "brought", "licence": ""}
 
 
 def some_texts(world: World) -> dict[str, Any]:
@@ -218,7 +228,9 @@ ROUTES: dict[str, Route] = {
     "sign_in": Route(Action.SIGN_IN, FORM + " HEAD", credentials),
     "sign_in_with_link": Route(Action.SIGN_IN, FORM),
     "sign_out": Route(Open.PUBLIC, "POST"),
-    "account": Route(Action.MANAGE_OWN_TOKENS, FORM, lambda world: {"name": "a script", "scope": "write"}),
+    "account": Route(
+        Action.MANAGE_OWN_TOKENS, FORM, lambda world: {"name": "a script", "scope": "write", "days": 30}
+    ),
     "set_password": Route(Open.SIGNED_IN, "POST", lambda world: {"password": "a rather good one"}),
     "revoke_token": Route(Action.MANAGE_OWN_TOKENS, "POST", whose=Whose.OWNERS),
     "people": Route(Action.MANAGE_PEOPLE, FORM, person),
@@ -265,10 +277,24 @@ ROUTES: dict[str, Route] = {
     "job_cancel": Route(Action.STEER_JOB, "POST", whose=Whose.OWNERS_OR_ADMINS),
     "job_retry": Route(Action.STEER_JOB, "POST", whose=Whose.OWNERS_OR_ADMINS),
     # Releases.
+    "uploads": Route(Action.IMPORT_IMAGES, PAGE),
+    "upload_new": Route(Action.IMPORT_IMAGES, FORM + " HEAD", a_brought_file),
+    "upload": Route(Action.IMPORT_IMAGES, PAGE),
+    "upload_report": Route(Action.IMPORT_IMAGES, PAGE),
+    "upload_import": Route(Action.IMPORT_IMAGES, "POST"),
     "releases": Route(Open.SIGNED_IN, PAGE),
-    "freeze_release": Route(Action.FREEZE_RELEASE, "POST"),
+    "freeze_release": Route(Action.FREEZE_RELEASE, FORM + " HEAD", a_freeze),
     "release": Route(Action.VIEW_RELEASE, PAGE),
+    "release_changes": Route(Action.VIEW_RELEASE, PAGE),
     "release_file": Route(Action.VIEW_RELEASE, PAGE),
+    # What a study shows and is answered, and where anything comes from.
+    "study_mixed_images": Route(Action.VIEW_STUDY, PAGE),
+    "mixed_image": Route(Action.VIEW_STUDY, PAGE),
+    "study_responses": Route(Action.VIEW_STUDY, PAGE),
+    "source_rows": Route(Action.VIEW_STUDY, PAGE),
+    "study_exports": Route(Action.VIEW_STUDY, FORM + " HEAD", lambda world: {"format": "csv"}),
+    "export_file": Route(Action.VIEW_STUDY, PAGE),
+    "lineage": Route(Action.VIEW_RELEASE, PAGE),
     # Simulations of a study.
     "study_simulations": Route(Action.VIEW_STUDY, PAGE),
     "simulation": Route(Action.VIEW_STUDY, PAGE),
@@ -277,6 +303,12 @@ ROUTES: dict[str, Route] = {
         "POST",
         lambda world: {"release": world.release.pk, "repetitions": 20, "answers": "2", "seed": 1},
     ),
+    # Analyses of a study.
+    "study_analysis": Route(Action.VIEW_STUDY, PAGE),
+    "analyse_study": Route(Action.EDIT_STUDY, "POST"),
+    "analysis_figure": Route(Action.VIEW_STUDY, PAGE),
+    "study_label_scores": Route(Action.VIEW_STUDY, PAGE),
+    "score_study_labels": Route(Action.EDIT_STUDY, "POST", lambda world: {"repeats": 1}),
     # Experiments.
     "experiments": Route(Open.SIGNED_IN, PAGE),
     "new_experiment": Route(Action.LAUNCH_EXPERIMENT, FORM, an_experiment),
@@ -292,12 +324,45 @@ ROUTES: dict[str, Route] = {
     "participation_events": Route(Open.PARTICIPATING, "POST", an_event),
     "participation_complete": Route(Open.PARTICIPATING, "POST", lambda world: {"count": 5}),
     # The API of programs.
+    "api_image_sets": Route(Action.VIEW_IMAGE_SETS, API),
+    "api_image_set": Route(Action.VIEW_IMAGE_SETS, API),
+    "api_parent_image": Route(Action.VIEW_IMAGE_SETS, API),
     "api_studies": Route(Open.SIGNED_IN, API),
     "api_study": Route(Action.VIEW_STUDY, API),
     "api_study_protocol": Route(Action.VIEW_STUDY, API),
+    "api_protocols": Route(Action.VIEW_STUDY, API),
+    "api_protocol": Route(Action.VIEW_STUDY, API),
+    "api_members": Route(Action.OPEN_STUDY, API),
+    "api_monitor": Route(Action.VIEW_STUDY, API),
+    "api_mixed_images": Route(Action.VIEW_STUDY, API),
+    "api_mixed_image": Route(Action.VIEW_STUDY, API),
+    "api_mixed_image_picture": Route(Action.VIEW_STUDY, API),
+    "api_responses": Route(Action.VIEW_STUDY, API),
+    "api_participations": Route(Action.VIEW_STUDY, API),
+    "api_participation": Route(Action.VIEW_STUDY, API),
+    "api_problems": Route(Action.VIEW_STUDY, API),
+    "api_analyses": Route(Action.VIEW_STUDY, API),
+    "api_analysis": Route(Action.VIEW_STUDY, API),
+    "api_study_imports": Route(Action.VIEW_STUDY, API),
+    "api_exports": Route(Action.VIEW_STUDY, API),
+    "api_export": Route(Action.VIEW_STUDY, API),
+    "api_export_file": Route(Action.VIEW_STUDY, API),
+    "api_simulations": Route(Action.VIEW_STUDY, API),
+    "api_lineage": Route(Action.VIEW_RELEASE, API),
+    "api_freeze": Route(Action.FREEZE_RELEASE, "POST"),
+    "api_start_export": Route(Action.VIEW_STUDY, "POST", lambda world: {"format": "csv"}),
+    "api_analyse": Route(Action.EDIT_STUDY, "POST"),
+    "api_score_labels": Route(Action.EDIT_STUDY, "POST"),
+    "api_simulate": Route(Action.EDIT_STUDY, "POST", lambda world: {"release": world.release.pk}),
+    "api_jobs": Route(Action.VIEW_OWN_JOBS, API),
+    "api_job": Route(Action.VIEW_OWN_JOBS, API, whose=Whose.OWNERS_OR_ADMINS),
+    "api_job_cancel": Route(Action.STEER_JOB, "POST", whose=Whose.OWNERS_OR_ADMINS),
     "api_releases": Route(Open.SIGNED_IN, API),
     "api_release": Route(Action.VIEW_RELEASE, API),
+    "api_release_changes": Route(Action.VIEW_RELEASE, API),
     "api_release_file": Route(Action.VIEW_RELEASE, API),
+    "api_imports": Route(Action.IMPORT_IMAGES, API),
+    "api_import": Route(Action.IMPORT_IMAGES, API),
     "api_experiments": Route(Open.SIGNED_IN, API),
     "api_experiment": Route(Action.VIEW_EXPERIMENT, API),
     "schema": Route(Open.PUBLIC, API),

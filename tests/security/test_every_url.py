@@ -42,6 +42,7 @@ NUMBERS = {
     "number",
     "order",
     "simulation_id",
+    "analysis_id",
 }
 NUMBERED = [pattern.name for pattern in PATTERNS if NUMBERS & set(pattern.pattern.converters)]
 LISTS = (

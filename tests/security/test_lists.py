@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import uuid
+from collections.abc import Callable
 from html import unescape
 from itertools import chain
 from typing import Any
@@ -17,22 +19,28 @@ from hypothesis import strategies as st
 
 from elicitation.images.models import ImageSet
 from elicitation.images.pages import ImageSetFilters
+from elicitation.mixes.models import MixedImage
 from elicitation.monitoring.filters import ProblemFilters, participation_filters
 from elicitation.monitoring.planner_pages import PlannerForm
 from elicitation.participants.models import Participation, ProblemReport
-from elicitation.studies.models import Mode, Source, Study
+from elicitation.studies.models import Mode, Source, Study, Unit
 from elicitation.studies.pages import StudyFilters
+from elicitation.trials.models import Response, Trial
 from hilmix.accounts.models import AuditEvent, User
 from hilmix.accounts.pages import AuditFilters, PeopleFilters
-from hilmix.hub.models import Release, Simulation
+from hilmix.hub.answers_shown import Counting
+from hilmix.hub.mixed_image_pages import mixed_image_filters
+from hilmix.hub.models import Release, Simulation, Upload
 from hilmix.hub.pages import ReleaseFilters
+from hilmix.hub.response_pages import response_filters
 from hilmix.hub.simulation_pages import SimulationFilters
+from hilmix.hub.upload_pages import UploadFilters
 from hilmix.jobs.models import Job
 from hilmix.jobs.pages import JobFilters
-from hilmix.lists import PAGE_SIZE
+from hilmix.lists import PAGE_SIZE, Filters
 from tests.security.replies import body
 from tests.security.routes import ROUTES
-from tests.security.world import HOSTILE, World
+from tests.security.world import ANSWER, HOSTILE, World
 from training.experiments.pages import ExperimentFilters
 from training.models import Experiment
 
@@ -47,6 +55,14 @@ LISTS = {
     "study_participations": None,  # made for each study, of its factors
     "study_problems": ProblemFilters,
     "study_simulations": SimulationFilters,
+    "study_responses": None,  # made for each study, of its conditions and λ
+    "study_mixed_images": None,  # of its classes and λ
+    "uploads": UploadFilters,
+}
+MADE_FOR_A_STUDY: dict[str, Callable[[Study], type[Filters]]] = {
+    "study_participations": lambda study: participation_filters(study, {}, ()),
+    "study_responses": lambda study: response_filters(study, Counting(study)),
+    "study_mixed_images": lambda study: mixed_image_filters(Counting(study)),
 }
 ORDERED = [name for name in LISTS if name != "study_simulations"]
 MANY = PAGE_SIZE + 10
@@ -69,7 +85,7 @@ def admin_of(world: World) -> Client:
 
 def filters_of(name: str, world: World) -> dict[str, Any]:
     """The filters that the list at `name` declares."""
-    declared = LISTS[name] or participation_filters(world.study, {}, ())
+    declared = LISTS[name] or MADE_FOR_A_STUDY[name](world.study)
     return declared.base_filters
 
 
@@ -104,9 +120,28 @@ def add_many(name: str, world: World) -> None:
         "study_simulations": lambda n: Simulation(
             study=study, release=world.release, options={"repetitions": n, "answers": [2]}
         ),
+        "study_responses": lambda n: Response(id=uuid.uuid4(), trial=a_trial(study, 1000 + n), payload=ANSWER),
+        "study_mixed_images": lambda n: a_unit(study, n),
+        "uploads": lambda n: Upload(kind="release", filename=f"row {n}.zip", n_bytes=1, sha256="0" * 64, options={}),
     }  # fmt: skip
     made = [rows[name](n) for n in range(MANY)]
     type(made[0]).objects.bulk_create(made)
+
+
+def a_trial(study: Study, position: int) -> Trial:
+    """Like one that somebody has answered, at another position of the same participation."""
+    live = {"participation__study": study, "participation__mode": Mode.LIVE}
+    trial = Trial.objects.filter(**live, response__isnull=False, kind="main").first()
+    trial.pk, trial.position = None, position
+    trial.save()
+    return trial
+
+
+def a_unit(study: Study, n: int) -> Unit:
+    """About a mixed image of its own."""
+    unit = study.batches.filter(mode=Mode.LIVE).first().units.first()
+    image = MixedImage.objects.create(pair=unit.pair, lambda_e4=n, sha256="0" * 64)
+    return Unit(batch=unit.batch, ordinal=1000 + n, pair=unit.pair, mixed_image=image)
 
 
 @pytest.mark.parametrize("name", LISTS)

@@ -353,7 +353,8 @@ def test_who_somebody_is_stands_in_no_row_but_the_encrypted_one(world):
 # Whoever runs a study tells its participations apart by names of ours, which stand in no release.
 TELL_APART = (
     *("study_bonuses", "study_participation", "study_participations", "study_participations_csv"),
-    *("study_problems", "study_replay"),
+    *("study_problems", "study_replay", "study_responses", "mixed_image", "lineage"),
+    *("api_responses", "api_participations", "api_participation", "api_problems", "api_lineage"),
 )
 
 

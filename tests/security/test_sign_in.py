@@ -120,7 +120,7 @@ def test_no_address_is_kept_anywhere(world, visitor, link, tmp_path, caplog):
         sign_in(visitor, "viewer", "wrong")
     visitor.post(link)
     visitor.get(reverse("home"))
-    visitor.post(reverse("account"), {"name": "a script", "scope": "read"})
+    visitor.post(reverse("account"), {"name": "a script", "scope": "read", "days": 30})
     participant = Client(REMOTE_ADDR=ADDRESS)
     consent = ROUTES["study_entry"].body(world)
     trials = participant.post(world.address("study_entry"), consent)["Location"]

@@ -41,9 +41,11 @@ from elicitation.trials.models import TrialImage
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import OPERATOR, Role
 from hilmix.accounts.services import add_person, create_token, issue_sign_in_link, set_membership
-from hilmix.hub.models import Release
+from hilmix.figures import Figure, Series, Table
+from hilmix.hub.models import Analysis, Export, Release, Upload
 from hilmix.hub.releases import freeze_release, queue_freeze
 from hilmix.hub.simulating import prepare_simulation
+from hilmix.hub.uploads import receive_upload
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
 from training.evaluation.leakage import Leakage
@@ -159,6 +161,13 @@ class World:
             "version": 1,
             "order": 0,
             "simulation_id": self.study.simulations.earliest("pk").pk,
+            "kind": "release",
+            "node": self.release.pk,
+            "analysis_id": self.study.analyses.earliest("pk").pk,
+            "upload_id": Upload.objects.earliest("created_at").pk,
+            "export_id": self.study.exports.earliest("created_at").pk,
+            "key": "perceived",
+            "extension": "csv",
         }  # fmt: skip
         values |= instead
         return reverse(url_name, kwargs={name: values[name] for name in parameters(url_name)})
@@ -187,6 +196,9 @@ def made_world(var: Path) -> Iterator[World]:
             record_departure(study=study, mode=Mode.LIVE, outcome=outcome)
         release = freeze_release(study=study, actor=OPERATOR, progress=Progress())
         _simulations(study, release, people["owner"])
+        _analyses(study)
+        _export(study)
+        _upload()
         elsewhere = _elsewhere(image_set, release, people)
         reported, unreported = (_experiment(release, seed) for seed in (1, 2))
         _report(reported)
@@ -301,6 +313,42 @@ def _simulations(study: Study, release: Release, owner: User) -> None:
     }  # fmt: skip
     done.finished_at = timezone.now()
     done.save()
+
+
+def _analyses(study: Study) -> None:
+    """One with a made-up figure, and one that waits."""
+    table = Table(f"{HOSTILE} said", ("λ", "mean"), ((0.17, 0.2),))
+    figure = Figure(
+        "perceived", "curve", f"{HOSTILE} seen", "What is seen.", "λ", "mean",
+        (Series(f"{HOSTILE} people", ((0.17, 0.2),), 0),), table, "protocol",
+    )  # fmt: skip
+    content = {"figures": [figure.as_dict()], "tables": [asdict(table)], "notes": [f"{HOSTILE} note"]}
+    kinds = Analysis.Kind
+    for kind, found in ((kinds.ANSWERS, content), (kinds.LABELS, content), (kinds.ANSWERS, {})):
+        finished = timezone.now() if found else None
+        Analysis.objects.create(study=study, kind=kind, content=found, finished_at=finished)
+
+
+def _upload() -> None:
+    """A file that was tried and can be imported."""
+    upload = receive_upload(
+        kind="release",
+        filename="release.zip",
+        pieces=[b"PK"],
+        options={"slug": "brought", "image_set": "secure"},
+        actor=OPERATOR,
+    )
+    upload.report, upload.finished_at = {"notes": ["Nothing is wrong with it."], "tables": {}}, timezone.now()
+    upload.save()
+
+
+def _export(study: Study) -> None:
+    """A table that is there to download."""
+    export = Export.objects.create(
+        study=study, format="csv", n_rows=0, n_bytes=4, sha256="0" * 64, finished_at=timezone.now()
+    )
+    export.path.parent.mkdir(exist_ok=True)
+    export.path.write_text("key\n")
 
 
 def _elsewhere(image_set: ImageSet, release: Release, people: dict[str, User]) -> Study:

@@ -17,6 +17,7 @@ TABLES = (
     "elicitation_participation",
     "elicitation_response",
     "hub_release",
+    "hub_analysis",
     "hub_simulation",
     "training_run",
     "training_report",
@@ -91,6 +92,31 @@ def test_it_shows_groups_rules_payment_flags_and_power(demonstration):
     assert found["others-differ", 2] < found["others-differ", 6] > 0.5
 
 
+def test_it_shows_what_its_answers_say_and_which_labels_predict_them(demonstration):
+    found = {
+        row["kind"]: json.loads(row["content"])
+        for row in demonstration.rows("select kind, content from hub_analysis where finished_at is not null")
+    }
+    assert {kind: len(content["figures"]) > 2 for kind, content in found.items()} == {
+        "answers": True,
+        "labels": True,
+    }
+    (condition,) = found["labels"]["conditions"]
+    spared = {row["label"]: row["bits"] for row in condition["scores"] if row["unseen"] == "people"}
+    assert spared["human_lambda_shrunk"] > spared["human_lambda"] > 0
+    best = max(spared, key=lambda label: spared[label])
+    assert best == "true observer", "what made the answers predicts them best"
+
+
+def test_its_pictures_have_a_licence_that_its_release_carries_on(demonstration):
+    (pictures,) = demonstration.rows("select licence, origin from elicitation_imageset")
+    (path,) = (demonstration.var / "releases").glob("*/manifest.json")
+    manifest = json.loads(path.read_text())
+    assert manifest["licences"]["image_set"] == pictures["licence"] == "CC-BY-4.0"
+    assert "UCI" in pictures["origin"]
+    assert pictures["origin"] in (path.parent / "README.md").read_text()
+
+
 def test_a_second_call_repeats_no_finished_work(demonstration):
     before = counts(demonstration)
     demonstration.manage("demo")
@@ -118,7 +144,7 @@ def test_no_account_has_a_password(demonstration):
 
 
 def test_the_bare_wheel_opens_its_release(demonstration, tmp_path):
-    """What a researcher installs: no Django, no torch, the release directory and three lines."""
+    """What a researcher installs: no Django, no torch, only the release directory."""
     root = Path(__file__).resolve().parents[2]
     run = [sys.executable, "-m"]
     source = tmp_path / "source"  # building leaves a folder behind, which is not to be the checkout's
@@ -134,12 +160,19 @@ def test_the_bare_wheel_opens_its_release(demonstration, tmp_path):
     install = [python, "-m", "pip", "install", "--quiet", "-c", str(root / "constraints.txt"), str(built)]
     subprocess.run(install, check=True)
     release = next((demonstration.var / "releases").iterdir())
-    code = (
-        "from hilmix.core.release import open_release; import sys\n"
-        f"release = open_release({str(release)!r})\n"
-        "x, y = release.images(), release.labels('human_lambda_shrunk')\n"
-        "assert not {'django', 'torch', 'celery'} & set(sys.modules)\n"
-        "print(x.shape, y.shape, release.source)"
-    )
+    code = f"""
+import sys
+from hilmix.core.release import open_release
+from hilmix.core.softlabels import PerceptualMixup
+
+release = open_release({str(release)!r})
+images, labels = release.images(), release.labels("human_lambda_shrunk")
+control = release.labels("random(seed=3)")  # made of the answers: the release does not hold it
+warp = PerceptualMixup.from_release(release)
+on_the_fly = warp.label([0.5], images[:1], images[1:2], [0], [1], len(release.classes))
+asked = release.table("trials").num_rows
+assert not {{"django", "torch", "celery", "scipy", "pandas"}} & set(sys.modules)
+print(images.shape, labels.shape, control.shape, on_the_fly.shape, asked, release.source)
+"""
     done = subprocess.run([python, "-c", code], check=True, text=True, capture_output=True, cwd=tmp_path)
-    assert done.stdout.strip() == "(60, 8, 8, 1) (60, 10) simulated"
+    assert done.stdout.strip() == "(60, 8, 8, 1) (60, 10) (60, 10) (1, 10) 768 simulated"

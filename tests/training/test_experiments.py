@@ -20,6 +20,8 @@ from hilmix.accounts.models import AuditEvent
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.errors import DataError
 from hilmix.errors import Conflict, Forbidden, Invalid
+from hilmix.hub.release_options import proposed_options
+from hilmix.hub.releases import freeze_release
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import JobCancelled, Progress
 from training.experiments.config import parse_config
@@ -205,6 +207,19 @@ def test_an_experiment_is_trained_judged_and_reported_once(experiment):
     assert Report.objects.count() == 1
     with pytest.raises(Conflict, match="finished"):
         launch_experiment(experiment=Experiment.objects.get(), actor=OPERATOR)
+
+
+def test_a_release_of_recipes_trains_as_one_with_pictures_does(experiment, config, release):
+    options = replace(proposed_options(release.study), images="recipe-only")
+    recipes = freeze_release(study=release.study, actor=OPERATOR, progress=Progress(), options=options)
+    other = create_experiment(config=replace(config, release=recipes.name), actor=OPERATOR)
+    scores = []
+    for made in (experiment, other):
+        run_experiment(Progress(), made.pk)
+        scores.append(
+            [run.metrics for run in Run.objects.filter(arm__experiment=made).order_by("arm__ordinal")]
+        )
+    assert scores[0] == scores[1]
 
 
 def test_files_of_a_run_hold_weights_and_the_predictions_that_were_scored(experiment):

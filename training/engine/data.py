@@ -2,18 +2,25 @@
 
 No data loader and no worker process: for images of this size indexing is faster than copying (as in
 airbench). The gather gives [B, H, W, C], which seen as [B, C, H, W] is already in channels_last memory order.
+`ReleaseDataset` is for training loops of other people, who may want a data loader.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from hilmix.core.errors import DataError
+from hilmix.core.imageset import ImageSet
+from hilmix.core.release import Release, open_release
+from hilmix.core.softlabels import DEFAULT_POLICY
 
 
 @dataclass(frozen=True)
@@ -92,3 +99,54 @@ class DeviceImages:
 def to_pixels(images: Tensor) -> Tensor:
     """uint8 [B, H, W, C] as float32 [B, C, H, W] in [0, 1]; the memory stays in channels_last order."""
     return images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last) / 255
+
+
+class ReleaseDataset(Dataset[tuple[Tensor, Tensor]]):
+    """The mixed images of a release with the soft labels of one policy, as a torch `Dataset`.
+
+    An item is a picture, float32 [C, H, W] in [0, 1], and its label, float32 [K], which sums to 1 and which
+    `torch.nn.functional.cross_entropy` takes as it is. Items are in the order of the table `mixed_images`.
+    """
+
+    def __init__(
+        self,
+        release: Release | Path | str,
+        policy: str = DEFAULT_POLICY,
+        condition: str | None = None,
+        image_set: ImageSet | None = None,
+        transform: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        """Read all pictures, as uint8, and all labels.
+
+        Args:
+            release: open, or the folder that it is in.
+            policy: a label policy, such as `human_lambda(statistic=median)`; labels that the release does not hold
+                are made of its answers.
+            condition: whose answers, where people were asked in several ways.
+            image_set: what the parents are from; needed only by a release that holds recipes in place of pictures.
+            transform: changes a picture each time it is taken.
+
+        Raises DataError naming what is wrong with the release, or what it has in place of what was asked for.
+        """
+        self.release = release if isinstance(release, Release) else open_release(release)
+        self.images = torch.from_numpy(self.release.images(image_set))
+        self.labels = torch.from_numpy(self.release.labels(policy, condition)).to(torch.float32)
+        self.transform = transform
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of a label's numbers."""
+        return self.release.classes
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every picture, as `training.engine.nets.build_net` takes them."""
+        _, height, width, channels = self.images.shape
+        return height, width, channels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        picture = to_pixels(self.images[index][None])[0]
+        return picture if self.transform is None else self.transform(picture), self.labels[index]

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from django.urls import path
+from django.urls import path, reverse
+from django_filters import CharFilter
 from rest_framework import generics, serializers
 
 from hilmix.accounts.models import User
 from hilmix.hub.withdrawn import n_withdrawn
+from hilmix.jobs.api import result_of
+from hilmix.pagination import Filters, Since
 from training.experiments.models import Experiment
+from training.experiments.services import JOB_KIND
 
 
 class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
@@ -43,10 +47,17 @@ class ExperimentWithReportSerializer(ExperimentSerializer):
         return n_withdrawn(experiment.release)
 
 
+class ExperimentFilters(Filters):
+    study = CharFilter(field_name="release__study__slug", max_length=60)
+    since = Since("created_at", "report__created_at")
+
+
 class ExperimentList(generics.ListAPIView[Experiment]):
     """The experiments on releases that you may see, newest first."""
 
     serializer_class = ExperimentSerializer
+    filterset_class = ExperimentFilters
+    queryset = Experiment.objects.none()
 
     def get_queryset(self) -> QuerySet[Experiment]:
         return _visible(self.request.user)
@@ -60,6 +71,11 @@ class ExperimentDetail(generics.RetrieveAPIView[Experiment]):
 
     def get_queryset(self) -> QuerySet[Experiment]:
         return _visible(self.request.user)
+
+
+@result_of(JOB_KIND)
+def experiment_done(experiment_id: str) -> str:
+    return reverse("api_experiment", args=[experiment_id])
 
 
 def _visible(person: Any) -> QuerySet[Experiment]:

@@ -42,7 +42,9 @@ def run_experiment(progress: Progress, experiment_id: int) -> None:
         Run.objects.filter(arm__experiment=experiment).select_related("arm").order_by("seed", "arm__ordinal")
     )
     clock = _Clock(progress, len(runs))
-    images = np.concatenate([material.images.images[material.training], material.data.images()])
+    images = np.concatenate(
+        [material.images.images[material.training], material.data.images(material.images)]
+    )
     for number, run in enumerate(runs):
         clock.begin(number, run)
         if not run.is_done:

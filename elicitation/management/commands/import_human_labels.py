@@ -1,7 +1,8 @@
-"""`manage.py import_human_labels FILE.npy --images NAME`: what people said about the parent images, e.g. CIFAR-10H."""
+"""`manage.py import_human_labels FILE.npy --images NAME [--dry-run]`: what people said about the parent images."""
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,26 @@ from elicitation.images.services import import_human_labels
 from elicitation.management.commands.import_images import read_array
 from hilmix.accounts.roles import OPERATOR
 from hilmix.commands import OperatorCommand
+from hilmix.core.errors import Refused
 
 
 class Command(OperatorCommand):
-    help = "Attach human labels to an image set: one probability vector an image, in the order of the images."
+    help = (
+        "Attach human labels, such as CIFAR-10H: one probability vector an image, in the order of the images."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help=".npy, float [images, classes]")
         parser.add_argument("--images", required=True, help="name of the image set")
         parser.add_argument(
             "--meaning", default="share of people who chose the class", help="what a number means"
+        )
+        parser.add_argument(
+            "--licence", default="", help="of these labels, such as CC-BY-NC-SA-4.0, where one is stated"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="check every row and attach nothing")
+        parser.add_argument(
+            "--json", action="store_true", help="print the outcome, or every wrong row, as JSON"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -31,5 +42,20 @@ class Command(OperatorCommand):
             known = ", ".join(ImageSet.objects.values_list("name", flat=True)) or "none yet"
             raise CommandError(f"There is no image set {options['images']!r}. Image sets here: {known}.")
         labels = read_array(options["file"])
-        import_human_labels(image_set=image_set, labels=labels, meaning=options["meaning"], actor=OPERATOR)
-        self.stdout.write(f"{len(labels)} human labels attached to {image_set.name!r}.")
+        try:
+            report = import_human_labels(
+                image_set=image_set,
+                labels=labels,
+                meaning=options["meaning"],
+                licence=options["licence"],
+                dry_run=options["dry_run"],
+                actor=OPERATOR,
+            )
+        except Refused as refused:
+            if options["json"]:
+                self.stdout.write(json.dumps({"errors": refused.errors, "n_errors": refused.n}))
+            else:
+                for one in refused.errors:
+                    self.stderr.write(f"row {one['row']}: {one['problem']}")
+            raise CommandError(f"{refused} Nothing was stored.") from None
+        self.stdout.write(json.dumps(report.as_json()) if options["json"] else report.as_text())

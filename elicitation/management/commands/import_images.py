@@ -1,4 +1,4 @@
-"""`manage.py import_images digits|npz PATH|folder DIR|cifar10 --name NAME`: parent images become an image set."""
+"""`manage.py import_images KIND [PATH] --name NAME`: parent images become an image set."""
 
 from __future__ import annotations
 
@@ -14,22 +14,32 @@ from elicitation.images.services import import_images
 from hilmix.accounts.roles import OPERATOR
 from hilmix.commands import OperatorCommand
 from hilmix.core.errors import DataError
-from hilmix.core.loaders import Loaded, read_digits, read_folder, read_npz
+from hilmix.core.loaders import Loaded, read_digits, read_folder, read_npz, read_parquet
 
 
 class Command(OperatorCommand):
     help = "Import parent images. A refused import leaves nothing behind."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("kind", choices=["digits", "npz", "folder", "cifar10"])
+        parser.add_argument("kind", choices=["digits", "npz", "folder", "parquet", "cifar10"])
         parser.add_argument(
-            "path", nargs="?", type=Path, help="the .npz file, or the folder with one sub-folder a class"
+            "path",
+            nargs="?",
+            type=Path,
+            help="the .npz or Parquet file, or the folder with one sub-folder a class",
         )
         parser.add_argument("--name", required=True, help="lower-case letters, digits, hyphens")
         parser.add_argument(
             "--split", help="train=FILE.npy,test=FILE.npy: positions of the images of each split"
         )
-        parser.add_argument("--size", type=int, help="folder: scale every image to SIZE × SIZE pixels")
+        parser.add_argument(
+            "--size", type=int, help="folder, parquet: scale every image to SIZE × SIZE pixels"
+        )
+        parser.add_argument("--licence", default="", help="of the images: an SPDX name such as CC-BY-4.0")
+        parser.add_argument(
+            "--origin", default="", help="whom to credit for the images, and where they are from"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="say what would come in; store nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
         images, labels, classes, splits = self._load(options)
@@ -42,11 +52,15 @@ class Command(OperatorCommand):
             labels=labels,
             classes=classes,
             splits=splits or {"train": np.arange(len(images))},
+            licence=options["licence"],
+            origin=options["origin"],
             actor=OPERATOR,
+            dry_run=options["dry_run"],
         )
         sizes = ", ".join(f"{name} {n}" for name, n in image_set.splits.items())
+        came = "Nothing was stored; this would be imported:" if options["dry_run"] else "Imported"
         self.stdout.write(
-            f"Imported {image_set.n_images} images of {len(image_set.classes)} classes as {image_set.name!r} ({sizes})."
+            f"{came} {image_set.n_images} images of {len(image_set.classes)} classes as {image_set.name!r} ({sizes})."
         )
         if splits is None:
             self.stderr.write(
@@ -55,7 +69,7 @@ class Command(OperatorCommand):
 
     def _load(self, options: dict[str, Any]) -> Loaded:
         kind, path = options["kind"], options["path"]
-        if kind in ("npz", "folder") and path is None:
+        if kind in ("npz", "folder", "parquet") and path is None:
             raise CommandError(f"{kind} needs a path: import_images {kind} PATH --name NAME.")
         if kind == "digits":
             return read_digits()
@@ -63,6 +77,8 @@ class Command(OperatorCommand):
             return read_npz(path)
         if kind == "folder":
             return read_folder(path, size=options["size"])
+        if kind == "parquet":
+            return read_parquet(path, size=options["size"])
         return read_cifar10(say=self.stderr.write)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from hilmix.core.errors import DataError
 from hilmix.core.judgements import Answer, Unit
-from hilmix.core.softlabels import base, lambdas
+from hilmix.core.softlabels import base, classes, controls, crowd, curves, lambdas, smoothing, warp
 from hilmix.core.softlabels.base import (
     NUMBERS,
     Evidence,
@@ -21,23 +21,29 @@ from hilmix.core.softlabels.base import (
     LabelRow,
     LabelSet,
     Param,
+    Rows,
     asked_under,
     conditions_of,
-    label_name,
-    parse_label_name,
+    described,
+    label_set,
 )
 from hilmix.core.softlabels.lambdas import Shrinkage, fit_shrinkage
+from hilmix.core.softlabels.names import label_name, parse_label_name
+from hilmix.core.softlabels.warp import PerceptualMixup
 
 __all__ = [
-    "DEFAULT_POLICY", "NUMBERS", "POLICIES", "Answer", "Evidence", "IndividualLabel", "LabelPolicy", "LabelRow",
-    "LabelSet", "Param", "Shrinkage", "Unit", "asked_under", "build_label_set", "conditions_of", "fit_shrinkage",
-    "individual_labels", "label_name", "parse_label_name", "policy_named",
+    "DEFAULT_POLICY", "NUMBERS", "POLICIES", "Answer", "Evidence", "IndividualLabel", "LabelPolicy",
+    "LabelRow", "LabelSet", "Param", "PerceptualMixup", "Rows", "Shrinkage", "Unit", "asked_under",
+    "build_label_set", "conditions_of", "fit_shrinkage", "individual_labels", "label_name",
+    "parse_label_name", "policy_named",
 ]  # fmt: skip
 
 DEFAULT_POLICY = "human_lambda_shrunk"
 
 POLICIES: dict[str, LabelPolicy] = {
-    policy.name: policy for family in (lambdas,) for policy in family.POLICIES
+    policy.name: policy
+    for family in (lambdas, curves, smoothing, classes, crowd, warp, controls)
+    for policy in family.POLICIES
 }
 
 
@@ -72,7 +78,8 @@ def build_label_set(
     `pool`, a judgement that the policy does not take, and evidence that it needs and is not given.
     """
     chosen, params = _chosen(policy, params)
-    return base.label_set(chosen, Evidence(units, n_classes, pairs, beside, features), pool, params)
+    evidence = Evidence(units, n_classes, pairs, beside, features)
+    return described(label_set(chosen, evidence, pool, params), chosen, evidence, params)
 
 
 def individual_labels(

@@ -1,0 +1,142 @@
+"""Long work for programs: what was queued, how far it is, and how a call answers that queues something."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.urls import path, reverse
+from django_filters import ChoiceFilter
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from hilmix.accounts.models import User
+from hilmix.jobs import services
+from hilmix.jobs.models import Job, JobLine, JobState
+from hilmix.pagination import Filters, Since
+
+LINES_SHOWN = 200
+
+Result = Callable[
+    [str], str | None
+]  # the object id of a job that is done → where its result is, if it has one
+_results: dict[str, Result] = {}
+
+
+def result_of(kind: str) -> Callable[[Result], Result]:
+    """Register where to ask for what came of jobs of `kind`."""
+
+    def register(result: Result) -> Result:
+        _results[kind] = result
+        return result
+
+    return register
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    url = serializers.SerializerMethodField(help_text="where to ask how far it is")
+    is_over = serializers.BooleanField(read_only=True)
+
+    class Meta:
+        model = Job
+        fields = [
+            *("id", "url", "kind", "label", "state", "is_over", "queue", "attempt", "cancel_requested"),
+            *("progress_done", "progress_total", "progress_text", "error", "created_at", "finished_at"),
+        ]
+        read_only_fields = fields
+
+    def get_url(self, job: Job) -> str:
+        return job_url(self.context["request"], job)
+
+
+class JobLineSerializer(serializers.ModelSerializer[JobLine]):
+    class Meta:
+        model = JobLine
+        fields = ["at", "text"]
+        read_only_fields = fields
+
+
+class JobDetailSerializer(JobSerializer):
+    result = serializers.SerializerMethodField(help_text="where to ask for what came of it, once it is done")
+    lines = serializers.SerializerMethodField(help_text=f"the last {LINES_SHOWN} of its log, oldest first")
+
+    class Meta(JobSerializer.Meta):
+        fields = [*JobSerializer.Meta.fields, "result", "lines"]
+        read_only_fields = fields
+
+    def get_result(self, job: Job) -> str | None:
+        result = _results.get(job.kind)
+        address = result(job.object_id) if result and job.state == JobState.DONE else None
+        return None if address is None else self.context["request"].build_absolute_uri(address)
+
+    @extend_schema_field(JobLineSerializer(many=True))
+    def get_lines(self, job: Job) -> Any:
+        return JobLineSerializer(job.lines.order_by("-pk")[:LINES_SHOWN][::-1], many=True).data
+
+
+class JobFilters(Filters):
+    state = ChoiceFilter(choices=JobState.choices)
+    since = Since("created_at", "finished_at")
+
+
+class JobList(generics.ListAPIView[Job]):
+    """The jobs that you started, newest first; an admin's are everybody's."""
+
+    serializer_class = JobSerializer
+    filterset_class = JobFilters
+    order = ("-created_at", "-pk")
+    queryset = Job.objects.none()
+
+    def get_queryset(self) -> QuerySet[Job]:
+        return _visible(self.request)
+
+
+class JobDetail(generics.RetrieveAPIView[Job]):
+    """One job, with the end of its log."""
+
+    serializer_class = JobDetailSerializer
+    lookup_url_kwarg = "job_id"
+    queryset = Job.objects.none()
+
+    def get_queryset(self) -> QuerySet[Job]:
+        return _visible(self.request)
+
+
+class JobCancel(APIView):
+    """Ask a job to stop."""
+
+    @extend_schema(request=None, responses={202: JobSerializer})
+    def post(self, request: Request, job_id: uuid.UUID) -> Response:
+        assert isinstance(request.user, User)
+        job = get_object_or_404(_visible(request), pk=job_id)
+        services.request_cancel(job=job, actor=request.user)
+        job.refresh_from_db()
+        return accepted(request, job)
+
+
+def accepted(request: Request, job: Job) -> Response:
+    """The answer to a call that queued `job`: 202, and where to ask how far it is."""
+    said = JobSerializer(job, context={"request": request}).data
+    return Response(said, status=202, headers={"Location": job_url(request, job)})
+
+
+def job_url(request: Request, job: Job) -> str:
+    return request.build_absolute_uri(reverse("api_job", args=[job.pk]))
+
+
+def _visible(request: Request) -> QuerySet[Job]:
+    assert isinstance(request.user, User)
+    return Job.objects.visible_to(request.user)
+
+
+api_urls = [
+    path("jobs/", JobList.as_view(), name="api_jobs"),
+    path("jobs/<uuid:job_id>/", JobDetail.as_view(), name="api_job"),
+    path("jobs/<uuid:job_id>/cancel/", JobCancel.as_view(), name="api_job_cancel"),
+]

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from hilmix.core.errors import DataError
+from hilmix.core.licences import LICENCES, conflicts, licence_named
+
+
+def test_every_licence_says_what_it_is_and_where():
+    for name, licence in LICENCES.items():
+        assert licence.name == name
+        assert licence.title
+        assert licence.hub
+        assert licence.url.startswith("https://") or name in ("unstated", "LicenseRef-no-redistribution")
+
+
+def test_a_licence_that_is_not_known_is_refused_and_an_empty_one_is_unstated():
+    assert licence_named("").name == licence_named("unstated").name == "unstated"
+    with pytest.raises(DataError, match=r"no licence 'CC-BY'.*CC-BY-4\.0"):
+        licence_named("CC-BY")
+    with pytest.raises(DataError, match="no licence 'mine'"):
+        conflicts("CC-BY-4.0", image_set="mine", images_included=True)
+
+
+@pytest.mark.parametrize(
+    ("release", "image_set"),
+    [
+        ("CC-BY-4.0", "CC-BY-4.0"),
+        ("CC-BY-4.0", "CC0-1.0"),
+        ("CC-BY-4.0", "MIT"),
+        ("CC-BY-NC-4.0", "CC-BY-NC-4.0"),
+        ("CC-BY-NC-SA-4.0", "CC-BY-NC-SA-4.0"),
+        ("CC-BY-NC-SA-4.0", "CC-BY-NC-4.0"),
+        ("CC-BY-4.0", ""),
+        ("", "CC-BY-SA-4.0"),
+        ("CC0-1.0", "PDDL-1.0"),
+    ],
+)
+def test_licences_that_go_together_stand_in_nobodys_way(release, image_set):
+    assert conflicts(release, image_set=image_set, images_included=True) == []
+
+
+@pytest.mark.parametrize(
+    ("release", "image_set", "message"),
+    [
+        ("CC-BY-4.0", "CC-BY-NC-4.0", "forbids commercial use, which CC-BY-4.0 would allow"),
+        ("CC-BY-4.0", "CC-BY-SA-4.0", "has the same licence, not CC-BY-4.0"),
+        ("CC-BY-SA-4.0", "CC-BY-NC-SA-4.0", "has the same licence, not CC-BY-SA-4.0"),
+        ("CC-BY-4.0", "CC-BY-ND-4.0", "does not let changed copies be passed on. Freeze the recipes only."),
+        ("", "LicenseRef-no-redistribution", "does not let changed copies be passed on"),
+        ("CC0-1.0", "CC-BY-4.0", "asks that their makers are named, which CC0-1.0 would not"),
+    ],
+)
+def test_mixed_images_go_under_no_licence_that_those_of_their_parents_forbid(release, image_set, message):
+    (found,) = conflicts(release, image_set=image_set, images_included=True)
+    assert found.startswith(f"The licence of the images, {image_set},")
+    assert message in found
+    assert conflicts(release, image_set=image_set, images_included=False) == []  # a recipe copies no pixel
+
+
+def test_labels_and_answers_of_others_keep_their_licence_whatever_becomes_of_the_images():
+    for included in (True, False):
+        found = conflicts(
+            "CC-BY-4.0",
+            image_set="CC-BY-4.0",
+            human_labels="CC-BY-NC-SA-4.0",
+            imported="CC-BY-NC-4.0",
+            images_included=included,
+        )
+        assert [sentence.split(",")[0] for sentence in found] == [
+            "The licence of the imported answers",
+            "The licence of the human labels",
+        ]
