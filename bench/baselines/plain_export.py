@@ -2,8 +2,9 @@
 
 The same columns of the same answers as csv, or as Parquet (zstd), synced to the disk. SQL does what it can while it
 reads: it takes the answers apart and names what they are about. It omits: interfaces and judgements as objects, other
-interfaces than this one, pseudonyms, rules of quality and whom they leave out, a person's second answer to the same,
-flags of single answers, formulas in csv, words for truth values, JSON in one order, and being complete or absent.
+interfaces than this one, pseudonyms and their order, rules of quality and whom they leave out, a person's second answer
+to the same, flags of single answers, formulas in csv, words for truth values, JSON in one order, and being complete or
+absent.
 """
 
 from __future__ import annotations

@@ -65,17 +65,12 @@ def withdraw(*, participation: Participation) -> Participation:
             allocation.give_back(current)
         Consent.objects.filter(participation=current).update(contact=False)
         current.comments = current.invalid_reason = ""
-        current.survey = {} if deletes else _points(current.survey)
+        current.survey = {} if deletes else current.points
         current.state = Participation.State.WITHDRAWN
         current.withdrawn_at = timezone.now()
         current.save()
         audit.record(AnonymousUser(), "participation.withdrawn", current.study, deleted=deletes)
     return current
-
-
-def _points(survey: dict[str, int | str]) -> dict[str, int | str]:
-    """Without the text."""
-    return {name: answer for name, answer in survey.items() if isinstance(answer, int)}
 
 
 def _flow(participation: Participation) -> Flow:

@@ -82,6 +82,11 @@ class Participation(models.Model):
         return self.public_id
 
     @property
+    def points(self) -> dict[str, int]:
+        """The answers on scales to the closing questions: free text might say who wrote it."""
+        return {name: answer for name, answer in self.survey.items() if isinstance(answer, int)}
+
+    @property
     def is_over_quota(self) -> bool:
         """Whether it is one of `over_quota`."""
         finished = self.state in self.FINISHED and self.source != Source.IMPORTED

@@ -40,6 +40,7 @@ AS_TEXT = {name: Cast(f"trial__{name}", TextField()) for name in ("levels", "par
 }
 REPEAT = Trial.Kind.REPEAT.value  # a plain text, which compares faster
 MOST_ALIKE = 4096  # texts and questions that are kept
+PEOPLE_AT_ONCE = 100  # whose rows are in memory together, where people are read in an order of their own
 
 
 class Given(NamedTuple):
@@ -120,12 +121,14 @@ def answers_given(
     units: QuerySet[Unit] | None = None,
     pairs: Collection[int] | None = None,
     also: Sequence[str] = (),
+    order: Sequence[int] = (),
 ) -> Iterator[Given]:
     """The answers of `people`, who take part in `study`, by participation and position; received `until` then.
 
     What many answers share is read once, the answers themselves are streamed: the number of queries is constant.
     `units` are all that they answered; where it is not known which, all of the study are read. `pairs`: the answers
-    about these alone, by key. `also` names further columns of a response; levels and params are JSON as text.
+    about these alone, by key. `also` names further columns of a response; levels and params are JSON as text. `order`:
+    the keys of those among `people` who are read, in this order; it takes a query for each hundred of them.
     """
     ways = ways or Ways(study)
     met: dict[int, tuple[int, Mapping[str, Any]]] = {
@@ -140,7 +143,8 @@ def answers_given(
     pair_of, lambdas = _read(answered)
     ordered = responses.annotate(**AS_TEXT).order_by("trial__participation_id", "trial__position")
     asking = Asking(ways)
-    rows = ordered.values_list(*READ, *also).iterator(2000)
+    columns = ordered.values_list(*READ, *also)
+    rows = in_order(columns, "trial__participation", order) if order else columns.iterator(2000)
     for pk, position, kind, pair_id, unit, condition, levels, params, said, rt_ms, *rest in rows:
         if pk not in met:
             continue  # came between the two queries
@@ -161,6 +165,17 @@ def answers_given(
             asking.parsed(levels),
             tuple(rest),
         )
+
+
+def in_order(
+    rows: QuerySet[Any, tuple[Any, ...]], person: str, people: Sequence[int]
+) -> Iterator[tuple[Any, ...]]:
+    """The rows whose first column, `person`, is one of `people`, in this order of people; those of one person as
+    `rows` has them."""
+    place = {pk: number for number, pk in enumerate(people)}
+    for start in range(0, len(people), PEOPLE_AT_ONCE):
+        few = people[start : start + PEOPLE_AT_ONCE]
+        yield from sorted(rows.filter(**{f"{person}__in": few}), key=lambda row: place[row[0]])
 
 
 def checks_answered(

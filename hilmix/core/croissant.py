@@ -9,12 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hilmix.core.release_card import answers_a_unit, limitations, protocol_in_words, who_is_left_out
+from hilmix.core.release_card import (
+    answers_a_unit,
+    limitations,
+    names_of_people,
+    protocol_in_words,
+    who_is_left_out,
+)
 from hilmix.core.release_columns import PICTURES, Column, Row, columns_of
-from hilmix.core.release_papers import day_of, keywords, licence_of, parts_of, tables_in, title_of
+from hilmix.core.release_papers import (
+    day_of,
+    keywords,
+    licence_of,
+    parts_of,
+    pictures_have,
+    tables_in,
+    title_of,
+)
 
 CONFORMS_TO = ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]
-MEDIA_TYPE = 'application/ld+json; profile="http://mlcommons.org/croissant/1.1"'
 CLASSES = "classes"  # the record set that names the classes
 
 _CONTEXT: dict[str, Any] = {
@@ -68,7 +81,8 @@ def croissant(manifest: Mapping[str, Any], conditions: Sequence[Row]) -> dict[st
         "url": f"urn:sha256:{manifest['sha256']}",
         "identifier": f"sha256:{manifest['sha256']}",
         "license": licence.url or licence.title,
-        "creator": [{"@type": "sc:Person", "name": creator} for creator in manifest["creators"]],
+        "conditionsOfAccess": pictures_have(manifest),
+        "creator": [{"@type": _kind_of_maker(manifest), "name": creator} for creator in manifest["creators"]],
         "datePublished": day_of(manifest),
         "version": manifest["version"],
         "keywords": keywords(manifest),
@@ -79,6 +93,12 @@ def croissant(manifest: Mapping[str, Any], conditions: Sequence[Row]) -> dict[st
         "distribution": list(_distribution(manifest)),
         "recordSet": [_classes(manifest["image_set"]["classes"]), *_record_sets(manifest)],
     }
+
+
+def _kind_of_maker(manifest: Mapping[str, Any]) -> str:
+    """Croissant knows people and organizations; whom imported answers are credited to is seldom one person."""
+    imported = manifest["source"] == "imported" or "imported" in manifest["licences"]
+    return "sc:Organization" if imported else "sc:Person"
 
 
 def cite_as(manifest: Mapping[str, Any]) -> str:
@@ -100,12 +120,14 @@ def _responsible(manifest: Mapping[str, Any], conditions: Sequence[Row]) -> dict
         else "Surveys & Questionnaires",
         "rai:dataCollectionTimeframe": [day for day in (collected["from"], collected["to"]) if day],
         "rai:dataAnnotationProtocol": [_asked(row) for row in conditions],
-        "rai:dataAnnotationPlatform": f"hilmix {manifest['code_version']}",
+        "rai:dataAnnotationPlatform": ""  # where they were asked is not known
+        if manifest["source"] == "imported"
+        else f"hilmix {manifest['code_version']}",
         "rai:dataAnnotationAnalysis": [_agreement(entry) for entry in manifest["agreement"]],
         "rai:annotationsPerItem": answers_a_unit(manifest),
         "rai:dataPreprocessingProtocol": who_is_left_out(manifest),
         "rai:personalSensitiveInformation": [
-            "Participants appear under pseudonyms that are made anew for each release; free text is never released.",
+            names_of_people(manifest),
             *manifest["consent"],
         ],
         "rai:dataLimitations": limitations(manifest),

@@ -77,7 +77,6 @@ def conflicts(
     release: str,
     *,
     image_set: str,
-    human_labels: str | None = None,
     imported: str | None = None,
     images_included: bool,
 ) -> list[str]:
@@ -87,14 +86,14 @@ def conflicts(
         release: name of the licence of the release: of its answers, its labels, and its mixed images if it has them.
         image_set: of the images that were mixed; they matter where the release includes the mixed images, which are
             changed copies of them, and not where it holds recipes only.
-        human_labels: of labels that others made, if some of the release's labels are made of them.
         imported: of answers that were published before, for an imported study.
 
-    A name may be empty: the licence is unstated, which stands in nobody's way. Raises DataError for an unknown name.
+    A name may be empty: the licence is unstated. Nobody can give a licence to answers of others that have none; images
+    without one stand in nobody's way, since pictures keep the licence of the image set. Raises DataError for an unknown
+    name.
     """
     parts = {
         "the imported answers": imported,
-        "the human labels": human_labels,
         "the images": image_set if images_included else None,
     }
     given = {what: licence_named(name) for what, name in parts.items() if name is not None}
@@ -103,18 +102,24 @@ def conflicts(
 
 def _conflicts(release: Licence, parts: Mapping[str, Licence]) -> list[str]:
     found = []
+    unstated = release.name == UNSTATED
     for what, licence in parts.items():
         under = f"The licence of {what}, {licence.name},"
         if not licence.adapted:
             instead = " Freeze the recipes only." if what == "the images" else ""
             found.append(f"{under} does not let changed copies be passed on.{instead}")
             continue
-        if release.name == UNSTATED:
-            continue
-        if licence.share_alike and release.name != licence.name:
+        if licence.name == UNSTATED and what == "the imported answers" and not unstated:
+            found.append(
+                f"No licence of {what} was stated, so {release.name} is not yours to give: choose {UNSTATED}."
+            )
+        elif licence.share_alike and release.name != licence.name:
             found.append(f"{under} asks that what is made of them has the same licence, not {release.name}.")
         elif licence.non_commercial and not release.non_commercial:
-            found.append(f"{under} forbids commercial use, which {release.name} would allow.")
-        elif licence.attribution and not release.attribution:
+            would = (
+                "a release without a licence would not forbid" if unstated else f"{release.name} would allow"
+            )
+            found.append(f"{under} forbids commercial use, which {would}.")
+        elif licence.attribution and not release.attribution and not unstated:
             found.append(f"{under} asks that their makers are named, which {release.name} would not.")
     return found

@@ -52,7 +52,8 @@ class Release:
 
     @property
     def sha256(self) -> str:
-        """Names the content: equal for two releases that differ in name, version and date of making alone."""
+        """Names the content: equal for two releases that differ in name, version and date of making alone, if the same
+        versions of libraries wrote their files (`writers` in the manifest)."""
         return str(self.manifest["sha256"])
 
     @property

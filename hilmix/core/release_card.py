@@ -6,14 +6,14 @@ Written from the manifest and the conditions; the head is the YAML that the Hugg
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from hilmix.core.licences import UNSTATED
 from hilmix.core.release_columns import PICTURES, Row, columns_of
 from hilmix.core.release_manifest import INCLUDED
-from hilmix.core.release_papers import keywords, licence_of, parts_of, tables_in
+from hilmix.core.release_papers import as_yaml, keywords, licence_of, parts_of, pictures_have, tables_in
 from hilmix.core.softlabels import DEFAULT_POLICY
 
 _SOURCES = {
@@ -26,13 +26,13 @@ _SOURCES = {
 _POLICY_PARAMS_SHOWN = 400  # characters; the manifest has them in full
 
 
-def dataset_card(manifest: Mapping[str, Any], conditions: Iterable[Row]) -> str:
+def dataset_card(manifest: Mapping[str, Any], conditions: Sequence[Row]) -> str:
     """Return README.md for a release with this manifest and table `conditions`."""
     title = f"{manifest['name']} {manifest['version']}"
     simulated = manifest["source"] == "simulated"
     parts = [
         "---",
-        *_head(manifest, title),
+        *_head(manifest, title, conditions),
         "---",
         "",
         f"# {title}" + (" — SIMULATED ANSWERS" if simulated else ""),
@@ -69,8 +69,7 @@ def dataset_card(manifest: Mapping[str, Any], conditions: Iterable[Row]) -> str:
             [f"- {' '.join(sentence.split())}" for sentence in manifest["consent"]]
             or ["Nothing is known of what people agreed to."]
         ),
-        "- Participants appear under pseudonyms only, which are made anew for each release; published ids of imported "
-        "answers stay as they are.",
+        f"- {names_of_people(manifest)}",
         "",
         "## Whose answers labels use",
         "",
@@ -125,8 +124,18 @@ def who_is_left_out(manifest: Mapping[str, Any]) -> str:
     left_out = manifest["left_out"]
     return (
         f"Of {manifest['counts']['participants']} participants, {left_out['invalid']} were marked as invalid by a "
-        f"researcher and {left_out['excluded']} were left out by a rule. Their answers are in this release and say so "
-        "in `not_counted`; no label uses them. Nothing was deleted."
+        f"researcher, and of the others {left_out['excluded']} were left out by a rule. Their answers are in this "
+        "release and say so in `not_counted`; no label uses them."
+    )
+
+
+def names_of_people(manifest: Mapping[str, Any]) -> str:
+    """By what names participants go."""
+    if manifest["source"] == "imported":
+        return "Participants have the ids under which their answers were published before."
+    return (
+        "Participants appear under pseudonyms that differ from release to release, though whoever holds two releases "
+        "can match the answers themselves; free text is never released."
     )
 
 
@@ -153,17 +162,18 @@ def limitations(manifest: Mapping[str, Any]) -> str:
 # --- the head, in the YAML that the Hugging Face Hub reads: every JSON text is one of YAML
 
 
-def _head(manifest: Mapping[str, Any], title: str) -> list[str]:
+def _head(manifest: Mapping[str, Any], title: str, conditions: Sequence[Row]) -> list[str]:
     simulated = manifest["source"] == "simulated"
     n = manifest["counts"]["responses"]
     # The library `datasets` refuses a table without a row.
     tables = [table for table in tables_in(manifest) if manifest["rows"].get(table, 1)]
     return [
-        f"pretty_name: {_yaml(title)}",
+        f"pretty_name: {as_yaml(title)}",
         f"license: {licence_of(manifest).hub}",
-        f"tags: {_yaml([word.replace(' ', '-') for word in keywords(manifest)])}",
+        f"tags: {as_yaml([word.replace(' ', '-') for word in keywords(manifest)])}",
         f"annotations_creators: [{'machine-generated' if simulated else 'crowdsourced'}]",
-        "source_datasets: [original]",
+        f"language: {as_yaml(sorted({row['language'] for row in conditions}))}",
+        f"source_datasets: {as_yaml(['extended|other-' + manifest['image_set']['name']])}",
         "task_categories: [image-classification]",
         f"size_categories: [{next(size for limit, size in _SIZES if n < limit)}]",
         "configs:",
@@ -197,10 +207,10 @@ _DTYPES = {
 
 def _features(manifest: Mapping[str, Any], table: str) -> list[str]:
     classes = manifest["image_set"]["classes"]
-    names = [f"        '{position}': {_yaml(name)}" for position, name in enumerate(classes)]
+    names = [f"        '{position}': {as_yaml(name)}" for position, name in enumerate(classes)]
     lines = [f"- config_name: {table}", "  features:"]
     for column in columns_of(table, manifest["factors"]):
-        lines.append(f"  - name: {_yaml(column.name)}")
+        lines.append(f"  - name: {as_yaml(column.name)}")
         match column.type:
             case "class":
                 lines += ["    dtype:", "      class_label:", "       names:", *names]
@@ -209,10 +219,6 @@ def _features(manifest: Mapping[str, Any], table: str) -> list[str]:
             case _:
                 lines.append(f"    dtype: {_DTYPES[column.type]}")
     return lines
-
-
-def _yaml(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 # --- the parts of the body
@@ -250,6 +256,7 @@ def _licences(manifest: Mapping[str, Any]) -> list[str]:
     for what, licence, origin in parts_of(manifest):
         shown = f"[{licence.name}]({licence.url})" if licence.url else f"**{licence.title}**"
         lines.append(f"| {what} | {shown} | {_cell(origin) or 'not stated'} |")
+    lines += ["", pictures_have(manifest)]
     if any(licence.name == UNSTATED for _what, licence, _origin in parts_of(manifest)):
         lines += ["", "Where no licence was stated, nobody gave you leave: ask before you pass it on."]
     return lines

@@ -42,8 +42,8 @@ class Records:
 class Moved:
     """How far the labels of one set moved, over the mixed images of both releases.
 
-    `n` such images, `n_moved` with another label · `mean`, `p95`, `most` of half the summed absolute difference of the
-    two probability vectors, 0–1.
+    `n` such images, `n_moved` with another label or other numbers of it (answers, share, spread, interval) · `mean`,
+    `p95`, `most` of half the summed absolute difference of the two probability vectors, 0–1.
     """
 
     name: str
@@ -104,7 +104,8 @@ def compare(old: Release, new: Release, same_person: Mapping[str, str]) -> Chang
             tables[table], columns = _compare_records(table, kind, old, new, same_person)
             reasons.of_records(table, tables[table], columns)
     labels = _compare_labels(old, new)
-    reasons.of_labels(labels, old, new, answers_differ=bool(reasons.major or reasons.minor))
+    answers_differ = any(_differ(tables[table]) for table in ("responses", "mixed_images"))
+    reasons.of_labels(labels, old, new, answers_differ=answers_differ)
     reasons.of_packaging(old, new)
     return Change(*reasons.weightiest(), tables, labels, _left_out(old, new))
 
@@ -181,9 +182,20 @@ class _Reasons:
         if old.format != new.format:
             self.patch.append(f"It is of format {new.format}, not {old.format}.")
             return  # which says its packaging in another way
-        for key, words in _PACKAGING.items():
+        facts = _PACKAGING if self.major or self.minor else _PACKAGING | _FOLLOWING
+        for key, words in facts.items():
             if old.manifest.get(key) != new.manifest.get(key):
                 self.patch.append(f"{words} differ.")
+        if _descriptions(old) != _descriptions(new):
+            self.patch.append("The descriptions of columns differ.")
+
+
+def _descriptions(release: Release) -> dict[str, str]:
+    """The hashes of the files that say what the columns are."""
+    return {
+        name: entry["sha256"] for name, entry in release.manifest["files"].items()
+        if name == "DICTIONARY.md" or name.startswith("schema/")
+    }  # fmt: skip
 
 
 _PACKAGING = {
@@ -197,6 +209,16 @@ _PACKAGING = {
     "consent": "The words on consent",
     "agreement": "The measures of agreement",
 }
+_FOLLOWING = {  # what other records commonly change, so it is worth a word only where they are the same
+    "protocol_sha256": "The protocols",
+    "collected": "The days on which answers were collected",
+    "factors": "The factors",
+    "label_sets": "The parameters or meanings of label sets",
+}
+
+
+def _differ(records: Records) -> bool:
+    return bool(records.added or records.changed or records.gone)
 
 
 # --- records: a number stands for each name and each value, so that nothing as large as the answers is held
@@ -293,11 +315,12 @@ def _moved(name: str, condition: str | None, old: Release, new: Release) -> Move
     before, now = _soft_labels(old, name, condition), _soft_labels(new, name, condition)
     places = pc.index_in(before["key"].combine_chunks(), now["key"].combine_chunks())
     there = places.is_valid()
-    was = _vectors(before.filter(there))
-    moved = np.abs(was - _vectors(now.take(places.drop_null()))).sum(axis=1) / 2
+    before, now = before.filter(there), now.take(places.drop_null())
+    moved = np.abs(_vectors(before) - _vectors(now)).sum(axis=1) / 2
+    same = np.isclose(_numbers(before), _numbers(now), rtol=0, atol=SAME_LABEL, equal_nan=True).all(axis=0)
     some = moved if len(moved) else np.zeros(1)
     return Moved(
-        name, condition, len(moved), int(np.count_nonzero(moved > SAME_LABEL)),
+        name, condition, len(moved), int(np.count_nonzero(~same | (moved > SAME_LABEL))),
         float(some.mean()), float(np.quantile(some, 0.95)), float(some.max()),
     )  # fmt: skip
 
@@ -308,12 +331,20 @@ def _soft_labels(release: Release, name: str, condition: str | None) -> pa.Table
         asked = pc.field("condition")
         wanted &= asked.is_null() if condition is None else asked == condition
     path = release.directory / "data" / "labels.parquet"
-    return pq.read_table(path, columns=["key", "soft_label"], filters=wanted)
+    return pq.read_table(path, columns=["key", "soft_label", *_NUMBERS], filters=wanted)
 
 
 def _vectors(labels: pa.Table) -> npt.NDArray[np.float64]:
     vectors = labels["soft_label"].combine_chunks()
     return np.asarray(vectors.flatten()).reshape(len(vectors), vectors.type.list_size)
+
+
+def _numbers(labels: pa.Table) -> npt.NDArray[np.float64]:
+    columns = [labels[name].cast(pa.float64()).combine_chunks() for name in _NUMBERS]
+    return np.array([column.to_numpy(zero_copy_only=False) for column in columns])
+
+
+_NUMBERS = ("n", "lambda", "spread", "low", "high")
 
 
 def _say(name: str, condition: str | None) -> str:

@@ -8,22 +8,26 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from hilmix.core.croissant import CLASSES, CONFORMS_TO
+from hilmix.core.croissant import CLASSES, CONFORMS_TO, file_of
 from hilmix.core.errors import DataError
-from hilmix.core.files import read_manifest
+from hilmix.core.files import describe_file, read_manifest
 from hilmix.core.licences import LICENCES, conflicts
 from hilmix.core.release import open_release
+from hilmix.core.release_columns import GIVEN
 from hilmix.core.release_manifest import FORMATS, INCLUDED, REQUIRED, VERSION_TEXT, check_manifest
-from hilmix.core.release_papers import CHECKSUMS, checksums
+from hilmix.core.release_papers import CHECKSUMS, checksums, json_schemas, tables_in
+from hilmix.core.release_rows import Written
+from hilmix.core.release_tables import BATCH_ROWS, write_table
+from hilmix.core.release_writing import write_papers
 
 # What Croissant 1.1 asks of a dataset, and what it recommends (version, keywords, citeAs) and ours always have.
 _REQUIRED = ("@context", "@type", "conformsTo", "name", "description", "license", "url", "creator", "datePublished",
@@ -84,7 +88,7 @@ def _of_manifest(manifest: Manifest) -> Iterator[str]:
         yield from conflicts(
             licences["answers"],
             image_set=licences["image_set"],
-            human_labels=licences.get("human_labels"),
+            imported=licences.get("imported"),
             images_included=manifest["images"] == INCLUDED,
         )
     except DataError as error:
@@ -92,28 +96,40 @@ def _of_manifest(manifest: Manifest) -> Iterator[str]:
 
 
 def _of_tables(directory: Path, manifest: Manifest, files: Files) -> Iterator[str]:
-    """Each table is there as Parquet, csv and JSON Schema, with the same columns, rows, and a word on each column."""
+    """Each table is there as Parquet, csv and JSON Schema, says the same in each, and fits to the others as a writer
+    must have found, who writes them here once more."""
+    for table in tables_in(manifest):
+        if file_of(table) not in files:
+            yield f"{file_of(table)} is missing."
     for path, schema in files.items():
-        table = Path(path).stem
         for field in schema:
             if not (field.metadata or {}).get(b"description"):
                 yield f"{path}: the column {field.name} is not described."
-        if f"csv/{table}.csv" in manifest["files"]:
-            with pa_csv.open_csv(
-                directory / "csv" / f"{table}.csv",
-                parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-                convert_options=pa_csv.ConvertOptions(
-                    column_types={name: pa.string() for name in schema.names}
-                ),
-            ) as rows:
-                names, n = rows.schema.names, sum(batch.num_rows for batch in rows)
-            if names != schema.names:
-                yield f"csv/{table}.csv has other columns than {path}."
-            if n != pq.read_metadata(directory / path).num_rows:
-                yield f"csv/{table}.csv has {n} rows, unlike {path}."
-            described = json.loads((directory / "schema" / f"{table}.json").read_text("utf-8"))["properties"]
-            if set(described) != set(schema.names):
-                yield f"schema/{table}.json describes other columns than {path} has."
+    written = Written(manifest)
+    try:
+        for table in GIVEN:
+            yield from _of_table(directory, table, manifest, written)
+        facts = written.facts()
+    except (DataError, pa.ArrowException, OSError) as error:
+        yield str(error)
+        return  # what comes after it is checked against it
+    for name, fact in facts.items():
+        if manifest[name] != fact:
+            yield f"The manifest says of {name} what the tables do not."
+
+
+def _of_table(directory: Path, table: str, manifest: Manifest, written: Written) -> Iterator[str]:
+    """Write a table again from its Parquet file."""
+    n_classes, factors = len(manifest["image_set"]["classes"]), manifest["factors"]
+    described = json.loads((directory / "schema" / f"{table}.json").read_text("utf-8"))
+    with tempfile.TemporaryDirectory() as folder, pq.ParquetFile(directory / file_of(table)) as file:
+        again = Path(folder) / "again.csv"
+        for batch in write_table(table, file.iter_batches(BATCH_ROWS), n_classes, None, again, factors):
+            written.take(table, batch)
+        if describe_file(again) != describe_file(directory / "csv" / f"{table}.csv"):
+            yield f"csv/{table}.csv does not say what {file_of(table)} says."
+    if described != json_schemas(n_classes, factors)[table]:
+        yield f"schema/{table}.json does not describe the columns of {file_of(table)}."
 
 
 # --- Croissant
@@ -219,15 +235,18 @@ def _of_card(text: str, files: Files) -> Iterator[str]:
 
 
 def _of_papers(directory: Path, manifest: Manifest) -> Iterator[str]:
-    listed = {name: entry for name, entry in manifest["files"].items() if name != CHECKSUMS}
-    if (directory / CHECKSUMS).read_text("utf-8") != checksums(listed):
+    """The papers follow from the manifest and the conditions, so they are written again and compared."""
+    listed = manifest["files"]
+    if (directory / CHECKSUMS).read_text("utf-8") != checksums(
+        {name: entry for name, entry in listed.items() if name != CHECKSUMS}
+    ):
         yield f"{CHECKSUMS} does not list what the manifest lists."
-    if json.loads((directory / ".zenodo.json").read_text("utf-8")).get("version") != manifest["version"]:
-        yield ".zenodo.json is of another version than the manifest."
-    if f'\nversion: "{manifest["version"]}"\n' not in (directory / "CITATION.cff").read_text("utf-8"):
-        yield "CITATION.cff is of another version than the manifest."
-    if f"\n## {manifest['version']} " not in (directory / "CHANGELOG.md").read_text("utf-8"):
-        yield "CHANGELOG.md does not say what this version changed."
+    conditions = pq.read_table(directory / file_of("conditions")).to_pylist()
+    with tempfile.TemporaryDirectory() as folder:
+        again = write_papers(Path(folder), manifest, conditions)
+    for name in again.keys() - {CHECKSUMS}:
+        if listed.get(name) != again[name]:
+            yield f"{name} does not say what this version of hilmix makes of the manifest and the conditions."
 
 
 def main(arguments: list[str]) -> int:

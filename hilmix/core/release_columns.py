@@ -150,7 +150,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("passed", "boolean", "more than 0.75 went to this class; a failure only flags", since=2),
     ),
     "participants": (
-        Column("participant", "text", "pseudonym, valid in this study only"),
+        Column("participant", "text", "pseudonym, valid in this release only; published ids stay"),
         Column("source", "text", "person, simulated or imported"),
         Column("protocol_sha256", "text", "the version of the study's protocol that this person met", since=2),
         Column(OF_A_FACTOR, "text", "level of this person; a column for each factor that varies between people",

@@ -16,8 +16,8 @@ SOURCES = ("person", "simulated", "imported")
 INCLUDED, RECIPE_ONLY = "included", "recipe-only"
 VERSION_TEXT = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
-# What a caller gives; the writer adds format, rows, counts, left_out, answers_per_unit, files and the
-# two hashes.
+# What a caller gives; the writer adds format, writers, rows, counts, left_out, answers_per_unit, files and the two
+# hashes.
 REQUIRED = (
     "name", "version", "study", "source", "protocol_sha256", "image_set", "created_at", "code_version",
     "rules", "factors", "label_sets", "images", "licences", "creators", "description", "collected", "previous",
@@ -44,11 +44,12 @@ _OF_EACH: dict[str, tuple[str, Collection[str]]] = {
 }
 
 # Facts about the making, not the content: two releases that differ in these alone hold the same data.
-_NOT_CONTENT = {
+NOT_CONTENT = {
     "name",
     "version",
     "created_at",
     "code_version",
+    "writers",
     "previous",
     "change",
     "sha256",
@@ -103,10 +104,10 @@ def _check_licences(licences: Mapping[str, Any]) -> None:
     if (
         not {"answers", "image_set", "origin"}
         <= licences.keys()
-        <= {"answers", "image_set", "origin", "human_labels"}
+        <= {"answers", "image_set", "origin", "imported"}
     ):
         raise DataError(
-            f"The licences are those of answers, image_set and perhaps human_labels, with the origin of each; not "
+            f"The licences are those of answers, image_set and perhaps imported answers, with the origin of each; not "
             f"{sorted(licences)}."
         )
     for what in licences.keys() - {"origin"}:
@@ -116,7 +117,7 @@ def _check_licences(licences: Mapping[str, Any]) -> None:
 def content_sha256(manifest: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> str:
     """The hash that names the content: all facts but those of the making, and every file but the papers that show
     them (card, Croissant, citation …)."""
-    facts = {key: value for key, value in manifest.items() if key not in _NOT_CONTENT | {"files"}}
+    facts = {key: value for key, value in manifest.items() if key not in NOT_CONTENT | {"files"}}
     return sha256_json(
         {**facts, "files": {name: files[name] for name in files if _is_content(manifest, name)}}
     )

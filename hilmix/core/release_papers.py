@@ -16,7 +16,7 @@ Manifest = Mapping[str, Any]
 WHAT = {
     "answers": "answers and labels",
     "image_set": "images that were mixed",
-    "human_labels": "human labels by others",
+    "imported": "imported answers",
 }
 
 
@@ -51,6 +51,22 @@ def parts_of(manifest: Manifest) -> list[tuple[str, Licence, str]]:
     ]
 
 
+def pictures_have(manifest: Manifest) -> str:
+    """Which licence the mixed images have: not the release's, which is of answers and labels."""
+    if manifest["images"] == RECIPE_ONLY:
+        return "This release holds recipes of mixed images, and no pixel of the images that were mixed."
+    licence = licence_named(manifest["licences"]["image_set"])
+    theirs = (
+        "none was stated. Ask their makers before you pass pictures on."
+        if licence.name == UNSTATED
+        else f"{licence.title}."
+    )
+    return (
+        "The licence of the release is that of its answers and labels. The mixed images are changed copies of the "
+        f"images that were mixed and have the licence of these: {theirs}"
+    )
+
+
 def tables_in(manifest: Manifest) -> list[str]:
     """The tables of a release that is written now."""
     return tables_of(VERSION, pictures=manifest["images"] == INCLUDED)
@@ -66,14 +82,7 @@ def _licence(manifest: Manifest) -> str:
     for what, licence, origin in parts_of(manifest):
         under = licence.title + (f" ({licence.name})" if licence.name != UNSTATED else "")
         lines += [f"{what[0].upper()}{what[1:]}: {under}", *filter(None, [licence.url, origin]), ""]
-    if manifest["images"] == RECIPE_ONLY:
-        lines += [
-            "This release holds recipes of mixed images, and no pixel of the images that were mixed.",
-            "",
-        ]
-    else:
-        lines += ["The mixed images are changed copies of the images that were mixed.", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, pictures_have(manifest), ""])
 
 
 def _citation(manifest: Manifest) -> str:
@@ -83,15 +92,15 @@ def _citation(manifest: Manifest) -> str:
         "cff-version: 1.2.0",
         'message: "If you use this data, please cite it."',
         "type: dataset",
-        f"title: {_text(title_of(manifest))}",
-        f"abstract: {_text(manifest['description'])}",
-        f"version: {_text(manifest['version'])}",
-        f"date-released: {_text(day_of(manifest))}",
+        f"title: {as_yaml(title_of(manifest))}",
+        f"abstract: {as_yaml(manifest['description'])}",
+        f"version: {as_yaml(manifest['version'])}",
+        f"date-released: {as_yaml(day_of(manifest))}",
         "authors:",
-        *(f"  - name: {_text(creator)}" for creator in manifest["creators"]),
+        *(f"  - name: {as_yaml(creator)}" for creator in manifest["creators"]),
         "identifiers:",
         "  - type: other",
-        f"    value: {_text('sha256:' + manifest['sha256'])}",
+        f"    value: {as_yaml('sha256:' + manifest['sha256'])}",
         "    description: content of this release",
     ]
     if licence.url and not licence.name.startswith("LicenseRef"):
@@ -184,6 +193,6 @@ def _json_schema(table: str, n_classes: int, factors: Factors) -> dict[str, Any]
     }
 
 
-def _text(value: str) -> str:
-    """A text in YAML: a JSON text is one."""
+def as_yaml(value: Any) -> str:
+    """A value in YAML: its JSON text is one."""
     return json.dumps(value, ensure_ascii=False)

@@ -18,6 +18,7 @@ from hilmix.core.release_tables import Row, pair_key
 
 UNITS = ("mixed_image", "pair")
 KINDS = ("main", "repeat", "check")
+SUMS_TO_ONE = 1e-6  # how far from 1 the sum of a soft label may be
 
 
 class Written:
@@ -143,7 +144,7 @@ class Written:
                 raise DataError(f"Table trials: {person} has not {row['n_responses']} answered trials.")
             if row["n_responses"]:
                 self._left_out["invalid"] += row["invalid"]
-                self._left_out["excluded"] += row["excluded_by"] != "[]"
+                self._left_out["excluded"] += not row["invalid"] and row["excluded_by"] != "[]"
         known = _unique("participants", [row["participant"] for row in self._people])
         checked = {person for person, _passed in self._checks}
         for table, named in (
@@ -158,6 +159,7 @@ class Written:
     def _take_labels(self, batch: pa.RecordBatch) -> None:
         """Mark whom each label set labels; labels of one set stand together, so there are few runs of them."""
         _check_known("labels", batch["key"], self._keys, "mixed_images")
+        _check_distributions(batch)
         names = pa.StructArray.from_arrays([batch["policy"], batch["condition"]], ["policy", "condition"])
         places = pc.index_in(batch["key"], self._keys).to_numpy(zero_copy_only=False)
         start = 0
@@ -249,6 +251,18 @@ def _check_known(table: str, names: pa.Array, known: pa.Array, known_from: str) 
     if pc.any(unknown).as_py():
         name = names.filter(unknown)[0].as_py()
         raise DataError(f"Table {table}: {name!r} is not in the table {known_from}.")
+
+
+def _check_distributions(batch: pa.RecordBatch) -> None:
+    labels = batch["soft_label"]
+    values = labels.flatten().to_numpy().reshape(len(labels), -1)
+    fit = (values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) <= SUMS_TO_ONE)
+    if not fit.all():
+        place = int(np.argmin(fit))
+        raise DataError(
+            f"Table labels: the soft label of {batch['key'][place].as_py()!r} by {batch['policy'][place].as_py()!r} is "
+            f"no distribution: {values[place].tolist()}."
+        )
 
 
 def _check_among(table: str, what: str, values: pa.Array, choices: tuple[str, ...]) -> None:

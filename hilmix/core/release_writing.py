@@ -10,6 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL
+import pyarrow as pa
+
 from hilmix.core import mixing
 from hilmix.core.croissant import croissant
 from hilmix.core.errors import DataError
@@ -45,7 +49,7 @@ def write_release(
             `rules` {protocol_sha256, sha256, rules} · `factors` list of {name, varies, levels};
             `label_sets` list of {policy, name (`label_name`), condition (None: it uses no answer), version, params
             (what it estimated), chosen (what was chosen for it), meaning, number};
-            `images` "included" or "recipe-only" · `licences` {answers, image_set, perhaps human_labels: names of
+            `images` "included" or "recipe-only" · `licences` {answers, image_set, perhaps imported: names of
             `licences`, empty for unstated; origin: {answers, image_set …: whom to credit, a text}} · `creators` list of
             names, at least one · `description` a paragraph · `collected` {from, to: dates such as 2026-11-22, or None};
             `previous` {name, version, sha256} or None · `change` {level, reasons} of `release_changes`, or None for the
@@ -55,8 +59,9 @@ def write_release(
             read from what was written: it is given the unfinished directory and its manifest, which
             `release.Release(directory, manifest)` opens. Without it, `manifest` says them.
 
-    The same input gives the same bytes and the same hash; the hash does not cover name, version, `created_at`,
-    `code_version`, `previous`, `change`, and the papers that show them. Raises DataError for anything that does not fit
+    The same input gives the same bytes and the same hash with the same versions of the libraries that write the files,
+    which `writers` in the manifest names; the hash does not cover name, version, `created_at`, `code_version`,
+    `writers`, `previous`, `change`, and the papers that show them. Raises DataError for anything that does not fit
     together.
     """
     check_manifest(manifest, settled=settle is None)
@@ -69,7 +74,7 @@ def write_release(
         if settle is not None:
             complete |= settle(temporary, complete)
             check_manifest({key: complete[key] for key in {*manifest, *SETTLED}}, settled=True)
-        complete["files"] |= _write_papers(temporary, complete, conditions)
+        complete["files"] |= write_papers(temporary, complete, conditions)
         complete["manifest_sha256"] = sha256_json(complete)
         write_json(temporary / MANIFEST, complete)
     return str(complete["sha256"])
@@ -104,6 +109,7 @@ def _write_content(
     complete = {
         **manifest,
         "format": FORMATS[-1],
+        "writers": {"numpy": np.__version__, "Pillow": PIL.__version__, "pyarrow": pa.__version__},
         **facts,
         "files": _describe(directory, list_files(directory)),
     }
@@ -130,7 +136,7 @@ def _write_images(
         raise DataError(f"The picture {sha256} is in the table mixed_images but was not given.")
 
 
-def _write_papers(
+def write_papers(
     directory: Path, manifest: Mapping[str, Any], conditions: Sequence[Row]
 ) -> dict[str, dict[str, Any]]:
     """Write what says in words, to people and to machines, what the content is; return what the files are."""

@@ -30,7 +30,14 @@ from elicitation.studies.protocol import settings_of
 from elicitation.studies.rules import FLAGS
 from elicitation.trials.checks import CheckResult
 from elicitation.trials.flags import Measures, Measuring, flagged, flags_of_answer
-from elicitation.trials.given import Given, Ways, answers_given, checks_answered
+from elicitation.trials.given import (
+    PEOPLE_AT_ONCE,
+    Given,
+    Ways,
+    answers_given,
+    checks_answered,
+    in_order,
+)
 from elicitation.trials.models import Response, Trial
 from hilmix.core.imageset import ImageSet
 from hilmix.core.judgements import CannotTell, Judgement
@@ -165,39 +172,40 @@ class Answers:
     """The answers of a study, received until now, that may be released.
 
     They are read anew, one after another, each time they are asked for, and stay the same although people go on
-    answering. `number` is that of the release whose pseudonyms people get.
+    answering. `named_for` is the number of the release, or the key of the export, whose pseudonyms people get. What is
+    published of them is in the order of these, which tells nothing of who came when.
     """
 
-    def __init__(self, study: Study, number: int | None = None) -> None:
+    def __init__(self, study: Study, named_for: int | str | None = None) -> None:
         self.study = study
         self.until = timezone.now()
         self.mixed_images = mixed_images_of(study)
         self.ways = Ways(study)
         self.protocols = self.ways.protocols
         self.rules = settings_of(study.protocol.content).rules
-        self._number = number
+        self._named_for = named_for
         self._names: dict[tuple[int, int | None], str] = {}
         for image in self.mixed_images:
             self._names[image.pair_id, image.lambda_e4] = image.key
             self._names[image.pair_id, None] = pair_key(image.pair.first_index, image.pair.second_index)
 
     def __iter__(self) -> Iterator[Said]:
-        """What every answer says, by participant and position."""
+        """What every answer says, by participation and position: labels do not depend on pseudonyms."""
         return (said for said, _given in self._judged())
 
     def stored(self) -> Iterator[tuple[Said, Stored]]:
-        """The same with each answer as it is stored."""
+        """The same with each answer as it is stored, by pseudonym and position."""
         source_row = ("source_row__values",) if self.study.source == Source.IMPORTED else ()
-        for said, given in self._judged((*ALSO, *source_row)):
+        for said, given in self._judged((*ALSO, *source_row), self._by_name):
             yield said, Stored(as_text(given.payload), given.rt_ms, given.levels, *given.also)
 
-    def _judged(self, also: tuple[str, ...] = ()) -> Iterator[tuple[Said, Given]]:
+    def _judged(self, also: tuple[str, ...] = (), order: Sequence[int] = ()) -> Iterator[tuple[Said, Given]]:
         conditions = {condition.pk: condition.key for condition in self.study.conditions.all()}
         source, names, people = self.study.source, self._names, self.people
         person: Person | None = None
         current, answered = 0, set[tuple[int, int, int | None]]()
         for given in answers_given(
-            self.study, releasable(self.study), until=self.until, ways=self.ways, also=also
+            self.study, releasable(self.study), until=self.until, ways=self.ways, also=also, order=order
         ):
             if given.participation_id != current:
                 current, answered = given.participation_id, set()
@@ -246,18 +254,25 @@ class Answers:
         }
 
     @cached_property
+    def _by_name(self) -> list[int]:
+        """The keys of these people in the order of their pseudonyms."""
+        return sorted(self.people, key=lambda pk: self.people[pk].name)
+
+    @cached_property
     def n_answered(self) -> int:
         """How many of these people answered anything."""
         return sum(person.n_responses > 0 for person in self.people.values())
 
     def participations(self) -> Iterator[Participation]:
-        """The participations of these people, with all that is stored of them."""
-        everybody = releasable(self.study).order_by("pk").iterator(chunk_size=500)
-        return (participation for participation in everybody if participation.pk in self.people)
+        """The participations of these people, with all that is stored of them, by pseudonym."""
+        for start in range(0, len(self._by_name), PEOPLE_AT_ONCE):
+            few = self._by_name[start : start + PEOPLE_AT_ONCE]
+            found = releasable(self.study).in_bulk(few)
+            yield from (found[pk] for pk in few if pk in found)
 
     def pseudonym(self, public_id: str) -> str:
         """The name of a participant here."""
-        return pseudonym(self.study, public_id, self._number)
+        return pseudonym(self.study, public_id, self._named_for)
 
     @cached_property
     def measures(self) -> dict[int, Measures]:
@@ -284,13 +299,14 @@ class Answers:
     @cached_property
     def _checks(self) -> list[Check]:
         results = checks_answered(releasable(self.study), self.ways, until=self.until)
-        return [Check.of(result) for result in results]
+        checks = [Check.of(result) for result in results if result.trial.participation_id in self.people]
+        return sorted(checks, key=lambda check: self.people[check.participation_id].name)
 
     def trials(self) -> Iterator[Planned]:
-        """Every trial planned for these people, by participant and position, with the answer to it if there is one:
+        """Every trial planned for these people, by pseudonym and position, with the answer to it if there is one:
         of who has not answered yet, the plan alone."""
         checks = {(check.participation_id, check.position): check for check in self._checks}
-        answers = self._judged()  # in the same order
+        answers = self._judged(order=self._by_name)  # in the same order
         answer = next(answers, None)
         for planned in self._planned():
             if planned.kind == Trial.Kind.CHECK:
@@ -323,10 +339,9 @@ class Answers:
             for one in self.study.conditions.all()
         }
         ordered = trials.annotate(**TEXTS).order_by("participation_id", "position")
-        rows = ordered.values_list(*OF_A_TRIAL, *(f"pair__{name}" for name in PARENTS)).iterator(2000)
+        columns = ordered.values_list(*OF_A_TRIAL, *(f"pair__{name}" for name in PARENTS))
+        rows = in_order(columns, "participation", self._by_name)
         for pk, position, kind, pair, condition, level_text, param_text, lambda_e4, *parents in rows:
-            if (person := self.people.get(pk)) is None:
-                continue
             name, unit = ways[condition]
             if kind == Trial.Kind.CHECK:
                 unit, key, lambda_e4 = "mixed_image", None, of_checks[pk, position]
@@ -334,7 +349,16 @@ class Answers:
                 lambda_e4 = None if unit == "pair" else lambda_e4
                 key = self._names[pair, lambda_e4]
             yield Planned(
-                person, position, kind, unit, key, name, tuple(parents), lambda_e4, level_text, param_text
+                self.people[pk],
+                position,
+                kind,
+                unit,
+                key,
+                name,
+                tuple(parents),
+                lambda_e4,
+                level_text,
+                param_text,
             )
 
     def _trials(self) -> QuerySet[Trial]:
@@ -344,9 +368,7 @@ class Answers:
 
     def checks(self) -> Iterator[tuple[Person, Check]]:
         """Every answered attention check of these people, in the same order."""
-        for check in self._checks:
-            if person := self.people.get(check.participation_id):
-                yield person, check
+        return ((self.people[check.participation_id], check) for check in self._checks)
 
     def conditions(self) -> list[Condition]:
         """How was asked: the conditions under which one of these people was to answer."""
@@ -413,12 +435,13 @@ def mixed_images_of(study: Study) -> list[MixedImage]:
     return list(shown.mixed_images_of(study, Mode.LIVE).select_related("pair").order_by("pk"))
 
 
-def pseudonym(study: Study, public_id: str, number: int | None = None) -> str:
-    """The participant's name in the study's release of this number, or (None) outside of releases and in those of
-    formats 1 to 3. Published ids stay; others cannot be led back, nor joined with those of another release."""
+def pseudonym(study: Study, public_id: str, named_for: int | str | None = None) -> str:
+    """The participant's name in the study's release of this number or the export of this key; in releases of formats 1
+    to 3, and where nothing is published, there was one for all (None). Published ids stay. Others cannot be led back,
+    and differ from release to release; whoever holds two can match the answers themselves."""
     if study.source == Source.IMPORTED:
         return public_id
-    of_release = "" if number is None else f"{number}:"
+    of_release = "" if named_for is None else f"{named_for}:"
     message = f"pseudonym:{study.slug}:{of_release}{public_id}".encode()
     return "p" + hmac.new(settings.IDENTITY_KEY.encode(), message, hashlib.sha256).hexdigest()[:14]
 

@@ -13,8 +13,9 @@ from elicitation.studies.pages import visible_study
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, allowed
 from hilmix.core.release_tables import columns_of
-from hilmix.hub.exporting import KEPT, file_of_export, last_withdrawal, queue_export
+from hilmix.hub.exporting import KEPT, file_of_export, queue_export
 from hilmix.hub.models import Export
+from hilmix.hub.releases import last_withdrawal
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -35,7 +35,10 @@ class FreezeForm(GroupedForm):
     licence = forms.ChoiceField(
         choices=[(name, f"{name}: {licence.title}") for name, licence in LICENCES.items()],
         label=_("Licence"),
-        help_text=_("Of the answers, the labels, and the mixed images that are included."),
+        help_text=_(
+            "Of the answers and the labels, and of included mixed images too if the image set has a stated licence; "
+            "if not, their users must ask the makers of the images."
+        ),
     )
     creators = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 3}),

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db.models import Max, Min
 
 from elicitation.studies.models import Mode, Source
 from elicitation.studies.texts import PUBLISH, texts_of
+from elicitation.trials.models import Response, Trial
 from hilmix.core.agreement import one_way
 from hilmix.core.judgements import Unit
 from hilmix.core.softlabels import DEFAULT_POLICY, LabelSet, asked_under, conditions_of
 from hilmix.core.softlabels.counting import perceived
 from hilmix.hub.answers import Answers, releasable_answers
+from hilmix.hub.release_options import import_of
 
 
 def collected(answers: Answers) -> dict[str, str | None]:
     """The days of the first and of the last answer; not known of imported ones."""
-    if answers.study.source == Source.IMPORTED:
+    if import_of(answers.study) is not None:
         return {"from": None, "to": None}
     received = releasable_answers(answers.study).filter(received_at__lte=answers.until)
     days = received.aggregate(first=Min("received_at"), last=Max("received_at"))
@@ -26,20 +29,43 @@ def collected(answers: Answers) -> dict[str, str | None]:
 
 
 def consent(answers: Answers) -> list[str]:
-    """What people agreed to, and how many did."""
+    """What people agreed to, and how many did: each of the words that one of them met."""
     if answers.study.source == Source.IMPORTED:
         return ["The answers were published before, by whoever asked for them and for consent."]
     if answers.study.source == Source.SIMULATED:
         return ["Nobody was asked: the answers are simulated."]
-    answered = answers.study.participations.filter(source=Source.PERSON, mode=Mode.LIVE)
-    n_all = answered.filter(trials__response__received_at__lte=answers.until).distinct().count()
-    boxes = {box.name: box.text for box in texts_of(answers.newest_protocol.content).boxes}
-    said = f" by choosing “{boxes[PUBLISH]}”" if PUBLISH in boxes else ""
     return [
-        f"Of {n_all} participants who answered, {answers.n_answered} agreed that their answers are published under a "
-        f"pseudonym{said}; this release holds the answers of no others.",
-        *(f"To take part, people agreed: “{text}”" for name, text in boxes.items() if name != PUBLISH),
+        f"Of {_n_answered(answers)} participants who answered, this release holds the answers of {answers.n_answered}, "
+        "under pseudonyms, and of no others.",
+        *_agreed_to(answers),
     ]
+
+
+def _n_answered(answers: Answers) -> int:
+    """How many people answered, as `Answers.n_answered` counts them, whether or not they agreed to publication."""
+    live = {"trial__participation__source": Source.PERSON, "trial__participation__mode": Mode.LIVE}
+    received = Response.objects.filter(
+        trial__participation__study=answers.study, received_at__lte=answers.until, **live
+    )
+    people = received.exclude(trial__kind=Trial.Kind.CHECK).values("trial__participation")
+    return people.distinct().count()
+
+
+def _agreed_to(answers: Answers) -> Iterator[str]:
+    """What the people whose answers are here had to agree to, or chose to, in the words of the version they met."""
+    met = Counter(person.protocol_id for person in answers.people.values() if person.n_responses)
+    published, required, unasked = Counter[str](), Counter[str](), 0
+    for protocol, n in sorted(met.items()):
+        boxes = {box.name: box for box in texts_of(answers.protocols[protocol].content).boxes}
+        if PUBLISH in boxes:
+            published[boxes.pop(PUBLISH).text] += n
+        else:
+            unasked += n
+        required.update({box.text: n for box in boxes.values() if box.required})
+    yield from (f"{n} of them agreed to publication by choosing “{text}”" for text, n in published.items())
+    if unasked:
+        yield f"No separate question about publication was asked of {unasked} of them."
+    yield from (f"To take part, {n} of them agreed: “{text}”" for text, n in required.items())
 
 
 def agreement(mixed: Sequence[Unit], label_sets: Iterable[LabelSet]) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ def proposed_options(study: Study) -> FreezeOptions:
             creators=list(manifest["creators"]),
             description=manifest["description"],
         )
-    imported = _import_of(study)
+    imported = import_of(study)
     return FreezeOptions(
         licence=DEFAULT if imported is None else imported.licence or UNSTATED,
         creators=_makers_of(study, imported),
@@ -71,12 +71,13 @@ def proposed_options(study: Study) -> FreezeOptions:
 
 
 def licences_of(study: Study, options: FreezeOptions) -> dict[str, Any]:
-    """The manifest's `licences`: of the answers and of the image set, and whom to credit for each.
+    """The manifest's `licences`: of the release's answers and labels, of the image set, of the answers as they were
+    imported if they were, and whom to credit for each.
 
     Raises:
         Conflict: they may not be given on together; says why, and what would help.
     """
-    imported, image_set = _import_of(study), study.image_set
+    imported, image_set = import_of(study), study.image_set
     reasons = conflicts(
         options.licence,
         image_set=image_set.licence,
@@ -89,12 +90,14 @@ def licences_of(study: Study, options: FreezeOptions) -> dict[str, Any]:
     return {
         "answers": options.licence,
         "image_set": image_set.licence or UNSTATED,
+        **({} if imported is None else {"imported": imported.licence or UNSTATED}),
         "origin": {what: text for what, text in origin.items() if text},
     }
 
 
-def _import_of(study: Study) -> Import | None:
-    return Import.objects.filter(study=study).first() if study.source == Source.IMPORTED else None
+def import_of(study: Study) -> Import | None:
+    """How the study's answers came from elsewhere, if they did; simulated ones may, too."""
+    return Import.objects.filter(study=study).first()
 
 
 def _makers_of(study: Study, imported: Import | None) -> list[str]:

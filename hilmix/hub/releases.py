@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from elicitation.mixes.services import pixels_of
@@ -36,6 +39,7 @@ from hilmix.jobs.services import queue_job
 from hilmix.version import code_version
 
 JOB_KIND = "freeze_release"
+A_DAY = 24 * 60 * 60  # seconds; nothing that is older is still being made
 
 
 class Unchanged(Conflict):
@@ -66,33 +70,46 @@ def carry_out(*, wish: Freeze, actor: Actor, progress: Progress) -> Release:
     if wish.release is not None:
         return wish.release
     options = FreezeOptions(**wish.options)
-    wish.release = freeze_release(study=wish.study, actor=actor, progress=progress, options=options)
-    wish.save(update_fields=["release"])
-    return wish.release
+    return freeze_release(study=wish.study, actor=actor, progress=progress, options=options, wish=wish)
 
 
 def freeze_release(
-    *, study: Study, actor: Actor, progress: Progress, options: FreezeOptions | None = None
+    *,
+    study: Study,
+    actor: Actor,
+    progress: Progress,
+    options: FreezeOptions | None = None,
+    wish: Freeze | None = None,
 ) -> Release:
     """Make a release of everything answered so far. It appears complete or not at all, and never changes.
 
-    Its version follows from what differs from the release before (`core.release_changes`).
+    Its version follows from what differs from the release before (`core.release_changes`). `wish` is told which
+    release it became.
 
     Raises:
         Invalid: something chosen cannot be so.
-        Conflict: nobody has answered, licences do not go together, or nothing has changed since a release
-            (`Unchanged`).
+        Conflict: nobody has answered, licences do not go together, somebody withdrew while it was made, or nothing
+            has changed since a release (`Unchanged`).
     """
     require(actor, Action.FREEZE_RELEASE, study.pk)
     chosen = _checked(study, options)
     root = Path(settings.VAR) / "releases"
     root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root, prefix=".making-") as making:
-        directory = Path(making) / "release"
-        release = _Making(study, chosen, progress).write(directory)
+    _remove_leftovers(root)
+    with tempfile.TemporaryDirectory(dir=root, prefix=".making-") as temporary:
+        directory = Path(temporary) / "release"
+        making = _Making(study, chosen, progress)
+        try:
+            release = making.write(directory)
+        except ValueError:  # tables do not fit together, or are empty, if answers went while they were read
+            _refuse_withdrawal(study, making.answers.until)
+            raise
         release.created_by = user_or_none(actor)
         with transaction.atomic():
-            _publish(release, directory)
+            _publish(release, directory, making.answers.until)
+            if wish is not None:
+                wish.release = release
+                wish.save(update_fields=["release"])
             audit.record(actor, "release.frozen", release, name=release.name, sha256=release.sha256)
     progress.log(
         f"Release {release.name} holds {release.counts['responses']} answers of "
@@ -239,9 +256,32 @@ def require_answers(study: Study) -> None:
     raise Conflict(f"Nobody has answered “{study.title}” yet, so there is nothing to release.")
 
 
-def _publish(release: Release, directory: Path) -> None:
-    """Move the directory to its place and write its row, one release of a study at a time."""
+def last_withdrawal(study: Study) -> datetime | None:
+    """When somebody last withdrew from a study."""
+    return study.participations.aggregate(last=Max("withdrawn_at"))["last"]
+
+
+def _refuse_withdrawal(study: Study, since: datetime) -> None:
+    """Raise Conflict where somebody withdrew since, whose answers were perhaps read before."""
+    withdrawal = last_withdrawal(study)
+    if withdrawal is not None and withdrawal >= since:
+        raise Conflict("Somebody withdrew while the release was made, so it was thrown away. Freeze again.")
+
+
+def _remove_leftovers(root: Path) -> None:
+    """Remove what calls left that were killed: unfinished folders, and releases whose row was never written. Younger
+    ones than a day stay: somebody may be making them."""
+    frozen = set(Release.objects.values_list("sha256", flat=True))
+    for path in root.iterdir():
+        if path.name not in frozen and path.is_dir() and path.stat().st_mtime < time.time() - A_DAY:
+            shutil.rmtree(path)
+
+
+def _publish(release: Release, directory: Path, until: datetime) -> None:
+    """Move the directory to its place and write its row, one release of a study at a time; `until` when its answers
+    began to be read."""
     study = Study.objects.select_for_update().get(pk=release.study_id)
+    _refuse_withdrawal(study, until)
     if same := study.releases.filter(sha256=release.sha256).first():
         raise Unchanged(same)
     if study.releases.filter(number=release.number).exists():

@@ -185,7 +185,7 @@ def of_participants(answers: Answers, checks: Sequence[Row]) -> Iterator[Row]:
             "checks_shown": shown[person.name],
             "checks_failed": failed[person.name],
             "drawn": as_text(participation.drawn),
-            "survey": as_text(_points(participation.survey)),
+            "survey": as_text(participation.points),
         }
 
 
@@ -304,11 +304,6 @@ def _columns_of(judgements: Sequence[Judgement | None]) -> dict[str, list[Any]]:
                 columns["probabilities"][place] = judgement.p
     columns["cannot_tell"] = [isinstance(judgement, CannotTell) for judgement in judgements]
     return columns
-
-
-def _points(survey: Row) -> Row:
-    """The answers on scales: free text might say who wrote it."""
-    return {name: answer for name, answer in survey.items() if isinstance(answer, int)}
 
 
 _flags = lru_cache(maxsize=256)(as_text)

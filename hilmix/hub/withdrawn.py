@@ -59,7 +59,7 @@ def n_withdrawn(release: Release) -> int:
 
 
 def pseudonym_in(release: Release, public_id: str) -> str:
-    """The name of a participant in a release: of its own since format 4, of the study's before."""
+    """The name of a participant in a release: the release's own since format 4, the study's before."""
     number = release.number if _format_of(release.directory) > 3 else None
     return pseudonym(release.study, public_id, number)
 

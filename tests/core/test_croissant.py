@@ -10,6 +10,7 @@ import pytest
 
 from hilmix.core.croissant import CLASSES
 from hilmix.core.release import write_release
+from hilmix.core.release_check import check
 from hilmix.core.release_columns import COLUMNS, GIVEN, PICTURES, columns_of
 from tests.core.releases import FACTORS, YOU, release_input
 
@@ -41,6 +42,7 @@ def test_mlcroissant_finds_nothing_wrong_and_reads_every_record_of_every_table(d
         opened = mlcroissant.Dataset(str(directory / "croissant.json"))
     issues = opened.metadata.ctx.issues
     assert (issues.errors, issues.warnings, caplog.messages) == (set(), set(), [])
+    assert check(directory) == []
     read = {record_set.id: list(opened.records(record_set.id)) for record_set in opened.metadata.record_sets}
     given = release_input()["tables"]
     assert {name: len(rows) for name, rows in read.items()} == {
@@ -82,6 +84,7 @@ def test_a_release_without_pixels_is_read_too_and_has_no_pictures(tmp_path):
     assert PICTURES not in [record_set.id for record_set in opened.metadata.record_sets]
     assert len(list(opened.records("mixed_images"))) == 3
     assert PICTURES not in (directory / "README.md").read_text("utf-8")
+    assert check(directory) == []
 
 
 def test_croissant_says_who_made_it_of_what_and_how_people_were_asked(directory):
@@ -112,3 +115,39 @@ def test_simulated_answers_are_called_so_by_every_paper(tmp_path):
     write_release(tmp_path / "pets", **given)
     for name in ("README.md", "croissant.json", "CITATION.cff", ".zenodo.json", "LICENSE"):
         assert "SIMULATED" in (tmp_path / "pets" / name).read_text("utf-8"), name
+
+
+def test_imported_answers_are_not_said_to_be_asked_or_named_here(tmp_path):
+    given = release_input()
+    given["manifest"] |= {"source": "imported", "creators": ["Collins et al."]}
+    given["manifest"]["licences"] |= {"imported": "CC-BY-4.0"}
+    for person in given["tables"]["participants"]:
+        person["source"] = "imported"
+    write_release(tmp_path / "pets", **given)
+    said = json.loads((tmp_path / "pets" / "croissant.json").read_text("utf-8"))
+    assert "rai:dataAnnotationPlatform" not in said
+    assert said["creator"] == [{"@type": "sc:Organization", "name": "Collins et al."}]
+    kept = "Participants have the ids under which their answers were published before."
+    assert kept in said["rai:personalSensitiveInformation"]
+    assert "imported answers" in [one["name"] for one in said["prov:wasDerivedFrom"]]
+    card = (tmp_path / "pets" / "README.md").read_text("utf-8")
+    assert kept in card
+    assert "pseudonyms" not in card
+    assert "| imported answers | [CC-BY-4.0]" in card
+    assert check(tmp_path / "pets") == []
+
+
+@pytest.mark.parametrize(
+    ("image_set", "theirs"),
+    [
+        ("", "none was stated. Ask their makers before you pass pictures on."),
+        ("CC0-1.0", "Creative Commons Zero 1.0."),
+    ],
+)
+def test_pictures_keep_the_licence_of_the_image_set_as_every_paper_says(tmp_path, image_set, theirs):
+    given = release_input()
+    given["manifest"]["licences"]["image_set"] = image_set
+    write_release(tmp_path / "pets", **given)
+    for name in ("README.md", "croissant.json", "LICENSE"):
+        text = (tmp_path / "pets" / name).read_text("utf-8")
+        assert f"that were mixed and have the licence of these: {theirs}" in text, name

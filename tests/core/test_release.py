@@ -8,6 +8,8 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import PIL
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -403,10 +405,13 @@ def test_a_release_says_whom_its_labels_leave_out_and_by_which_rules(directory, 
     given["tables"]["participants"][1] |= {"invalid": True, "excluded_by": '["reversed"]'}
     write_release(tmp_path / "pets", **given)
     release = open_release(tmp_path / "pets")
-    assert release.manifest["left_out"] == {"invalid": 1, "excluded": 2}
+    assert release.manifest["left_out"] == {"invalid": 1, "excluded": 1}  # each person once
     assert release.rules == RULES["rules"]
     card = (tmp_path / "pets" / "README.md").read_text("utf-8")
-    assert "Of 2 participants, 1 were marked as invalid by a researcher and 2 were left out by a rule" in card
+    assert (
+        "Of 2 participants, 1 were marked as invalid by a researcher, and of the others 1 were left out by a rule"
+        in card
+    )
     assert '| reversed | `{"share": 0.5}` | yes | The key was \\| turned. |' in card
     assert open_release(directory).manifest["left_out"] == {"invalid": 0, "excluded": 0}
 
@@ -416,3 +421,17 @@ def test_a_study_without_rules_is_said_to_have_none(tmp_path):
     given["manifest"]["rules"] = {**RULES, "rules": []}
     write_release(tmp_path / "pets", **given)
     assert "The protocol has no rules of quality." in (tmp_path / "pets" / "README.md").read_text("utf-8")
+
+
+def test_a_release_names_the_versions_that_wrote_it_which_are_no_content(directory, tmp_path, monkeypatch):
+    first = open_release(directory)
+    assert first.manifest["writers"] == {
+        "numpy": np.__version__,
+        "Pillow": PIL.__version__,
+        "pyarrow": pa.__version__,
+    }
+    monkeypatch.setattr(PIL, "__version__", "99.0")
+    write_release(tmp_path / "again", **release_input())
+    again = open_release(tmp_path / "again")
+    assert again.manifest["writers"]["Pillow"] == "99.0"
+    assert again.sha256 == first.sha256

@@ -128,6 +128,52 @@ def test_other_labels_of_the_same_answers_make_a_major_version(changed):
     assert changed(given).level == ""  # another machine adds up in another order
 
 
+@pytest.mark.parametrize("number", ["n", "lambda", "spread", "low", "high"])
+def test_another_number_of_a_label_of_the_same_answers_makes_a_major_version(changed, number):
+    given = release_input()
+    given["tables"]["labels"][3][number] = 2
+    assert changed(given).reasons == [f"1 labels human_lambda under {YOU} differ, made of the same answers."]
+
+
+def test_a_newcomer_without_an_answer_excuses_no_label_that_moved(changed):
+    given = release_input()
+    given["tables"]["participants"].append(
+        {**given["tables"]["participants"][1], "participant": "P3", "n_responses": 0}
+    )
+    given["tables"]["labels"][3]["soft_label"] = [0.5, 0.0, 0.5]
+    change = changed(given)
+    assert change.level == "major"
+    assert change.reasons == [
+        f"1 labels human_lambda under {YOU} differ, made of the same answers.",
+        "1 participants came.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"protocol_sha256": "cd" * 32}, "The protocols differ."),
+        ({"collected": {"from": None, "to": None}}, "The days on which answers were collected differ."),
+        ({"label_sets": "meant otherwise"}, "The parameters or meanings of label sets differ."),
+    ],
+)
+def test_another_fact_about_the_same_records_makes_a_patch_that_names_it(changed, change, reason):
+    given = release_input()
+    if "label_sets" in change:
+        given["manifest"]["label_sets"][0]["meaning"] = change["label_sets"]
+    else:
+        given["manifest"] |= change
+    found = changed(given)
+    assert (found.level, found.reasons) == ("patch", [reason])
+
+
+def test_other_words_about_a_column_make_a_patch(written):
+    old = written(release_input())
+    files = {**old.manifest["files"], "DICTIONARY.md": {"sha256": "0" * 64, "bytes": 1}}
+    change = compare(old, Release(old.directory, {**old.manifest, "files": files}), {})
+    assert (change.level, change.reasons) == ("patch", ["The descriptions of columns differ."])
+
+
 def test_label_sets_that_came_make_a_minor_version_and_those_that_went_a_major_one(changed, written):
     given = release_input()
     given["manifest"]["label_sets"].append(label_set("uniform", None))

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hilmix.core.errors import DataError
 from hilmix.core.release import write_release
 from hilmix.core.release_check import check
 from tests.core.releases import release_input, reseal
@@ -139,9 +141,70 @@ def test_tables_that_differ_from_one_another_are_found(directory):
     path.write_text("".join([lines[0].replace('"n"', '"m"'), *lines[2:]]), "utf-8")
     change_json(directory, "schema/labels.json", lambda schema: schema["properties"].pop("n"))
     problems = " ".join(check(directory))
-    assert "csv/labels.csv has other columns than data/labels.parquet" in problems
-    assert "csv/labels.csv has 5 rows, unlike data/labels.parquet" in problems
-    assert "schema/labels.json describes other columns" in problems
+    assert "csv/labels.csv does not say what data/labels.parquet says" in problems
+    assert "schema/labels.json does not describe the columns of data/labels.parquet" in problems
+
+
+def test_a_value_that_is_another_in_csv_is_found(directory):
+    path = directory / "csv" / "responses.csv"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("0.25", "0.26", 1), "utf-8")
+    assert path.read_text("utf-8") != text
+    agree_on_files(directory)
+    (problem,) = [one for one in check(directory) if one.startswith("csv/")]
+    assert problem == "csv/responses.csv does not say what data/responses.parquet says."
+
+
+def test_a_soft_label_that_is_no_distribution_is_neither_written_nor_passed(directory, tmp_path):
+    given = release_input()
+    given["tables"]["labels"][0]["soft_label"] = [0.9, 0.9, -3.0]
+    with pytest.raises(DataError, match="soft label of 'm2' by 'mixup' is no distribution"):
+        write_release(tmp_path / "refused", **given)
+    path = directory / "data" / "labels.parquet"
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("soft_label")
+    wrong = pa.array([[0.9, 0.9, -3.0]] * table.num_rows, table.schema.field(place).type)
+    pq.write_table(table.set_column(place, table.schema.field(place), wrong), path)
+    agree_on_files(directory)
+    assert "is no distribution" in " ".join(check(directory))
+
+
+def test_a_table_that_is_missing_is_found(directory):
+    for name in ("data/checks.parquet", "data/pictures.parquet"):
+        (directory / name).unlink()
+    sums = directory / "SHA256SUMS"
+    lines = sums.read_text("utf-8").splitlines(keepends=True)
+    gone = ("data/checks.parquet\n", "data/pictures.parquet\n")
+    sums.write_text("".join(line for line in lines if not line.endswith(gone)), "utf-8")
+    agree_on_files(directory)
+    problems = check(directory)
+    assert "data/checks.parquet is missing." in problems
+    assert "data/pictures.parquet is missing." in problems
+
+
+def test_counts_that_the_tables_do_not_bear_out_are_found(directory):
+    change_json(directory, "manifest.json", lambda manifest: manifest["left_out"].update(invalid=1))
+    assert "The manifest says of left_out what the tables do not." in check(directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "was", "becomes"),
+    [
+        ("LICENSE", "CC-BY-4.0", "CC0-1.0"),
+        ("README.md", "license: cc-by-4.0", "license: cc0-1.0"),
+        ("croissant.json", "licenses/by/4.0/", "licenses/by-sa/4.0/"),
+        ("croissant.json", "Ada Lovelace", "Charles Babbage"),
+        ("CITATION.cff", "2026-01-01", "2025-01-01"),
+        (".zenodo.json", "Grace Hopper", "Nobody"),
+    ],
+)
+def test_a_paper_with_another_licence_creator_or_date_is_found(directory, name, was, becomes):
+    path = directory / name
+    text = path.read_text("utf-8")
+    assert was in text
+    path.write_text(text.replace(was, becomes), "utf-8")
+    agree_on_files(directory)
+    assert [problem for problem in check(directory) if problem.startswith(f"{name} does not say")]
 
 
 def test_a_column_without_a_word_on_it_is_found(directory):
@@ -156,7 +219,7 @@ def test_a_card_whose_features_are_not_the_columns_is_found(directory):
     path = directory / "README.md"
     path.write_text(path.read_text("utf-8").replace('  - name: "spread"\n', '  - name: "width"\n'), "utf-8")
     agree_on_files(directory)
-    assert check(directory) == ["README.md describes other features than the columns of data/labels.parquet."]
+    assert "README.md describes other features than the columns of data/labels.parquet." in check(directory)
 
 
 def test_papers_of_another_version_are_found(directory):
@@ -166,7 +229,7 @@ def test_papers_of_another_version_are_found(directory):
         path.write_text(path.read_text("utf-8").replace("1.0.0", "9.0.0"), "utf-8")
     reseal(directory)
     problems = " ".join(check(directory))
-    for name in (".zenodo.json is", "CITATION.cff is", "CHANGELOG.md does", "SHA256SUMS does"):
+    for name in (".zenodo.json does", "CITATION.cff does", "CHANGELOG.md does", "SHA256SUMS does"):
         assert name in problems
 
 

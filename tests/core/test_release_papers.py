@@ -62,6 +62,8 @@ def test_the_head_of_the_card_is_yaml_with_every_table(directory):
     assert {one["config_name"] for one in head["configs"]} == {*GIVEN, "pictures"}
     assert [one["config_name"] for one in head["configs"] if one.get("default")] == ["labels"]
     assert head["size_categories"] == ["n<1K"]
+    assert head["source_datasets"] == ["extended|other-pets"]
+    assert head["language"] == ["en-gb"]
 
 
 def test_zenodo_is_told_who_made_it_and_under_which_licence(directory):

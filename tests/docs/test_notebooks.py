@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
+from hilmix.core.features import FEATURES
 from hilmix.core.judgements import Answer, PerceivedLambda, Unit
 from hilmix.core.mixing import mix, pixel_sha256, to_png
 from hilmix.core.release import write_release
@@ -21,17 +23,20 @@ from tests.core.releases import YOU, condition, label_set, release_input, respon
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "docs" / "notebooks"
 
+WARP = {"a1": 0.6, "a2": -1.5, "features": {name: {"b": 0.3, "scale": 1.0} for name in FEATURES}}
 # What is true of the people below: how far the side, the answer before, and λ itself move what they see.
 TRUE = {"side": 0.06, "previous": 0.2, "share": -0.3, "class_1": 0.05, "class_2": 0.0}
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """A folder with the release `my-release`."""
+    """A folder with the release `my-release`, and the images that its mixed images are made of as `my-images.npz`."""
     folder = tmp_path_factory.mktemp("work")
     rng = np.random.default_rng(5)
-    mixed, pictures = mixed_images(rng)
+    mixed, pictures, parents = mixed_images(rng)
+    np.savez(folder / "my-images.npz", images=parents, labels=np.arange(30) % 3)
     trials, responses = answers(mixed, rng)
+    sets = label_sets(mixed, responses)
     tables = {
         "mixed_images": mixed,
         "conditions": [condition(YOU, "you")],
@@ -39,12 +44,12 @@ def work(tmp_path_factory):
         "trials": trials,
         "checks": [],
         "participants": [participant(name) for name in sorted({row["participant"] for row in trials})],
-        "labels": labels(mixed, responses),
+        "labels": [row for labels, asked in sets for row in rows_of(labels, asked, mixed)],
     }
     manifest = release_input()["manifest"] | {
         "source": "simulated",
         "factors": [],
-        "label_sets": [label_set("mixup", None), label_set("human_lambda_shrunk", YOU)],
+        "label_sets": [label_set(labels.policy, asked) | {"params": labels.params} for labels, asked in sets],
     }
     write_release(folder / "my-release", tables=tables, images=pictures, manifest=manifest)
     return folder
@@ -65,7 +70,7 @@ def mixed_images(rng):
                "second_class": second % 3, "lambda_e4": lambda_e4, "method": "mixup@1", "sha256": sha256}  # fmt: skip
         rows.append(row)
         pictures.append((sha256, to_png(picture)))
-    return rows, pictures
+    return rows, pictures, parents
 
 
 def answers(mixed, rng):
@@ -110,20 +115,34 @@ def participant(name):
             "invalid": False, "measures": "{}", "flags": "[]", "excluded_by": "[]"}  # fmt: skip
 
 
-def labels(mixed, responses):
+def label_sets(mixed, responses):
+    """Each with the condition whose answers it uses. The warp is made up: none can be fitted where all images are
+    connected."""
     said = {row["key"]: [] for row in mixed}
     for row in responses:
         if row["counted"]:
             judgement = PerceivedLambda(row["perceived_lambda"], 0.5)
             said[row["key"]].append(Answer(row["participant"], judgement, False, YOU))
     units = [
-        Unit(row["key"], row["lambda_e4"], row["first_class"], row["second_class"], tuple(said[row["key"]]))
+        Unit(
+            row["key"],
+            row["lambda_e4"],
+            row["first_class"],
+            row["second_class"],
+            tuple(said[row["key"]]),
+            parents=(row["first_index"], row["second_index"]),
+        )
         for row in mixed
     ]
-    for policy, asked in (("mixup", None), ("human_lambda_shrunk", YOU)):
-        for unit, row in zip(units, build_label_set(policy, units, 3).rows, strict=True):
-            yield {"key": unit.key, "policy": policy, "condition": asked, "n": row.n, "lambda": row.lambda_,
-                   "soft_label": row.probabilities.tolist(), "predicted": row.predicted}  # fmt: skip
+    by_mixing, by_people = (build_label_set(policy, units, 3) for policy in ("mixup", "human_lambda_shrunk"))
+    warped = replace(by_mixing, policy="perceptual_warp", params=WARP)
+    return [(by_mixing, None), (by_people, YOU), (warped, YOU)]
+
+
+def rows_of(labels, asked, mixed):
+    for image, row in zip(mixed, labels.rows, strict=True):
+        yield {"key": image["key"], "policy": labels.policy, "condition": asked, "n": row.n, "lambda": row.lambda_,
+               "soft_label": row.probabilities.tolist(), "predicted": row.predicted}  # fmt: skip
 
 
 def run(name, work, monkeypatch, told):
@@ -149,6 +168,21 @@ def test_the_notebook_that_trains_learns_what_people_see(work, monkeypatch):
     scores = run("train_on_a_release", work, monkeypatch, "scores")
     assert list(scores) == ["human_lambda_shrunk", "mixup", "random(seed=0)"]
     assert scores["human_lambda_shrunk"] < 0.8 < scores["random(seed=0)"]
+
+
+def test_the_notebook_labels_mixes_of_images_that_nobody_was_shown(work, monkeypatch):
+    labels, shares, classes = run(
+        "train_on_a_release",
+        work,
+        monkeypatch,
+        "[predicted.tolist(), (shares_e4 / 10_000).tolist(), [one.tolist() for one in batch[2:]]]",
+    )
+    for label, first, second in zip(labels, *classes, strict=True):
+        assert sum(label) == pytest.approx(1)
+        assert first == second or label[first] + label[second] == pytest.approx(1)
+    of_two = [(share, label[first]) for share, label, first, second in zip(shares, labels, *classes, strict=True)
+              if first != second]  # fmt: skip
+    assert np.corrcoef(of_two, rowvar=False)[0, 1] > 0.8
 
 
 def test_the_mixed_model_finds_what_is_true_and_r_finds_the_same(work, monkeypatch):

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
+from elicitation.flow.saving import Incoming, save_responses
+from elicitation.flow.services import join_study
 from elicitation.flow.simulation import simulate_participant
-from elicitation.studies.models import Source
+from elicitation.studies.models import Protocol, Source
+from elicitation.studies.protocol import content_sha256
+from elicitation.studies.reading import reading_of
+from elicitation.studies.texts import PUBLISH, texts_of
+from elicitation.trials.asking import asked_of
+from elicitation.trials.models import Trial
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import OPERATOR
+from hilmix.core.judgements import PerceivedLambda
 from hilmix.core.release import open_release
 from hilmix.errors import Conflict, Invalid
 from hilmix.hub.importers.hmix import import_hmix
@@ -22,6 +33,7 @@ from hilmix.hub.releases import Unchanged, freeze_release, queue_freeze
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
 from hilmix.jobs.registry import KINDS
+from tests.hub.conftest import DESIGN
 
 FORM = {
     "images": "recipe-only",
@@ -112,6 +124,7 @@ def test_an_imported_study_keeps_the_licence_it_came_with(image_set, tmp_path):
     assert proposed_options(imported).licence == "CC-BY-SA-4.0"
     with pytest.raises(Conflict, match="asks that what is made of them has the same licence"):
         freeze(imported, licence="CC-BY-4.0")
+    assert freeze(imported).opened.manifest["licences"]["imported"] == "CC-BY-SA-4.0"
 
 
 def test_the_manifest_says_when_and_with_whose_consent_was_answered(study):
@@ -123,6 +136,44 @@ def test_the_manifest_says_when_and_with_whose_consent_was_answered(study):
         "ICC(1) of perceived λ",
         "ICC(1) of perceived λ − g(λ)",
     }
+
+
+def test_consent_is_told_in_the_words_that_people_met(make_study):
+    size = {"n_mixed_images": 12, "trials_per_person": 12, "answers_per_unit": 6}
+    design = replace(DESIGN, **size, checks=2, check_images=(0, 1, 2, 3))
+    study = make_study("people", source=Source.PERSON, design=design)
+    first = {box.name: box.text for box in texts_of(study.protocol.content).boxes}
+    agree_and_answer(study)
+    agree_and_answer(study, publish=False)
+    agree_and_answer(study, kinds=(Trial.Kind.CHECK,))
+    texts = study.protocol.content["texts"]
+    asked = [box for box in texts["boxes"] if box["name"] != PUBLISH]
+    asked[0] = {**asked[0], "text": "I am grown up."}
+    content = {**study.protocol.content, "texts": {**texts, "boxes": asked}}  # as hilmix 0.1 let one write it
+    Protocol.objects.create(study=study, version=2, content=content, sha256=content_sha256(content))
+    agree_and_answer(study)
+    agree_and_answer(study)
+    assert open_release(freeze(study).directory).manifest["consent"] == [
+        "Of 4 participants who answered, this release holds the answers of 3, under pseudonyms, and of no others.",
+        f"1 of them agreed to publication by choosing “{first[PUBLISH]}”",
+        "No separate question about publication was asked of 2 of them.",
+        f"To take part, 1 of them agreed: “{first['adult']}”",
+        f"To take part, 3 of them agreed: “{first['agree']}”",
+        "To take part, 2 of them agreed: “I am grown up.”",
+    ]
+
+
+def agree_and_answer(study, *, publish: bool = True, kinds: Sequence[str] = tuple(Trial.Kind)) -> None:
+    """Somebody who ticks the boxes and answers the trials of these kinds."""
+    boxes = {"adult": True, "agree": True, "publish": publish}
+    participation, _new = join_study(study=study, source=study.source, boxes=boxes)
+    reading, rng = reading_of(participation.protocol), np.random.default_rng(0)
+    answers = []
+    for trial in participation.trials.filter(kind__in=kinds).select_related("pair"):
+        asked = asked_of(trial, reading.settings, reading.classes, participation.drawn)
+        payload = reading.interface.payload_for(PerceivedLambda(0.3, 0.5), asked, rng)
+        answers.append(Incoming(uuid.uuid4(), trial.position, payload, rt_ms=900))
+    save_responses(participation=participation, epoch=0, answers=answers)
 
 
 # --- versions

@@ -174,12 +174,16 @@ def test_a_release_of_an_older_format_comes_in_and_simulated_answers_stay_simula
         splits=splits,
         actor=OPERATOR,
     )
-    bring_in(before, digits)
+    bring_in(before, digits, licence="CC-BY-SA-4.0")
     again = Study.objects.get(slug="again")
     assert (again.source, again.watermark) == (Source.SIMULATED, "simulated participants")
     assert all(one.source == Source.SIMULATED for one in again.participations.all())
     after = freeze(again)
     assert after.source == "simulated"
+    said, origin = after.manifest, Import.objects.get(study=again).origin
+    assert (said["licences"]["answers"], said["licences"]["imported"]) == ("CC-BY-SA-4.0", "CC-BY-SA-4.0")
+    assert (said["licences"]["origin"]["answers"], said["creators"]) == (origin, [origin])
+    assert said["collected"] == {"from": None, "to": None}
     was, became = (one.table("responses").to_pylist() for one in (before, after))
     same = (
         "key",
@@ -192,13 +196,15 @@ def test_a_release_of_an_older_format_comes_in_and_simulated_answers_stay_simula
         "left",
         "rt_ms",
     )
+    was, became = (
+        sorted(rows, key=lambda row: (row["rt_ms"], row["key"], row["position"])) for rows in (was, became)
+    )
     assert [[row[name] for name in same] for row in was] == [[row[name] for name in same] for row in became]
     assert [json.loads(row["payload"]) for row in was] == [json.loads(row["payload"]) for row in became]
     assert np.allclose(before.labels("human_lambda_shrunk"), after.labels("human_lambda_shrunk"), atol=1e-12)
     if version == "v0.3":
-        assert [row["over_quota"] for row in before.table("participants").to_pylist()] == [
-            row["over_quota"] for row in after.table("participants").to_pylist()
-        ]
+        over_quota = [one.table("participants")["over_quota"].to_pylist() for one in (before, after)]
+        assert sorted(over_quota[0]) == sorted(over_quota[1])
     client.force_login(User.objects.create_user("admin", kind=User.Kind.ADMIN))
     for page in ("", "monitor/", "participations/"):
         assert client.get(f"/studies/again/{page}").status_code == 200

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
 from io import StringIO
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from elicitation.flow.simulation import simulate_participant
+from elicitation.flow.withdrawal import withdraw
 from elicitation.images.models import ImageSet
 from elicitation.studies.models import Source, Study
 from elicitation.studies.opening import open_study
@@ -21,8 +24,9 @@ from hilmix.accounts.roles import OPERATOR
 from hilmix.core.release import open_release
 from hilmix.errors import Conflict, Forbidden, NotFound
 from hilmix.hub import releases
-from hilmix.hub.models import Release
-from hilmix.hub.releases import Unchanged, freeze_release, queue_freeze
+from hilmix.hub.models import Freeze, Release
+from hilmix.hub.release_options import proposed_options
+from hilmix.hub.releases import Unchanged, carry_out, freeze_release, queue_freeze
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import JobCancelled, Progress
 from hilmix.jobs.registry import KINDS
@@ -73,8 +77,16 @@ def test_a_release_holds_what_was_answered_and_opens_without_the_database(study)
 
 def test_every_answer_is_in_the_table_as_it_was_given(study):
     rows = open_release(freeze(study).directory).table("responses").to_pylist()
-    stored = Response.objects.order_by("trial__participation_id", "trial__position")
-    assert [json.loads(row["payload"]) for row in rows] == [response.payload for response in stored]
+    stored = Response.objects.select_related("trial").order_by("trial__position")
+    said = {row["participant"]: [] for row in rows}  # in the order of the pseudonyms, by position
+    for row in rows:
+        said[row["participant"]].append(json.loads(row["payload"]))
+    assert list(said) == sorted(said)
+    given = {response.trial.participation_id: [] for response in stored}
+    for response in stored:
+        given[response.trial.participation_id].append(response.payload)
+    assert all(payloads in given.values() for payloads in said.values())
+    assert len(said) == len(given)
     for row in rows:
         assert row["counted"] == (not row["repeat"] and not row["cannot_tell"])
         if row["perceived_lambda"] is not None:
@@ -150,6 +162,51 @@ def test_a_directory_whose_row_was_never_written_is_made_again(study, monkeypatc
             freeze(study)
     assert not Release.objects.exists()
     assert open_release(freeze(study).directory).n == 18
+
+
+def test_a_job_killed_after_the_release_was_made_makes_no_second_one(study):
+    class Killed(Progress):
+        def log(self, text: str) -> None:
+            if text.startswith("Release "):
+                raise KeyboardInterrupt
+
+    wish = Freeze.objects.create(study=study, options=proposed_options(study).as_json())
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(wish=wish, actor=OPERATOR, progress=Killed())
+    wish.refresh_from_db()
+    assert wish.release == Release.objects.get()
+    assert carry_out(wish=wish, actor=OPERATOR, progress=Progress()) == wish.release
+
+
+def test_what_killed_calls_left_is_removed_after_a_day(study, settings):
+    kept = freeze(study).directory
+    old = [kept.with_name(".making-old"), kept.with_name("0" * 64)]
+    young = [kept.with_name(".making-young"), kept.with_name("1" * 64)]
+    for directory in (*old, *young):
+        (directory / "data").mkdir(parents=True)
+    two_days_ago = time.time() - 2 * 24 * 60 * 60
+    for directory in (kept, *old):
+        os.utime(directory, (two_days_ago, two_days_ago))
+    with pytest.raises(Unchanged):
+        freeze(study)
+    assert set(left_in_the_releases_folder(settings)) == {kept, *young}
+
+
+@pytest.mark.parametrize("when", ["labels", "mixed images"])
+@pytest.mark.parametrize("of", ["somebody", "everybody"])
+def test_whoever_withdraws_while_a_release_is_made_is_not_in_it(study, settings, when, of):
+    class Withdrawing(Progress):
+        def update(self, done: int, total: int, text: str = "") -> None:
+            if text == when:
+                for one in study.participations.all()[: 1 if of == "somebody" else None]:
+                    withdraw(participation=one)
+
+    with pytest.raises(Conflict, match="Somebody withdrew while the release was made"):
+        freeze_release(study=study, actor=OPERATOR, progress=Withdrawing())
+    assert not Release.objects.exists()
+    assert left_in_the_releases_folder(settings) == []
+    if of == "somebody":
+        assert freeze(study).counts["participants"] == 1
 
 
 def test_only_an_owner_or_admin_freezes_a_release(study):

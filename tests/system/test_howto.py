@@ -370,7 +370,8 @@ def pay(page: Page, site: Any, album: Album) -> None:
 def release(page: Page, site: Any, album: Album) -> None:
     page.goto(f"{site.url}/studies/{SLUG}/")
     page.get_by_role("button", name="Close for good").click()
-    page.get_by_role("button", name="Freeze a release").click()
+    page.get_by_role("link", name="Freeze a release").click()
+    page.get_by_role("button", name="Freeze", exact=True).click()
     page.wait_for_url("**/jobs/**")
     expect(page.locator("main")).to_contain_text("done", timeout=60_000)
     page.goto(f"{site.url}/releases/")

@@ -38,7 +38,7 @@ def signed_in(demonstration, open_window: Callable[..., Page]) -> Callable[..., 
 
 
 def open_report(page: Page) -> None:
-    page.get_by_role("link", name="Experiments").click()
+    page.get_by_role("link", name="Experiments", exact=True).click()
     page.get_by_role("main").get_by_role("link", name="demo", exact=True).click()
     expect(page.locator(".figure-canvas[data-drawn]")).to_have_count(4)
 
@@ -97,7 +97,7 @@ def test_every_figure_has_its_numbers_beside_it(signed_in):
 
 def test_an_experiment_launched_with_the_form_is_watched_to_its_report(signed_in):
     page = signed_in()
-    page.get_by_role("link", name="Experiments").click()
+    page.get_by_role("link", name="Experiments", exact=True).click()
     page.get_by_role("link", name="New experiment").click()
     assert problems(page) == []
     page.get_by_label("Name").fill("from the browser")
@@ -118,7 +118,7 @@ def test_an_experiment_launched_with_the_form_is_watched_to_its_report(signed_in
 
 def test_an_experiment_that_is_cancelled_says_so_and_can_go_on(signed_in):
     page = signed_in()
-    page.get_by_role("link", name="Experiments").click()
+    page.get_by_role("link", name="Experiments", exact=True).click()
     page.get_by_role("link", name="New experiment").click()
     page.get_by_label("Name").fill("too long")
     page.get_by_label("Epochs", exact=True).fill("1000")
