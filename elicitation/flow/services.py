@@ -190,14 +190,17 @@ def _known(study: Study, arrival: Arrival, mode: str) -> Participation | None:
         IdTaken: somebody has the id that was typed in, and the stay is not theirs.
     """
     known = known_participation(study, arrival)
+    if known is None and arrival.typed and is_taken(study, arrival):
+        # Another window of the same stay may have come between the two looks; stay and id are written at once.
+        known = known_participation(study, arrival)
+        if known is None:
+            raise IdTaken(
+                _(
+                    "Somebody takes part with this id already. If it is yours, open the link from your recruiter again."
+                )
+            )
     if known is not None and known.mode != mode:
         raise TookPartBefore(_("You have taken part in this study before. Thank you for coming."))
-    if known is None and arrival.typed and is_taken(study, arrival):
-        raise IdTaken(
-            _(
-                "Somebody takes part with this id already. If it is yours, open the link from your recruiter again."
-            )
-        )
     return known
 
 

@@ -192,7 +192,7 @@ def test_shares_of_several_classes_are_shown_as_they_were_said(make_study, resea
     people = next(row for row in rows_of(page, "People beside the labels") if "people, on average" in row)
     shares = [float(share) for share in re.findall(r": (\d\.\d{3})", people)]
     assert shares == sorted(shares, reverse=True)
-    assert 0.9 < sum(shares) < 1.01
+    assert 0.3 < sum(shares) < 1.01  # of categorical answers, which need not give everything away
     assert "simulated participants" in page
 
 
