@@ -120,39 +120,29 @@ def _human_labels(brought: Brought) -> dict[str, Any]:
     ).as_json()
 
 
+def _chosen(brought: Brought) -> dict[str, Any]:
+    """What every importer of answers is told."""
+    return {
+        "image_set": brought.image_set,
+        "licence": brought.options["licence"],
+        "actor": brought.actor,
+        "progress": brought.progress,
+        "dry_run": brought.dry_run,
+    }
+
+
 def _hmix(brought: Brought) -> dict[str, Any]:
-    return import_hmix(
-        directory=brought.unpacked,
-        image_set=brought.image_set,
-        licence=brought.options["licence"],
-        actor=brought.actor,
-        progress=brought.progress,
-        dry_run=brought.dry_run,
-    ).as_json()
+    return import_hmix(directory=brought.unpacked, **_chosen(brought)).as_json()
 
 
 def _cifar10s(brought: Brought) -> dict[str, Any]:
-    return import_cifar10s(
-        file=brought.path,
-        slug=brought.options["slug"],
-        image_set=brought.image_set,
-        licence=brought.options["licence"],
-        actor=brought.actor,
-        progress=brought.progress,
-        dry_run=brought.dry_run,
-    ).as_json()
+    slug = brought.options["slug"]
+    return import_cifar10s(file=brought.path, slug=slug, **_chosen(brought)).as_json()
 
 
 def _release(brought: Brought) -> dict[str, Any]:
-    return import_release(
-        directory=brought.unpacked,
-        slug=brought.options["slug"],
-        image_set=brought.image_set,
-        licence=brought.options["licence"],
-        actor=brought.actor,
-        progress=brought.progress,
-        dry_run=brought.dry_run,
-    ).as_json()
+    slug = brought.options["slug"]
+    return import_release(directory=brought.unpacked, slug=slug, **_chosen(brought)).as_json()
 
 
 _OF_IMAGES = ("name", "size", "test_percent", "licence", "origin")
