@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from hilmix.core.cells import safe_cell
+
 Kind = Literal["curve", "reliability", "scatter", "bars", "heat", "forest"]
 Style = Literal["line", "faint", "dashed"]
 Cell = str | int | float | None
 
-FORMULA = tuple("=+-@\t\r\n")  # what a spreadsheet takes for the beginning of one
 _WITHIN_A_LINE = re.compile(r'([,;]\s*"?\s*)(?=[=+@-])')  # where another cell begins, with a formula in it
 
 
@@ -120,7 +121,6 @@ def _harmless_line(text: str) -> str:
 
 
 def _harmless(text: str) -> str:
-    """Text that begins as a formula does has an apostrophe before it (OWASP, CSV injection). A lone carriage return, at
-    which spreadsheets begin another row, becomes a line feed, which csv puts in quotes."""
-    text = text.replace("\r", "\n")
-    return f"'{text}" if text[:1] in FORMULA else text
+    """Text that no spreadsheet runs. A lone carriage return, at which spreadsheets begin another row, becomes a line
+    feed, which csv puts in quotes."""
+    return safe_cell(text.replace("\r", "\n"))

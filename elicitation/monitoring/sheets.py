@@ -8,12 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from django.http import HttpResponse
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a cell that begins so is carried out by spreadsheets
-
-
-def safe_cell(text: str) -> str:
-    """The text as no spreadsheet takes it for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+from hilmix.core.cells import safe_cell
 
 
 def csv_reply(name: str, rows: Iterable[Sequence[str]]) -> HttpResponse:

@@ -22,7 +22,6 @@ from elicitation.flow.modes import address, start_preview
 from elicitation.flow.reconciling import reconcile
 from elicitation.flow.visits import visit_of
 from elicitation.flow.withdrawal import withdraw
-from elicitation.monitoring.sheets import safe_cell
 from elicitation.participants.models import Departure, Identity, Participation, ParticipationEvent
 from elicitation.participants.services import decrypted, link_of
 from elicitation.recruiters.base import Outcome
@@ -36,6 +35,7 @@ from elicitation.trials.models import Response
 from hilmix.accounts.models import AuditEvent, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import set_membership
+from hilmix.core.cells import safe_cell
 from hilmix.errors import Forbidden, Invalid
 from tests.elicitation.answers import CANNOT_TELL, destination
 
