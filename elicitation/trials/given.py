@@ -5,7 +5,6 @@ Attention checks are no answers and are never among them.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import orjson
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
@@ -94,7 +94,7 @@ class Asking:
 
     def __init__(self, ways: Ways) -> None:
         self._ways = ways
-        self.parsed = lru_cache(MOST_ALIKE)(json.loads)
+        self.parsed = lru_cache(MOST_ALIKE)(orjson.loads)
         self._alike = lru_cache(MOST_ALIKE)(self._put_together)
 
     def of(
@@ -135,7 +135,9 @@ def answers_given(
         pk: (protocol, drawn) for pk, protocol, drawn in people.values_list("pk", "protocol", "drawn")
     }
     answered = units if units is not None else Unit.objects.filter(batch__study=study)
-    responses = Response.objects.filter(trial__participation__in=people).exclude(trial__kind=Trial.Kind.CHECK)
+    responses = Response.objects.exclude(trial__kind=Trial.Kind.CHECK)
+    if not order:  # otherwise each query names those it is about
+        responses = responses.filter(trial__participation__in=people)
     if until is not None:
         responses = responses.filter(received_at__lte=until)
     if pairs is not None:
@@ -151,7 +153,7 @@ def answers_given(
         protocol, drawn = met[pk]
         pair = pair_of[pair_id]
         interface, asked = asking.of(pair, protocol, levels, params, drawn)
-        payload = json.loads(said)
+        payload = orjson.loads(said)
         yield Given(
             pk,
             position,

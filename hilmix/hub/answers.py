@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+import orjson
 from django.conf import settings
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast
@@ -69,8 +69,9 @@ class Person:
         return f"excluded: {', '.join(self.excluded_by)}" if self.excluded_by else None
 
 
-# JSON as it stands in a release: keys in one order.
-as_text = json.JSONEncoder(sort_keys=True).encode
+def as_text(value: object) -> str:
+    """JSON as it stands in a release: keys in one order."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 class Said(NamedTuple):
@@ -338,7 +339,7 @@ class Answers:
             one.pk: (one.key, interface_named(one.content["interface"]).UNIT)
             for one in self.study.conditions.all()
         }
-        ordered = trials.annotate(**TEXTS).order_by("participation_id", "position")
+        ordered = Trial.objects.annotate(**TEXTS).order_by("participation_id", "position")
         columns = ordered.values_list(*OF_A_TRIAL, *(f"pair__{name}" for name in PARENTS))
         rows = in_order(columns, "participation", self._by_name)
         for pk, position, kind, pair, condition, level_text, param_text, lambda_e4, *parents in rows:

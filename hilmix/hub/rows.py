@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 from elicitation.studies.factors import Levels
@@ -298,7 +298,7 @@ def _columns_of(judgements: Sequence[Judgement | None]) -> dict[str, list[Any]]:
             case PerceivedMidpoint():
                 columns["perceived_midpoint"][place] = judgement.value
             case ClassMass():
-                columns["mass"][place] = as_text(dict(judgement.mass))
+                columns["mass"][place] = as_text({str(index): share for index, share in judgement.mass})
                 columns["excluded"][place] = as_text(sorted(judgement.excluded))
             case Distribution():
                 columns["probabilities"][place] = judgement.p
@@ -312,5 +312,5 @@ _flags = lru_cache(maxsize=256)(as_text)
 @lru_cache(maxsize=4096)
 def _alike(text: str) -> tuple[Row, str]:
     """JSON of which many trials have the same: what it says, and as it stands in a release."""
-    value = json.loads(text)
+    value = orjson.loads(text)
     return value, as_text(value)
