@@ -13,6 +13,8 @@ from elicitation.mixes.models import MixedImage, Pair
 from hilmix.core import imageset, mixing
 from hilmix.core.errors import DataError
 
+AT_ONCE = 1000  # rows read or written with one statement
+
 
 @transaction.atomic
 def create_mixed_images(
@@ -27,6 +29,7 @@ def create_mixed_images(
     _refuse_leaks(opened, recipes)
     pairs = {(p.first_index, p.second_index): p for p in Pair.objects.filter(image_set=image_set)}
     wanted = dict.fromkeys((r.first_index, r.second_index) for r in recipes)
+    known = _known([pairs[parents] for parents in wanted if parents in pairs], method)
     new_pairs = [
         Pair(
             image_set=image_set,
@@ -39,12 +42,8 @@ def create_mixed_images(
         if (first, second) not in pairs
     ]
     pairs.update(
-        {(p.first_index, p.second_index): p for p in Pair.objects.bulk_create(new_pairs, batch_size=1000)}
+        {(p.first_index, p.second_index): p for p in Pair.objects.bulk_create(new_pairs, batch_size=AT_ONCE)}
     )
-    known = {
-        (m.pair_id, m.lambda_e4): m
-        for m in MixedImage.objects.filter(pair__image_set=image_set, method=method).select_related("pair")
-    }
     new: dict[tuple[int, int], MixedImage] = {}
     for recipe in recipes:
         pair = pairs[recipe.first_index, recipe.second_index]
@@ -55,7 +54,10 @@ def create_mixed_images(
                 pair=pair, lambda_e4=recipe.lambda_e4, method=method, sha256=mixing.pixel_sha256(pixels)
             )
     known.update(
-        {(m.pair_id, m.lambda_e4): m for m in MixedImage.objects.bulk_create(new.values(), batch_size=1000)}
+        {
+            (m.pair_id, m.lambda_e4): m
+            for m in MixedImage.objects.bulk_create(new.values(), batch_size=AT_ONCE)
+        }
     )
     return [known[pairs[r.first_index, r.second_index].pk, r.lambda_e4] for r in recipes]
 
@@ -75,8 +77,20 @@ def pixels_of(mixed_image: MixedImage, opened: imageset.ImageSet | None = None) 
     return pixels
 
 
+def _known(pairs: Sequence[Pair], method: str) -> dict[tuple[int, int], MixedImage]:
+    """The mixed images that there are of `pairs`, by the key of their pair and λ."""
+    known = {}
+    for start in range(0, len(pairs), AT_ONCE):
+        some = {pair.pk: pair for pair in pairs[start : start + AT_ONCE]}
+        for image in MixedImage.objects.filter(pair__in=some, method=method):
+            image.pair = some[image.pair_id]
+            known[image.pair_id, image.lambda_e4] = image
+    return known
+
+
 def _mix(opened: imageset.ImageSet, pair: Pair, lambda_e4: int, method: str) -> np.ndarray:
-    return mixing.mix(opened.images[pair.first_index], opened.images[pair.second_index], lambda_e4, method)
+    images = np.asarray(opened.images)  # of a memory map, every array on the way would be made one: slowly
+    return mixing.mix(images[pair.first_index], images[pair.second_index], lambda_e4, method)
 
 
 def _refuse_leaks(opened: imageset.ImageSet, recipes: Sequence[Recipe]) -> None:

@@ -23,7 +23,8 @@ from elicitation.participants.models import Participation
 from elicitation.studies.models import Batch, Condition, Protocol, Source, Study, Unit
 from elicitation.studies.protocol import Design, condition_content, content_sha256, settings_of
 from elicitation.studies.services import StudyPlan, create_study
-from elicitation.trials.models import Response, Trial, TrialImage
+from elicitation.trials.models import Response, Trial
+from elicitation.trials.planning import IMAGES, TRIALS
 from hilmix.accounts.roles import Action, Actor, require
 from hilmix.core.errors import DataError
 from hilmix.core.licences import licence_named
@@ -32,6 +33,7 @@ from hilmix.errors import Conflict, Invalid
 from hilmix.hub.importers.rows import Answer, Row
 from hilmix.hub.models import Import, SourceRow
 from hilmix.jobs.progress import Progress
+from hilmix.rows import insert_many
 
 BATCH_SIZE = 1000
 
@@ -155,48 +157,50 @@ def write_answers(
         progress.update(start, len(rows), f"{table}: answers")
         progress.check()
         some = rows[start : start + BATCH_SIZE]
+        answers = {row.row: row.answer for row in some if row.answer is not None}
         trials = {}
-        for row in some:
-            if (answer := row.answer) is None:
-                continue
-            trials[row.row] = Trial(
-                participation=participations[answer.subject],
-                position=next_position[answer.subject] if answer.position is None else answer.position,
-                kind=Trial.Kind.REPEAT if answer.repeat else Trial.Kind.MAIN,
-                pair_id=units[answer.about].pair_id,
-                unit=units[answer.about],
-                condition=conditions[answer.condition],
-                levels=dict(answer.levels),
-                params=dict(answer.params),
+        for row, answer in answers.items():
+            unit = units[answer.about]
+            trials[row] = (
+                participations[answer.subject].pk,
+                next_position[answer.subject] if answer.position is None else answer.position,
+                str(Trial.Kind.REPEAT if answer.repeat else Trial.Kind.MAIN),
+                unit.pair_id,
+                unit.pk,
+                conditions[answer.condition].pk,
+                json.dumps(dict(answer.levels)),
+                json.dumps(dict(answer.params)),
             )
             next_position[answer.subject] += 1
-        Trial.objects.bulk_create(trials.values())
-        said = [(trials[row.row], row.row, row.answer) for row in some if row.answer is not None]
-        TrialImage.objects.bulk_create(
-            [
-                TrialImage(trial_id=trial.pk, order=order, mixed_image_id=image.pk)
-                for trial, _row, answer in said
-                for order, image in enumerate(shown[answer.about])
-            ],
-            batch_size=BATCH_SIZE,
-        )
-        responses = {row: _response(imported, table, row, answer, trial) for trial, row, answer in said}
+        made = insert_many(TRIALS, list(trials.values()), returning="participation_id, position, id")
+        key_at = {(person, position): key for person, position, key in made}
+        keys = {row: key_at[trial[:2]] for row, trial in trials.items()}
+        images = [
+            (keys[row], order, image)
+            for row, answer in answers.items()
+            for order, image in enumerate(shown[answer.about])
+        ]
+        insert_many(IMAGES, images)
+        responses = {
+            row: _response(imported, table, row, answer, trial_id=keys[row], position=trials[row][1])
+            for row, answer in answers.items()
+        }
         Response.objects.bulk_create(responses.values())
-        keep_rows(imported, table, some, responses)
+        keep_rows(imported, table, some, {row: response.pk for row, response in responses.items()})
 
 
 def keep_rows(
-    imported: Import, table: str, rows: Sequence[Row], responses: Mapping[int, Response] | None = None
+    imported: Import, table: str, rows: Sequence[Row], responses: Mapping[int, uuid.UUID] | None = None
 ) -> None:
-    """Keep rows as they were published."""
+    """Keep rows as they were published; `responses` are the keys of those read from them, by row."""
     SourceRow.objects.bulk_create(
         [
             SourceRow(
-                imported_by=imported,
+                imported_by_id=imported.pk,
                 table=table,
                 row=row.row,
                 values=row.values,
-                response=(responses or {}).get(row.row),
+                response_id=(responses or {}).get(row.row),
             )
             for row in rows
         ],
@@ -209,7 +213,7 @@ def _make_units(
 ) -> dict[tuple[int, int, int | None], Unit]:
     """One batch for each published one, and one unit for each thing asked about, in the batch that showed it first."""
     batch_of = {answer.about: answer.batch for answer in reversed(answers)}  # the first answer to each wins
-    pairs = {image[:2]: one.pair for image, one in mixed.items()}
+    pairs = {image[:2]: one.pair_id for image, one in mixed.items()}
     abouts = dict.fromkeys(answer.about for answer in answers)
     by_batch = sorted(abouts, key=lambda about: (len(batch_of[about]), batch_of[about]))
     units = []
@@ -217,10 +221,10 @@ def _make_units(
         batch = Batch.objects.create(study=study, ordinal=ordinal)
         units += [
             Unit(
-                batch=batch,
+                batch_id=batch.pk,
                 ordinal=place,
-                pair=pairs[first, second],
-                mixed_image=None if lambda_e4 is None else mixed[first, second, lambda_e4],
+                pair_id=pairs[first, second],
+                mixed_image_id=None if lambda_e4 is None else mixed[first, second, lambda_e4].pk,
             )
             for place, (first, second, lambda_e4) in enumerate(some)
         ]
@@ -228,21 +232,23 @@ def _make_units(
     return dict(zip(by_batch, units, strict=True))
 
 
-def _shown(mixed: Mixed) -> dict[tuple[int, int, int | None], list[MixedImage]]:
-    """What a trial about each mixed image and each pair showed; of a pair, from λ = 0 upwards."""
-    shown: dict[tuple[int, int, int | None], list[MixedImage]] = {}
+def _shown(mixed: Mixed) -> dict[tuple[int, int, int | None], list[int]]:
+    """The keys of what a trial about each mixed image and each pair showed; of a pair, from λ = 0 upwards."""
+    shown: dict[tuple[int, int, int | None], list[int]] = {}
     for (first, second, lambda_e4), image in sorted(mixed.items()):
-        shown[first, second, lambda_e4] = [image]
-        shown.setdefault((first, second, None), []).append(image)
+        shown[first, second, lambda_e4] = [image.pk]
+        shown.setdefault((first, second, None), []).append(image.pk)
     return shown
 
 
-def _response(imported: Import, table: str, row: int, answer: Answer, trial: Trial) -> Response:
+def _response(
+    imported: Import, table: str, row: int, answer: Answer, *, trial_id: int, position: int
+) -> Response:
     payload: dict[str, Any] = dict(answer.payload)
-    digest = hashlib.sha256(json.dumps([trial.position, payload], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([position, payload], sort_keys=True).encode()).hexdigest()
     return Response(
         id=uuid.uuid5(uuid.NAMESPACE_URL, f"hilmix:import:{imported.study.slug}:{table}:{row}"),
-        trial=trial,
+        trial_id=trial_id,
         payload=payload,
         payload_sha256=digest,
         rt_ms=answer.rt_ms,
