@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import connection
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -21,6 +21,7 @@ from django.views.decorators.http import require_safe
 
 from elicitation.images.models import ImageSet
 from elicitation.participants.models import Participation, ProblemReport
+from elicitation.recruiters.direct import Direct
 from elicitation.studies.models import Mode, Slot, Source, Study
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import ALLOWED, Action, Role
@@ -52,15 +53,18 @@ class Step:
 @login_not_required
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """For the public: what this is and which studies are open. For the signed-in: what is going on."""
+    """For the public: what this is and which open studies anybody may join, none that a panel recruits for. For the
+    signed-in: what is going on."""
     person = request.user
     if not isinstance(person, User):
-        open_studies = Study.objects.filter(state=Study.State.OPEN, source=Source.PERSON)
+        by_link = Q(recruitment=None) | Q(recruitment__recruiter=Direct.NAME)
+        open_studies = Study.objects.filter(by_link, state=Study.State.OPEN, source=Source.PERSON)
         return render(request, "welcome.html", {"studies": open_studies})
     studies = list(_with_progress(Study.objects.visible_to(person))[:LOOKED_AT])
     visible = Release.objects.visible_to(person).select_related("study")
     newest = visible.annotate(n_experiments=Count("experiments")).order_by("-pk")
     releases = count_withdrawn(newest[:LOOKED_AT])
+    experiments = Experiment.objects.visible_to(person)
     jobs = Job.objects.visible_to(person)
     broken = jobs.filter(state__in=[JobState.FAILED, JobState.LOST], finished_at__gte=timezone.now() - RECENT)
     steps = [
@@ -73,7 +77,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "steps": sorted(steps, key=lambda step: not step.urgent),
         "studies": studies[:SHOWN],
         "releases": releases[:SHOWN],
-        "experiments": Experiment.objects.visible_to(person).select_related("job", "report")[:SHOWN],
+        "experiments": experiments.select_related("job", "report", "release")[:SHOWN],
         "jobs": jobs.filter(state__in=[JobState.QUEUED, JobState.RUNNING])[:SHOWN],
         "queues_without_worker": queues_without_worker(),
     }
@@ -85,6 +89,7 @@ def _with_progress(studies: Many) -> Many:
     live = {"study": OuterRef("pk"), "mode": Mode.LIVE}
     slots = Slot.objects.filter(batch__study=OuterRef("pk"), batch__mode=Mode.LIVE)
     finished = Participation.objects.filter(**live, state__in=Participation.FINISHED)
+    to_publish = finished.filter(Q(consent__publish=True) | ~Q(source=Source.PERSON))
     finished_at = Coalesce("completed_at", "started_at")  # not everybody goes on to the closing page
     releases = Release.objects.filter(study=OuterRef("pk")).order_by("-number")
     problems = ProblemReport.objects.filter(study=OuterRef("pk"), handled_at=None)
@@ -92,8 +97,9 @@ def _with_progress(studies: Many) -> Many:
         n_places=number_of(slots, "batch__study"),
         n_filled=number_of(slots.filter(state=Slot.State.FILLED), "batch__study"),
         n_finished=number_of(finished, "study"),
+        n_to_publish=number_of(to_publish, "study"),
         n_problems=number_of(problems, "study"),
-        last_finished_at=Subquery(finished.order_by(finished_at.desc()).values(at=finished_at)[:1]),
+        last_finished_at=Subquery(to_publish.order_by(finished_at.desc()).values(at=finished_at)[:1]),
         last_released_at=Subquery(releases.values("created_at")[:1]),
     ).order_by("-pk")
 
@@ -149,7 +155,7 @@ def _after_study(study: Any, may: set[Action]) -> Iterator[Step]:
             yield Step(_("“%(title)s” is not open yet") % named, _("Try it out, then open it"), page)
         elif study.state == Study.State.OPEN and study.n_places and study.n_filled == study.n_places:
             yield Step(_("Every place of “%(title)s” is filled") % named, _("Close it"), page)
-    if Action.FREEZE_RELEASE in may and study.n_finished:
+    if Action.FREEZE_RELEASE in may and study.n_to_publish:
         page = reverse("freeze_release", args=[study.slug])
         if study.last_released_at is None:
             yield Step(_("“%(title)s” has answers and no release") % named, _("Freeze a release"), page)

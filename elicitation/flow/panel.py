@@ -20,16 +20,18 @@ SHOWN_REPORTS = 50
 @study_panel
 def people_of(study: Study, person: User) -> Panel:
     reports = study.problem_reports.all()
+    consents = Consent.objects.filter(participation__study=study).aggregate(
+        all=Count("pk"),
+        publish=Count("pk", filter=Q(publish=True)),
+        contact=Count("pk", filter=Q(contact=True)),
+    )
     context = {
-        "consents": Consent.objects.filter(participation__study=study).aggregate(
-            all=Count("pk"),
-            publish=Count("pk", filter=Q(publish=True)),
-            contact=Count("pk", filter=Q(contact=True)),
-        ),
+        "consents": consents,
         "has_checks": settings_of(study.protocol.content).design.checks > 0,
         "checks": _failures(study),
         "reports": reports[:SHOWN_REPORTS],
         "n_reports": reports.count(),
+        "were_asked": study.source == Source.PERSON or consents["all"],
         "shown": study.source != Source.IMPORTED,
     }
     return Panel("elicitation/_people_panel.html", context)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 
 from hilmix.core import imageset
 
@@ -41,6 +42,9 @@ class ImageSet(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("image_set", args=[self.name])
 
     @property
     def directory(self) -> Path:

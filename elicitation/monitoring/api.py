@@ -30,6 +30,9 @@ class ParticipationSerializer(serializers.ModelSerializer[Participation]):
     id = serializers.CharField(source="public_id", read_only=True, help_text="that hilmix drew")
     protocol_version = serializers.IntegerField(source="protocol.version", read_only=True)
     levels = serializers.DictField(child=serializers.CharField(), read_only=True, help_text="factor → level")
+    started_at = serializers.DateTimeField(
+        read_only=True, help_text="of an imported one, when it was imported"
+    )
     over_quota = serializers.BooleanField(source="is_over_quota", read_only=True)
     flags = serializers.SerializerMethodField(help_text="that stand under the rules in force")
     left_out_by = serializers.SerializerMethodField(

@@ -135,7 +135,8 @@ def monitor_of(study: Study, mode: str, now: datetime | None = None) -> Monitor:
     promised = {
         pk: settings_of(content).payment for pk, content in study.protocols.values_list("pk", "content")
     }
-    received, last_answer = _received(study, mode, out, now)
+    imported = study.source == Source.IMPORTED  # when its answers were given is not known
+    received, last_answer = ([], None) if imported else _received(study, mode, out, now)
     tallies = study.participations.filter(mode=mode).aggregate(
         over_quota=Count("pk", filter=over_quota()),
         invalid=Count("pk", filter=Q(invalid_at__isnull=False)),

@@ -76,7 +76,7 @@ class Passage:
 
     person: Participation
     levels: str
-    consent: Consent | None
+    boxes: Sequence[tuple[str, bool]]
     events: Sequence[Happened]
     n_events: int
     rounds: Sequence[bool]
@@ -104,7 +104,7 @@ def passage_of(study: Study, person: Participation) -> Passage:
     return Passage(
         person=person,
         levels=in_words(person.levels),
-        consent=Consent.objects.filter(participation=person).first(),
+        boxes=_boxes(person, reading),
         events=[
             Happened(event_in_words(event.kind, event.data), event, event.t_ms / 1000 if timed else None)
             for event in happened[:MOST_EVENTS]
@@ -167,6 +167,13 @@ def _filled(question: str, names: dict[str, object]) -> str:
     for side in ("left", "right"):
         question = question.replace(f"{{{side}}}", str(names.get(f"{side}_class", "")))
     return question
+
+
+def _boxes(person: Participation, reading: Reading) -> list[tuple[str, bool]]:
+    """What each box of the consent page says, and whether it was ticked."""
+    said = {box.name: box.text for box in reading.texts.boxes}
+    ticked = Consent.objects.filter(participation=person).values_list("boxes", flat=True).first() or {}
+    return [(said.get(name, name), bool(value)) for name, value in ticked.items()]
 
 
 def _survey(person: Participation, reading: Reading) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ from elicitation.monitoring.one import Passage, passage_of
 from elicitation.monitoring.sheets import csv_reply
 from elicitation.monitoring.words import in_words
 from elicitation.participants.models import Participation, ParticipationEvent
-from elicitation.studies.models import Mode, Study
+from elicitation.studies.models import Mode, Source, Study
 from elicitation.studies.pages import visible_study
 from elicitation.trials.flags import Flagged, excluding, flags_of
 from elicitation.trials.models import Response, Trial, TrialImage
@@ -44,7 +44,7 @@ COLUMNS: Mapping[str, str] = {
     "mode": "live, pilot or preview",
     "state": "how far it came",
     "protocol": "version of the protocol",
-    "started_at": "when consent was given (UTC)",
+    "started_at": "when consent was given (UTC); empty where it was imported",
     "completed_at": "when the closing page was sent (UTC)",
     "minutes": "between the two",
     "answers": "trials answered",
@@ -209,7 +209,9 @@ def _row(person: Any, flags: Sequence[Flagged]) -> Row:
         "mode": person.mode,
         "state": person.state,
         "protocol": person.protocol.version,
-        "started_at": person.started_at.isoformat(timespec="seconds"),
+        "started_at": ""
+        if person.source == Source.IMPORTED
+        else person.started_at.isoformat(timespec="seconds"),
         "completed_at": person.completed_at.isoformat(timespec="seconds") if person.completed_at else "",
         "minutes": f"{took / timedelta(minutes=1):.2f}" if took else "",
         "answers": person.n_answers,

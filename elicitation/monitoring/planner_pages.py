@@ -18,7 +18,6 @@ from django.views.decorators.http import require_http_methods
 
 from elicitation.interfaces import INTERFACES
 from elicitation.recruiters.direct import Direct
-from elicitation.recruiters.prolific import Prolific
 from elicitation.recruiters.services import RECRUITERS, recruitment_of
 from elicitation.studies import planner
 from elicitation.studies.factor_forms import FactorsForm
@@ -98,7 +97,7 @@ def study_planner(request: HttpRequest) -> HttpResponse:
     require(request.user, Action.CREATE_STUDY)
     assert isinstance(request.user, User)
     study, settings = _base(request)
-    recruiter = recruitment_of(study).recruiter.NAME if study else Prolific.NAME
+    recruiter = recruitment_of(study).recruiter.NAME if study else Direct.NAME
     form = PlannerForm(request.user, request.POST, recruiter)
     context: dict[str, Any] = {"form": form, "own": [form[name] for name in form.own], "notes": []}
     if form.is_valid():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.functional import Promise
@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from elicitation.interfaces import common
 from elicitation.interfaces.base import Asked, Interface, Payload
 from elicitation.studies.factors import Levels
+from elicitation.studies.labels import value_in_words, words_of
 from hilmix.core.judgements import (
     CannotTell,
     ClassMass,
@@ -20,7 +21,7 @@ from hilmix.core.judgements import (
     PerceivedLambda,
     PerceivedMidpoint,
 )
-from hilmix.core.mixing import lambda_text
+from hilmix.core.mixing import class_text, lambda_text
 
 SHOWN_CLASSES = 4
 _COMMON = frozenset(column.name for column in common.COLUMNS)
@@ -59,7 +60,7 @@ def event_in_words(kind: str, data: Mapping[str, Any]) -> str:
 def answer_in_words(payload: Payload, interface: Interface) -> list[tuple[str, str, str]]:
     """Name, value and meaning of each of the interface's own fields that was answered, in their order."""
     return [
-        (column.name, _value(payload[column.name]), column.description)
+        (words_of(column.name), value_in_words(payload[column.name]), f"{column.name}: {column.description}")
         for column in interface.COLUMNS
         if column.name not in _COMMON and not column.steps and payload.get(column.name) is not None
     ]
@@ -67,7 +68,8 @@ def answer_in_words(payload: Payload, interface: Interface) -> list[tuple[str, s
 
 def judgement_in_words(judgement: Judgement, asked: Asked) -> str:
     """What an answer says, in terms of the classes and of λ."""
-    first, second = asked.classes[asked.first_class], asked.classes[asked.second_class]
+    classes = [class_text(name) for name in asked.classes]
+    first, second = classes[asked.first_class], classes[asked.second_class]
     match judgement:
         case CannotTell():
             return _("cannot tell")
@@ -82,29 +84,19 @@ def judgement_in_words(judgement: Judgement, asked: Asked) -> str:
                 "value": lambda_text(round(value * 10_000)),
             }
         case ClassMass(mass, excluded):
-            shares = _shares(dict(mass), asked)
-            ruled_out = ", ".join(asked.classes[index] for index in sorted(excluded))
+            shares = _shares(dict(mass), classes)
+            ruled_out = ", ".join(classes[index] for index in sorted(excluded))
             return f"{shares}; {_('not')} {ruled_out}" if ruled_out else shares
         case Distribution(p):
-            return _shares({index: share for index, share in enumerate(p) if share > 0}, asked)
+            return _shares({index: share for index, share in enumerate(p) if share > 0}, classes)
 
 
-def _shares(mass: Mapping[int, float], asked: Asked) -> str:
+def _shares(mass: Mapping[int, float], classes: Sequence[str]) -> str:
     ordered = sorted(mass.items(), key=lambda item: -item[1])
-    said = [f"{_percent(share)} {asked.classes[index]}" for index, share in ordered[:SHOWN_CLASSES]]
+    said = [f"{_percent(share)} {classes[index]}" for index, share in ordered[:SHOWN_CLASSES]]
     more = len(ordered) - len(said)
     return ", ".join([*said, _("%d more") % more] if more > 0 else said)
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f}%"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_value(one)}" for name, one in value.items())
-    if isinstance(value, list):
-        return ", ".join(_value(one) for one in value) or "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 
 from django.db import models
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from elicitation.studies.models import Mode, Protocol, Slot, Source, Study
@@ -80,6 +81,9 @@ class Participation(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+    def get_absolute_url(self) -> str:
+        return reverse("study_participation", args=[self.study.slug, self.public_id])
 
     @property
     def points(self) -> dict[str, int]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from django.conf import settings as project
 from django.utils.translation import gettext
 
 from elicitation.interfaces import interface_named
 from elicitation.studies.factors import Factor
 from elicitation.studies.fields import AmountField, written_class_pairs
 from elicitation.studies.hypotheses import Hypothesis
+from elicitation.studies.labels import value_in_words, words_of
+from elicitation.studies.models import Source, Study
 from elicitation.studies.protocol import Settings
 from elicitation.studies.rules import FLAGS, Rule
 from hilmix.core.mixing import lambda_text
@@ -17,29 +20,60 @@ from hilmix.core.mixing import lambda_text
 Facts = list[tuple[str, str]]
 
 
-def facts_of(settings: Settings, classes: Sequence[str]) -> Facts:
-    """What a protocol settles; `classes` are the names of the image set's classes."""
-    interface, design, flow = interface_named(settings.interface), settings.design, settings.flow
+def facts_of(study: Study, settings: Settings) -> Facts:
+    """What a protocol of `study` settles. Of an imported one only what was published: the rest is ours by default."""
+    imported = study.source == Source.IMPORTED
+    told = not imported or any(condition.content["wording"] for condition in study.conditions.all())
+    way, course = _way(settings), _course(settings, study.image_set.classes)
+    return [
+        *_asked(settings),
+        *(way if told else _not_known(way)),
+        *(_not_known(course) if imported else course),
+        (gettext("Left out of labels"), _excluding(settings.rules)),
+        *[(gettext("Hypothesis %s") % one.name, _hypothesis(one)) for one in settings.hypotheses],
+    ]
+
+
+def _not_known(facts: Facts) -> Facts:
+    return [(label, gettext("not known")) for label, _value in facts]
+
+
+def _asked(settings: Settings) -> Facts:
+    """What is asked, of how many: answers alone tell it."""
+    interface, design = interface_named(settings.interface), settings.design
     per_person = [f"{design.trials_per_person}", f"{design.repeats} {gettext('repeats')}"]
     if interface.CHECKS:
         per_person.append(f"{design.checks} {gettext('attention checks')}")
     return [
         (
             gettext("Interface"),
-            f"{settings.interface}@{settings.interface_version}: {gettext(interface.TITLE)}",
+            f"{gettext(interface.TITLE)} ({settings.interface}@{settings.interface_version})",
         ),
-        *[(name, str(value)) for name, value in settings.options.items()],
         (gettext("Perspective"), settings.perspective),
-        (gettext("Language"), settings.language),
-        (gettext("Bonus rule"), settings.bonus or gettext("none")),
-        (gettext("Times"), settings.timing_reason or gettext("not recorded")),
         *[(gettext("Factor %s") % factor.name, _factor(factor)) for factor in settings.factors],
         ("λ", ", ".join(lambda_text(value) for value in design.lambdas_e4)),
-        (gettext("Class pairs"), _class_pairs(settings, classes)),
         (gettext("Trials a person"), " + ".join(per_person)),
         (gettext("People per mixed image"), str(design.answers_per_unit)),
-        (gettext("Set apart"), _set_apart(settings)),
+    ]
+
+
+def _way(settings: Settings) -> Facts:
+    """How it is asked: a release tells it, published tables do not."""
+    return [
+        *[(words_of(name).capitalize(), value_in_words(value)) for name, value in settings.options.items()],
+        (gettext("Language"), dict(project.LANGUAGES).get(settings.language, settings.language)),
+        (gettext("Bonus rule"), settings.bonus or gettext("none")),
         (gettext("Display"), _display(settings)),
+    ]
+
+
+def _course(settings: Settings, classes: Sequence[str]) -> Facts:
+    """How it comes about: nobody publishes it with answers."""
+    flow = settings.flow
+    return [
+        (gettext("Times"), settings.timing_reason or gettext("not recorded")),
+        (gettext("Class pairs"), _class_pairs(settings, classes)),
+        (gettext("Set apart"), _set_apart(settings)),
         (gettext("Comprehension check"), gettext("up to %d rounds") % flow.max_comprehension_rounds),
         (
             gettext("Breaks"),
@@ -50,8 +84,6 @@ def facts_of(settings: Settings, classes: Sequence[str]) -> Facts:
             gettext("within %(days)d days: %(how)s") % {"days": flow.withdraw_days, "how": flow.withdrawal},
         ),
         *_payment(settings),
-        (gettext("Left out of labels"), _excluding(settings.rules)),
-        *[(gettext("Hypothesis %s") % one.name, _hypothesis(one)) for one in settings.hypotheses],
     ]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from elicitation.studies.texts import INFORMATION
@@ -69,6 +71,22 @@ TEXTS: Mapping[str, Promise] = {
 def setting_label(*path: str) -> str:
     """What a setting is called; its place in the content where it has no name of its own."""
     return str(SETTINGS.get(path) or ", ".join(path).replace("_", " "))
+
+
+def words_of(name: str) -> str:
+    """A name of the code as words: `mixing percent` of `mixing_percent`, `moves` of `n_moves`."""
+    return name.removeprefix("n_").replace("_", " ")
+
+
+def value_in_words(value: Any) -> str:
+    """A stored value as pages say it; numbers with four digits that matter."""
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {value_in_words(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(value_in_words(one) for one in value) or "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def text_label(name: str, part: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from elicitation.images.models import ImageSet
@@ -70,6 +71,9 @@ class Study(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def get_absolute_url(self) -> str:
+        return reverse("study", args=[self.slug])
 
     @property
     def protocol(self) -> Protocol:

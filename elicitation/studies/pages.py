@@ -108,7 +108,7 @@ def study_detail(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {
         "study": study,
         "protocol": protocol,
-        "facts": facts_of(settings, classes),
+        "facts": facts_of(study, settings),
         "link": request.build_absolute_uri(reverse("study_entry", args=[study.slug])),
         "counts": live.aggregate(
             running=Count("pk", filter=Q(state="running")),

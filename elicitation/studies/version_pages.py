@@ -37,14 +37,14 @@ def study_version(request: HttpRequest, slug: str, version: int) -> HttpResponse
     newest = study.protocol
     protocol = get_object_or_404(study.protocols, version=version)
     before, differences = changes_in(protocol)
-    settings, classes = settings_of(protocol.content), study.image_set.classes
+    settings = settings_of(protocol.content)
     context = {
         "study": study,
         "protocol": protocol,
         "before": before,
         "is_newest": protocol == newest,
         "differences": differences,
-        "facts": facts_of(settings, classes),
+        "facts": facts_of(study, settings),
         "rules": settings.rules,
         "texts": [] if study.source == Source.IMPORTED else _texts(texts_of(protocol.content)),
         "levels": _levels(protocol),

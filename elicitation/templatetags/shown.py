@@ -22,6 +22,12 @@ def percent(share: float) -> str:
 
 
 @register.filter
+def class_text(name: str) -> str:
+    """The name of a class, in quotation marks where it is a number."""
+    return mixing.class_text(name)
+
+
+@register.filter
 def lambda_text(lambda_e4: int) -> str:
     """λ as it is written everywhere, of ten-thousandths."""
     return mixing.lambda_text(lambda_e4)

@@ -16,6 +16,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from django.db.models import Q, QuerySet
+from django.utils.functional import Promise
 
 from elicitation.interfaces.base import Payload
 from elicitation.participants.models import Participation
@@ -43,6 +44,11 @@ class Flagged:
 
     rule: Rule
     measure: float
+
+    @property
+    def meaning(self) -> Promise:
+        """The flag in words."""
+        return FLAGS[self.rule.flag].meaning
 
     @property
     def excludes(self) -> bool:

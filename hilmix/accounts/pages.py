@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_filters import ChoiceFilter, ModelChoiceFilter
 
-from hilmix.accounts import services
+from hilmix.accounts import audit, services
 from hilmix.accounts.models import ApiToken, AuditEvent, User
 from hilmix.accounts.roles import Action, require
 from hilmix.errors import Invalid
@@ -45,12 +45,28 @@ class TokenForm(forms.Form):
         max_value=services.MOST_TOKEN_DAYS,
         label=_("For how many days"),
     )
+    # The newest token when the page was opened, so that loading it again after making one does not make another.
+    after = forms.CharField(widget=forms.HiddenInput, required=False)
 
     def __init__(self, person: User, data: Any = None) -> None:
-        super().__init__(data)
+        newest = person.auth_token_set.order_by("-created").first()
+        self.newest = newest.token_key if newest else "none"
+        super().__init__(data, initial={"after": self.newest})
         # Accounts stand below studies, so the model is asked for by name.
         studies = apps.get_model("elicitation", "Study").objects.visible_to(person)
         self.fields["study"].queryset = studies.order_by("title")  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        chosen = super().clean() or {}
+        if chosen.pop("after", "") not in ("", self.newest):
+            self.data = dict(self.data.items(), after=self.newest)
+            raise forms.ValidationError(
+                _(
+                    "A token was made since this page was opened, so none was made now. Press the button again for one"
+                    " more."
+                )
+            )
+        return chosen
 
 
 class PasswordForm(forms.Form):
@@ -171,4 +187,4 @@ def _people_page(request: HttpRequest, form: PersonForm, link: str | None) -> Ht
 def audit_trail(request: HttpRequest) -> HttpResponse:
     require(request.user, Action.VIEW_AUDIT)
     events = listing(request, AuditEvent.objects.select_related("actor"), AuditFilters)
-    return render(request, "accounts/audit.html", {"listing": events})
+    return render(request, "accounts/audit.html", {"listing": events, "told": audit.in_words(events.page)})

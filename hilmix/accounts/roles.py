@@ -111,9 +111,8 @@ def require(person: Actor, action: Action, study_id: int | None = None) -> None:
         return
     if study_id is not None and not allowed(person, Action.VIEW_STUDY, study_id):
         raise NotFound("There is no such study, or you may not see it.")
-    raise Forbidden(
-        f"Your role does not allow this ({action.value}). An admin or the study's owner can do it."
-    )
+    who = "An admin" if study_id is None else "An admin or the study's owner"
+    raise Forbidden(f"Your role does not allow this. {who} can do it.")
 
 
 def only_study_of(person: Actor) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -78,7 +79,14 @@ def set_membership(*, person: User, study: Any, part: str | None, actor: Actor) 
         Membership.objects.filter(user=person, study=study).delete()
     else:
         Membership.objects.update_or_create(user=person, study=study, defaults={"part": part})
-    audit.record(actor, "study.membership", study, person=person.pk, part=part)
+    audit.record(actor, "study.membership", study, person=person.username, part=part)
+
+
+def give_studies(*, owner: User | None, studies: Iterable[Any], actor: Actor) -> None:
+    """Make `owner`, if there is one, an owner of each of `studies`."""
+    if owner is not None:
+        for study in studies:
+            set_membership(person=owner, study=study, part=Membership.Part.OWNER, actor=actor)
 
 
 @transaction.atomic

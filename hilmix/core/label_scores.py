@@ -331,7 +331,7 @@ def _why_not(policy: LabelPolicy, evidence: Evidence) -> str:
         return "" if evidence.pairs else "Nobody was asked for midpoints of these pairs."
     said = {type(answer.judgement) for unit in evidence.units for answer in unit.answers}
     if policy.accepts and not said <= set(policy.accepts):
-        return "It takes answers of another kind."
+        return "Made of answers of another kind."
     if "beside" in policy.needs and not evidence.beside:
         return "Nobody said which classes are in these mixed images."
     return ""

@@ -100,6 +100,11 @@ def check_lambda_e4(lambda_e4: Any) -> int:
     return int(lambda_e4)
 
 
+def class_text(name: str) -> str:
+    """A class's name as it stands beside numbers: in quotation marks where it is one itself."""
+    return f"“{name}”" if name.isdecimal() else name
+
+
 def lambda_text(lambda_e4: int) -> str:
     """Write λ as a decimal with one to four digits after the point: 2500 → "0.25", 10000 → "1.0"."""
     whole, part = divmod(check_lambda_e4(lambda_e4), UNIT_E4)

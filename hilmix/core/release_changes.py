@@ -157,13 +157,14 @@ class _Reasons:
     def of_records(self, table: str, records: Records, columns: Sequence[str]) -> None:
         what = _IN_WORDS.get(table, table)
         if records.gone:
-            self.major.append(f"{records.gone} {what} are gone.")
+            self.major.append(f"{_counted(records.gone, what)} {'is' if records.gone == 1 else 'are'} gone.")
         if records.changed:
-            self.major.append(f"{records.changed} {what} changed: {', '.join(columns)}.")
+            self.major.append(f"{_counted(records.changed, what)} changed: {', '.join(columns)}.")
         if records.added:
-            self.minor.append(f"{records.added} {what} came.")
+            self.minor.append(f"{_counted(records.added, what)} came.")
         if records.filled:
-            self.minor.append(f"{records.filled} {what} say what they left open.")
+            say = "says" if records.filled == 1 else "say"
+            self.minor.append(f"{_counted(records.filled, what)} {say} what they left open.")
 
     def of_labels(self, moved: Sequence[Moved], old: Release, new: Release, *, answers_differ: bool) -> None:
         before, now = _versions(old), _versions(new)
@@ -188,6 +189,11 @@ class _Reasons:
                 self.patch.append(f"{words} differ.")
         if _descriptions(old) != _descriptions(new):
             self.patch.append("The descriptions of columns differ.")
+
+
+def _counted(n: int, what: str) -> str:
+    """`1 answer`, `2 answers`; `what` in the plural."""
+    return f"{n} {what.removesuffix('s') if n == 1 else what}"
 
 
 def _descriptions(release: Release) -> dict[str, str]:

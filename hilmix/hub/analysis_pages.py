@@ -10,10 +10,9 @@ from elicitation.studies.models import Study
 from elicitation.studies.pages import visible_study
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, allowed
-from hilmix.drawing import draw
 from hilmix.errors import NotFound
-from hilmix.figures import as_csv
 from hilmix.hub.analysing import JOB_KIND, answers_of, queue_analysis
+from hilmix.hub.downloads import figure_file
 from hilmix.hub.models import Analysis
 from hilmix.jobs.models import Job
 
@@ -61,17 +60,5 @@ def analysis_figure(request: HttpRequest, analysis_id: int, key: str, extension:
     figure = next((one for one in analysis.content.get("figures", ()) if one["key"] == key), None)
     if figure is None:
         raise NotFound(f"This analysis has no figure {key!r}.")
-    watermark = analysis.study.watermark
-    match extension:
-        case "csv":
-            content, media = as_csv(figure, watermark).encode(), "text/csv; charset=utf-8"
-        case "png":
-            content, media = draw(figure, watermark, "png"), "image/png"
-        case "pdf":
-            content, media = draw(figure, watermark, "pdf"), "application/pdf"
-        case _:
-            raise NotFound("A figure is offered as csv, png and pdf.")
-    name = f"{analysis.study.slug}-{analysis.kind}-{analysis.pk}-{key}.{extension}"
-    return HttpResponse(
-        content, content_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'}
-    )
+    name = f"{analysis.study.slug}-{analysis.kind}-{analysis.pk}-{key}"
+    return figure_file(figure, name, extension, analysis.study.watermark)

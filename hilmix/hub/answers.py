@@ -454,6 +454,13 @@ def releasable_answers(study: Study) -> QuerySet[Response]:
     )
 
 
+def n_to_publish(study: Study) -> tuple[int, int]:
+    """Of how many participants the answers may be published, and how many answered."""
+    mine = Response.objects.filter(~Q(trial__kind=Trial.Kind.CHECK), trial__participation=OuterRef("pk"))
+    answered = study.participations.filter(Exists(mine), mode=Mode.LIVE)
+    return answered.filter(pk__in=releasable(study)).count(), answered.count()
+
+
 def releasable(study: Study) -> QuerySet[Participation]:
     """Whose answers may be published: of people, those who agreed to it; none of a pilot or a preview. Who withdrew has
     no answers any more, unless the study keeps them without a name."""

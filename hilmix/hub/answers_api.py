@@ -166,7 +166,9 @@ class ResponseSerializer(serializers.Serializer[ShownAnswer]):
     trial_index = serializers.IntegerField(source="response.trial_index", allow_null=True)
     time_elapsed_ms = serializers.IntegerField(source="response.time_elapsed_ms", allow_null=True)
     attempt = serializers.IntegerField(source="response.attempt")
-    received_at = serializers.DateTimeField(source="response.received_at")
+    received_at = serializers.DateTimeField(
+        source="response.received_at", help_text="of an imported answer, when it was imported"
+    )
 
     def get_key(self, answer: ShownAnswer) -> str:
         pair, image = answer.trial.pair, answer.mixed_image

@@ -1,10 +1,18 @@
-"""Sends files of a release. Only names that the manifest lists are ever opened, so no path leads elsewhere."""
+"""Sends files of a release, and figures as files.
+
+Of a release only names that the manifest lists are ever opened, so no path leads elsewhere.
+"""
 
 from __future__ import annotations
 
-from django.http import FileResponse
+from collections.abc import Mapping
+from typing import Any
 
+from django.http import FileResponse, HttpResponse
+
+from hilmix.drawing import draw
 from hilmix.errors import NotFound
+from hilmix.figures import as_csv
 from hilmix.hub.models import Release
 
 
@@ -23,3 +31,22 @@ def file_of(release: Release, path: str) -> FileResponse:
         filename=name,
         content_type="application/octet-stream",
     )
+
+
+def figure_file(figure: Mapping[str, Any], name: str, extension: str, watermark: str) -> HttpResponse:
+    """A figure as a download called `name`: its data as csv, or drawn as PNG or PDF.
+
+    Raises:
+        NotFound: `extension` is none of these.
+    """
+    match extension:
+        case "csv":
+            content, media = as_csv(figure, watermark).encode(), "text/csv; charset=utf-8"
+        case "png":
+            content, media = draw(figure, watermark, "png"), "image/png"
+        case "pdf":
+            content, media = draw(figure, watermark, "pdf"), "application/pdf"
+        case _:
+            raise NotFound("A figure is offered as csv, png and pdf.")
+    named = {"Content-Disposition": f'attachment; filename="{name}.{extension}"'}
+    return HttpResponse(content, content_type=media, headers=named)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -13,6 +14,8 @@ from elicitation.studies.pages import visible_study
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, allowed
 from hilmix.core.release_tables import columns_of
+from hilmix.errors import Conflict
+from hilmix.hub.answers import n_to_publish
 from hilmix.hub.exporting import KEPT, file_of_export, queue_export
 from hilmix.hub.models import Export
 from hilmix.hub.releases import last_withdrawal
@@ -22,10 +25,14 @@ from hilmix.hub.releases import last_withdrawal
 def study_exports(request: HttpRequest, slug: str) -> HttpResponse:
     """The exports of a study; sent with a `format`, it queues one and leads to its job."""
     assert isinstance(request.user, User)
-    study = visible_study(request, slug)
+    study, status = visible_study(request, slug), 200
     if request.method == "POST":
-        job = queue_export(study=study, format=request.POST.get("format", ""), actor=request.user)
-        return redirect("job", job_id=job.pk)
+        try:
+            job = queue_export(study=study, format=request.POST.get("format", ""), actor=request.user)
+            return redirect("job", job_id=job.pk)
+        except Conflict as refusal:
+            messages.error(request, refusal.message)
+            status = 409
     context = {
         "study": study,
         "exports": study.exports.select_related("created_by"),
@@ -33,9 +40,10 @@ def study_exports(request: HttpRequest, slug: str) -> HttpResponse:
         "formats": Export.Format.choices,
         "kept": KEPT,
         "columns": columns_of("responses"),
+        "n_to_publish": n_to_publish(study),
         "may_open": allowed(request.user, Action.OPEN_STUDY, study.pk),
     }
-    return render(request, "hub/exports.html", context)
+    return render(request, "hub/exports.html", context, status=status)
 
 
 @require_safe

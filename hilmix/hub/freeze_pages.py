@@ -16,6 +16,7 @@ from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, require
 from hilmix.core.licences import LICENCES
 from hilmix.errors import Conflict, Invalid
+from hilmix.hub.answers import n_to_publish
 from hilmix.hub.models import Release
 from hilmix.hub.release_options import LONGEST_DESCRIPTION, FreezeOptions, proposed_options
 from hilmix.hub.releases import queue_freeze
@@ -67,7 +68,12 @@ def freeze(request: HttpRequest, slug: str) -> HttpResponse:
     study = visible_study(request, slug)
     require(request.user, Action.FREEZE_RELEASE, study.pk)
     newest = study.releases.select_related("study").order_by("-number").first()
-    context: dict[str, Any] = {"study": study, "newest": newest, "may_open": True}
+    context: dict[str, Any] = {
+        "study": study,
+        "newest": newest,
+        "may_open": True,
+        "n_to_publish": n_to_publish(study),
+    }
     if request.method == "POST":
         form = FreezeForm(request.POST)
         if form.is_valid():

@@ -23,9 +23,10 @@ def of_study(object_id: str, person: User) -> Links:
 
 @job_links(releases.JOB_KIND)
 def of_freeze(object_id: str, person: User) -> Links:
-    freeze = Freeze.objects.get(pk=object_id)
+    freeze = Freeze.objects.select_related("study", "release").get(pk=object_id)
     study = _study(freeze.study_id, person)
-    made = reverse("release", args=[freeze.release_id]) if freeze.release_id else ""
+    release = releases.release_of(freeze)
+    made = reverse("release", args=[release.pk]) if release else ""
     return Links(study.title, reverse("study", args=[study.slug]), made)
 
 

@@ -13,7 +13,7 @@ from elicitation.mixes.models import MixedImage
 from elicitation.studies.models import Condition, Mode
 from hilmix.accounts.models import User
 from hilmix.core.judgements import Unit
-from hilmix.core.mixing import lambda_text
+from hilmix.core.mixing import class_text, lambda_text
 from hilmix.core.softlabels import Floats, build_label_set
 from hilmix.figures import Figure, Series, Table
 from hilmix.hub.answers_shown import (
@@ -129,7 +129,7 @@ def label_figure(image: MixedImage, labels: Sequence[ShownLabel], source: str) -
     drawn = [label for label in labels if label.lambda_ is not None]
     if len(drawn) < 2:
         return None
-    first = image.pair.image_set.classes[image.pair.first_class]
+    first = class_text(image.pair.image_set.classes[image.pair.first_class])
     points = tuple((row, label.lambda_, *(label.interval or (None, None))) for row, label in enumerate(drawn))
     share = _("share of %(first)s, the first image") % {"first": first}
     return Figure(

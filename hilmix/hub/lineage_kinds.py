@@ -141,7 +141,8 @@ def _of_trials(trials: Sequence[Trial]) -> Iterator[Node]:
 def _of_responses(responses: Sequence[Response]) -> Iterator[Node]:
     for one in responses:
         title, url = _place_of(one.trial)
-        withdrew = one.trial.participation.state == Participation.State.WITHDRAWN
+        person = one.trial.participation
+        imported = person.source == Source.IMPORTED  # when it was given is not known
         yield Node(
             kind="response",
             key=str(one.pk),
@@ -149,9 +150,11 @@ def _of_responses(responses: Sequence[Response]) -> Iterator[Node]:
             url=url,
             sha256=one.payload_sha256,
             hash_of=_("of the answer"),
-            facts=(f"{one.received_at:%Y-%m-%d %H:%M} UTC",),
-            warning=_("withdrawn; the answer stays without a name") if withdrew else "",
-            watermark=one.trial.participation.study.watermark,
+            facts=() if imported else (f"{one.received_at:%Y-%m-%d %H:%M} UTC",),
+            warning=_("withdrawn; the answer stays without a name")
+            if person.state == Participation.State.WITHDRAWN
+            else "",
+            watermark=person.study.watermark,
         )
 
 

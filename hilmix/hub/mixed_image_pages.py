@@ -23,6 +23,7 @@ from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, allowed
 from hilmix.core.errors import DataError
 from hilmix.hub.answers_shown import Counting, Mean, condition_in_words, means_about
+from hilmix.hub.downloads import figure_file
 from hilmix.hub.labels_shown import label_figure, shown_of
 from hilmix.hub.models import Release
 from hilmix.hub.response_pages import lambda_choices
@@ -53,7 +54,10 @@ def study_mixed_images(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def mixed_image(request: HttpRequest, slug: str, mixed_image_id: int) -> HttpResponse:
-    """One mixed image: its recipe, checked; every answer about it; people beside the labels of the newest release."""
+    """One mixed image: its recipe, checked; every answer about it; people beside the labels of the newest release.
+
+    With `?figure=csv`, `png` or `pdf` the figure of the labels as a file.
+    """
     assert isinstance(request.user, User)
     study = visible_study(request, slug)
     mine = mixed_images_of(study).select_related("pair__image_set")
@@ -61,6 +65,8 @@ def mixed_image(request: HttpRequest, slug: str, mixed_image_id: int) -> HttpRes
     counting = Counting(study)
     shown = shown_of(image, counting, request.user)
     figure = label_figure(image, shown.labels, _source(study, shown.release))
+    if figure is not None and (extension := request.GET.get("figure")):
+        return figure_file(figure.as_dict(), f"{study.slug}-{image.key}", extension, study.watermark)
     context = {
         "study": study,
         "image": image,

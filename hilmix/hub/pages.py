@@ -11,11 +11,13 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 from django_filters import ChoiceFilter
 
+from elicitation.studies.labels import words_of
 from elicitation.studies.models import Source
 from elicitation.studies.rules import FLAGS, SENSES
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, allowed
 from hilmix.core.release_card import labels_call
+from hilmix.hub.answers_shown import WORDS, condition_in_words
 from hilmix.hub.downloads import file_of
 from hilmix.hub.models import Release
 from hilmix.hub.withdrawn import count_withdrawn, n_withdrawn
@@ -77,18 +79,34 @@ def release_file(request: HttpRequest, release_id: int, path: str) -> FileRespon
 def release_changes(request: HttpRequest, release_id: int) -> HttpResponse:
     """What differs from the release before, as it was found when the release was made."""
     release = _visible(request, release_id)
+    asked = {one.key: condition_in_words(one) for one in release.study.conditions.all()}
     context = {
         "release": release,
         "study": release.study,
         "previous": release.previous,
         "change": release.change,
-        "tables": [{"name": name, **records} for name, records in release.change.get("tables", {}).items()],
+        "labels": [
+            {**moved, "asked": asked.get(moved["condition"], moved["condition"])}
+            for moved in release.change.get("labels", [])
+        ],
+        "tables": [
+            {"name": words_of(name), **records} for name, records in release.change.get("tables", {}).items()
+        ],
         "left_out": [
-            {"why": why, "before": before, "now": now}
+            {"why": _why_in_words(why), "before": before, "now": now}
             for why, (before, now) in sorted(release.change.get("left_out", {}).items())
         ],
     }
     return render(request, "hub/release_changes.html", context)
+
+
+def _why_in_words(why: str) -> str:
+    """Why answers are in no label, as `not_counted` of a release has it."""
+    left_out, excluded, flags = why.partition("excluded: ")
+    if excluded and not left_out:
+        meant = (str(FLAGS[flag].meaning) if flag in FLAGS else flag for flag in flags.split(", "))
+        return str(WORDS["rule"]) % {"flags": ", ".join(meant)}
+    return str(WORDS.get(why, why))
 
 
 def _in_words(rule: Mapping[str, Any]) -> dict[str, Any]:

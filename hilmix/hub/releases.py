@@ -66,11 +66,21 @@ def queue_freeze(*, study: Study, actor: User, options: FreezeOptions | None = N
 
 
 def carry_out(*, wish: Freeze, actor: Actor, progress: Progress) -> Release:
-    """Make the release that was wished for; again, if it was made already, does nothing."""
+    """Make the release that was wished for, unless one stands for the same content: made for this wish, or earlier."""
     if wish.release is not None:
         return wish.release
     options = FreezeOptions(**wish.options)
-    return freeze_release(study=wish.study, actor=actor, progress=progress, options=options, wish=wish)
+    try:
+        return freeze_release(study=wish.study, actor=actor, progress=progress, options=options, wish=wish)
+    except Unchanged as unchanged:
+        progress.log(unchanged.message)
+        return unchanged.release
+
+
+def release_of(wish: Freeze) -> Release | None:
+    """What a wish that was carried out came to: the release made for it, or else the newest that was there."""
+    earlier = wish.study.releases.exclude(frozen_by__gt=wish.pk)
+    return wish.release or earlier.order_by("-number").first()
 
 
 def freeze_release(

@@ -79,5 +79,6 @@ def _page(request: HttpRequest, study: Study, form: ScoresForm, *, status: int =
 
 
 def _shown(table: dict[str, Any]) -> dict[str, Any]:
-    """The table with its cells as people read them."""
-    return {**table, "rows": [[show(cell) for cell in row] for row in table["rows"]]}
+    """The table with its cells as people read them, and so the further one of what was found lately."""
+    further = {"further": _shown(table["further"])} if "further" in table else {}
+    return {**table, **further, "rows": [[show(cell) for cell in row] for row in table["rows"]]}

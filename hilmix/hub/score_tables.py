@@ -85,32 +85,29 @@ def bits(nats: float) -> float:
 
 
 def tables_of(judged: Judged) -> list[dict[str, Any]]:
-    """All labels, the best first: judged by unseen people, then by unseen parents."""
-    return [asdict(_scores_table(judged, unseen)) for unseen in UNSEEN if judged.among(unseen)]
+    """All labels, the best first: judged by unseen people, then by unseen parents; what else is known of them is the
+    table `further` of each."""
+    return [
+        {**asdict(_scores_table(judged, unseen)), "further": asdict(_further_table(judged, unseen))}
+        for unseen in UNSEEN
+        if judged.among(unseen)
+    ]
 
 
-COLUMNS = (
-    "label", "bits over mixup", "95% interval", f"bits with ε = {LESS_LEVELLED:g}", "squared error",
-    "spared of it", "95% interval of it", "part of the way", "cross-entropy", "where others answered: n",
+COLUMNS = ("label", "bits over mixup", "squared error", "spared of it", "n")
+FURTHER = (
+    "label", f"bits with ε = {LESS_LEVELLED:g}", "part of the way", "cross-entropy", "where others answered: n",
     "where others answered: squared error", "its number",
 )  # fmt: skip
 
 
 def _scores_table(judged: Judged, unseen: Unseen) -> Table:
-    scores, best = judged.scores, judged.scores.ceiling.overall
+    scores, best, found = judged.scores, judged.scores.ceiling.overall, judged.among(unseen)
     rows: list[tuple[Cell, ...]] = []
-    if best.squared_error is not None and best.cross_entropy is not None:
-        losses = (
-            f"{best.squared_error:.4f}",
-            f"{judged.reachable:+.4f}",
-            None,
-            "100%",
-            f"{best.cross_entropy:.4f}",
-        )
-        rows.append((CEILING, f"{judged.reachable_bits:+.4f}", None, None, *losses, None, None, ""))
-    found = judged.among(unseen)
-    as_mixup = [score.name for score in found if _is_mixup(score)]
-    rows += [_row(judged, score) for score in found if score.name not in as_mixup]
+    if best.squared_error is not None:
+        spared = f"{judged.reachable_bits:+.4f}", f"{best.squared_error:.4f}", f"{judged.reachable:+.4f}"
+        rows.append((CEILING, *spared, None))
+    rows += [_row(score) for score in found if not _is_mixup(score)]
     groups = (
         f"{scores.n_people} people"
         if unseen == "people"
@@ -118,11 +115,22 @@ def _scores_table(judged: Judged, unseen: Unseen) -> Table:
     )
     caption = (
         f"How well labels predict {UNSEEN[unseen]}{judged.suffix}: {scores.n_answers:,} answers about"
-        f" {scores.n_units:,} units, of {groups}; the best by {judged.unit} first."
+        f" {scores.n_units:,} units, of {groups}; the best by {judged.unit} first. In"
+        " brackets: 95% intervals."
     )
-    if as_mixup:
+    if as_mixup := [score.name for score in found if _is_mixup(score)]:
         caption += f" Here {', '.join(as_mixup)} say what mixup says."
     return Table(caption, COLUMNS, tuple(rows))
+
+
+def _further_table(judged: Judged, unseen: Unseen) -> Table:
+    best = judged.scores.ceiling.overall
+    rows: list[tuple[Cell, ...]] = []
+    if best.cross_entropy is not None:
+        rows.append((CEILING, None, "100%", f"{best.cross_entropy:.4f}", None, None, None))
+    rows += [_further_row(judged, score) for score in judged.among(unseen) if not _is_mixup(score)]
+    caption = f"More about labels that predict {UNSEEN[unseen]}{judged.suffix}, in the same order."
+    return Table(caption, FURTHER, tuple(rows))
 
 
 def _is_mixup(score: Score) -> bool:
@@ -131,17 +139,22 @@ def _is_mixup(score: Score) -> bool:
     return score.name != BASELINE and (one.bits, one.squared_spared) == (0, 0)
 
 
-def _row(judged: Judged, score: Score) -> tuple[Cell, ...]:
-    one, share, others = score.overall, judged.share(score), score.others_answered
-    compared = score.name != BASELINE
+def _row(score: Score) -> tuple[Cell, ...]:
+    one, compared = score.overall, score.name != BASELINE
     return (
         score.name,
-        f"{one.bits:+.4f}",
-        _interval(one.bits_interval) if compared else None,
-        f"{one.bits_less_levelled:+.4f}",
+        _with_interval(one.bits, one.bits_interval if compared else None),
         f"{one.squared_error:.4f}",
-        f"{one.squared_spared:+.4f}",
-        _interval(one.squared_interval) if compared else None,
+        _with_interval(one.squared_spared, one.squared_interval if compared else None),
+        one.n,
+    )
+
+
+def _further_row(judged: Judged, score: Score) -> tuple[Cell, ...]:
+    one, share, others = score.overall, judged.share(score), score.others_answered
+    return (
+        score.name,
+        f"{one.bits_less_levelled:+.4f}",
         None if share is None else f"{share:.0%}",
         f"{one.cross_entropy:.4f}",
         None if others is None else others.n,
@@ -150,8 +163,8 @@ def _row(judged: Judged, score: Score) -> tuple[Cell, ...]:
     )
 
 
-def _interval(ends: Interval | None) -> str | None:
-    return None if ends is None else "{:+.4f} … {:+.4f}".format(*ends)
+def _with_interval(value: float, ends: Interval | None) -> str:
+    return f"{value:+.4f}" + ("" if ends is None else " [{:+.4f}, {:+.4f}]".format(*ends))
 
 
 def _number(score: Score) -> str:

@@ -74,7 +74,7 @@ def copy_table(simulation: Simulation) -> Table:
         )
     return Table(
         caption=_("The planned tests on the answers of the copy, in which nothing was put in."),
-        columns=(_("Hypothesis"), _("People"), _("Estimate"), _("95% interval"), "p", ""),
+        columns=(_("Hypothesis"), _("People"), _("Estimate"), _("95% interval"), "p", _("Outcome")),
         rows=tuple(rows),
     )
 

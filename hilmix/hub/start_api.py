@@ -146,8 +146,9 @@ class StartSimulation(StartView):
 
 @result_of(releases.JOB_KIND)
 def release_made(freeze_id: str) -> str | None:
-    release = Freeze.objects.filter(pk=freeze_id).values_list("release", flat=True).first()
-    return reverse("api_release", args=[release]) if release else None
+    wish = Freeze.objects.select_related("study", "release").filter(pk=freeze_id).first()
+    release = wish and releases.release_of(wish)
+    return reverse("api_release", args=[release.pk]) if release else None
 
 
 @result_of(exporting.JOB_KIND)

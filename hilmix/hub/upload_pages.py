@@ -99,6 +99,8 @@ class UploadForm(GroupedForm):
 def upload_list(request: HttpRequest) -> HttpResponse:
     """What can be brought, and what was."""
     found = listing(request, _visible(request), UploadFilters)
+    for upload in found.page:
+        upload.kind_label = IMPORTERS[upload.kind].label if upload.kind in IMPORTERS else upload.kind
     kinds = [(name, one) for name, one in IMPORTERS.items() if allowed(request.user, one.action)]
     return render(request, "hub/uploads.html", {"listing": found, "kinds": kinds, "importers": IMPORTERS})
 
@@ -133,12 +135,13 @@ def upload_new(request: HttpRequest, kind: str) -> HttpResponse:
 def upload_detail(request: HttpRequest, upload_id: uuid.UUID) -> HttpResponse:
     """What came of a file: its dry run, what would be refused, what is odd, and the button that imports it."""
     upload = get_object_or_404(_visible(request), pk=upload_id)
-    report = upload.report
+    report, fields = upload.report, _fields()
     flaws = [flaw for table in report.get("tables", {}).values() for flaw in table.get("flaws", [])]
     job = Job.objects.filter(kind=JOB_KIND, object_id=str(upload.pk)).order_by("-created_at").first()
     context = {
         "upload": upload,
         "importer": IMPORTERS[upload.kind],
+        "chosen": [(fields[name].label, value) for name, value in upload.options.items()],
         "job": job,
         "tables": report.get("tables", {}),
         "notes": report.get("notes", []),

@@ -8,6 +8,7 @@ const SYMBOLS = ["circle", "rect", "triangle", "diamond", "roundRect", "pin"];
 const MOST_ROWS = 10; // that fit the usual height
 const MOST_NAMED = 3; // as many lines of a legend do
 const ROW = 22; // pixels
+const LETTER = 7; // pixels, at most on average
 const KINDS = { curve, reliability, scatter, bars, heat, forest };
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -31,7 +32,8 @@ function draw(figure) {
   const chart = charts.get(figure);
   chart.resize();
   const look = { ...theme(), width: chart.getWidth() };
-  chart.setOption({ ...common(figure, look), ...KINDS[figure.kind](figure, look) }, { notMerge: true });
+  const option = { ...common(figure, look), ...KINDS[figure.kind](figure, look) };
+  chart.setOption({ ...option, graphic: watermark ? [marked(figure, option.grid, chart, look)] : [] }, { notMerge: true });
   place.dataset.drawn = "yes";
 }
 
@@ -46,11 +48,20 @@ function common(figure, look) {
   return {
     animation: false,
     grid: { left: 60, right: 16, top: 16 + ROW * named(figure).length, bottom: 48 },
-    legend: { data: named(figure).map(legendEntry), top: 0, left: 0, orient: "vertical", itemGap: 8, textStyle: { color: look.ink } },
-    graphic: watermark
-      ? [{ type: "text", left: "center", top: "middle", silent: true, z: 100,
-           style: { text: watermark.toUpperCase(), fontSize: 18, fontWeight: "bold", fill: look.warn, opacity: 0.3 } }]
-      : [],
+    legend: {
+      data: named(figure).map(legendEntry), top: 0, left: 0, orient: "vertical", itemGap: 8, textStyle: { color: look.ink },
+      formatter: (name) => elided(name, look.width - 40),
+    },
+  };
+}
+
+// Within the axes, so that it covers no name and no number; behind what is drawn, unless that fills all of it.
+function marked(figure, { left, right, top, bottom }, chart, look) {
+  const [width, height] = [chart.getWidth() - left - right, chart.getHeight() - top - bottom];
+  return {
+    type: "text", silent: true, z: figure.kind === "heat" ? 100 : -1, x: left + width / 2, y: top + height / 2,
+    style: { text: watermark.toUpperCase(), width, overflow: "break", align: "center", verticalAlign: "middle",
+             fontSize: 18, lineHeight: 24, fontWeight: "bold", fill: look.warn, opacity: 0.3 },
   };
 }
 
@@ -207,12 +218,20 @@ function forest(figure, look) {
 
 // Pixels for the names of rows: what the longest needs, but never most of a narrow window.
 function room(figure, look) {
-  return Math.min(8 + 7 * Math.max(...figure.y_categories.map((name) => name.length)), 0.45 * look.width);
+  return Math.min(8 + LETTER * Math.max(...figure.y_categories.map((name) => name.length)), 0.45 * look.width);
 }
 
-// A name that is cut short is told whole by its tooltip and the table.
 function rowLabel(figure, look) {
-  return { color: look.soft, interval: 0, width: room(figure, look) - 8, overflow: "truncate" };
+  return { color: look.soft, interval: 0, formatter: (name) => elided(name, room(figure, look) - 8) };
+}
+
+// A name that is too long loses its middle: labels differ in their parameters, which stand at the end. Its tooltip and
+// the table have it whole.
+function elided(name, width) {
+  const most = Math.floor(width / LETTER);
+  if (name.length <= most) return name;
+  const end = Math.ceil(0.6 * (most - 1));
+  return `${name.slice(0, most - 1 - end)}…${name.slice(-end)}`;
 }
 
 // What points are compared with: y = x, or one value.

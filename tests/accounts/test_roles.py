@@ -88,8 +88,10 @@ def test_a_study_that_one_may_not_see_is_not_there_and_one_that_one_may_see_is_r
     with pytest.raises(NotFound):
         require(colleague, Action.OPEN_STUDY, study.pk)
     set_membership(person=colleague, study=study, part="viewer", actor=owner)
-    with pytest.raises(Forbidden, match="Your role does not allow this"):
+    with pytest.raises(Forbidden, match="An admin or the study's owner can do it"):
         require(colleague, Action.OPEN_STUDY, study.pk)
+    with pytest.raises(Forbidden, match=r"does not allow this\. An admin can do it"):
+        require(owner, Action.MANAGE_PEOPLE)  # which has to do with no study
     require(owner, Action.OPEN_STUDY, study.pk)
 
 

@@ -7,6 +7,9 @@ from types import SimpleNamespace
 import pytest
 from django.apps import apps
 from django.core import serializers
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from elicitation.mixes.models import MixedImage, Pair
 from elicitation.studies import opening
@@ -184,6 +187,46 @@ def test_every_happening_leaves_one_row_that_says_who_did_what_to_what(study, ow
         ("somebody", "token.revoked", "accounts.user"),
         ("owner", "study.open", "elicitation.study"),
     ]
+
+
+def test_the_audit_trail_is_read_in_words_with_links_and_pairs(client, study, owner, colleague, admin):
+    services.set_membership(person=colleague, study=study, part="editor", actor=owner)
+    audit.record(owner, "garden.hedge_cut", study, tall=True, tools=["saw", "axe"], by=None)
+    AuditEvent.objects.create(action="study.open", object_kind="gone.kind", object_id="x")
+    client.force_login(admin)
+    page = client.get(reverse("audit_trail")).text
+    assert "gave somebody a part in a study, or ended it" in page
+    assert f'study <a href="{reverse("study", args=[study.slug])}">theirs</a>' in page
+    assert "person: colleague<br>part: editor" in page
+    assert "garden hedge cut" in page  # an action that nobody put into words
+    assert "tall: yes<br>tools: saw, axe<br>by: –" in page
+    assert "kind x" in page
+
+
+def test_the_audit_trail_asks_the_database_as_often_however_many_rows_there_are(client, make_study, admin):
+    client.force_login(admin)
+    make_study("first")
+    with CaptureQueriesContext(connection) as few:
+        client.get(reverse("audit_trail"))
+    for n in range(5):
+        make_study(f"further-{n}")
+    with CaptureQueriesContext(connection) as many:
+        client.get(reverse("audit_trail"))
+    assert len(few) == len(many)
+
+
+def test_loading_the_page_again_after_making_a_token_does_not_make_another(client, owner):
+    client.force_login(owner)
+    page = reverse("account")
+    sent = {"name": "a notebook", "scope": "read", "days": 90}
+    sent["after"] = client.get(page).context["form"]["after"].value()
+    assert client.post(page, sent).context["new_token"]
+    again = client.post(page, sent)
+    assert again.context["new_token"] is None
+    assert "none was made now" in again.text
+    assert ApiToken.objects.count() == 1
+    client.post(page, sent | {"after": again.context["form"]["after"].value()})
+    assert ApiToken.objects.count() == 2
 
 
 def test_what_the_operator_does_is_written_down_without_a_person(owner):

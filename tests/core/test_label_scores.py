@@ -149,13 +149,13 @@ def test_a_midpoint_says_how_much_is_seen_in_an_even_mix():
     offsets = [middle + 0.01 * i - 0.5 for middle in (0.7, 0.3, 0.5) for i in range(8)]
     assert scores.of("mixup").squared_error == pytest.approx(sum(x**2 for x in offsets) / 24)
     assert scores.of("perceived_midpoint").squared_error < 0.1 * scores.of("mixup").squared_error
-    assert scores.refused["people"]["human_lambda"] == "It takes answers of another kind."
+    assert scores.refused["people"]["human_lambda"] == "Made of answers of another kind."
 
 
 def test_a_policy_that_cannot_be_made_says_why():
     scores = score_labels(alone(share("ann", 0.4), share("ben", 0.1)), repeats=1)
     refused = scores.refused["people"]
-    assert refused["distribution"] == "It takes answers of another kind."
+    assert refused["distribution"] == "Made of answers of another kind."
     assert refused["perceived_midpoint"] == "Nobody was asked for midpoints of these pairs."
     assert refused["fitted"] == "Nobody said which classes are in these mixed images."
     assert "needs the pixel features" in refused["perceptual_warp"]

@@ -69,15 +69,15 @@ def test_pseudonyms_made_anew_change_nothing(changed):
 @pytest.mark.parametrize(
     ("table", "row", "change", "reason"),
     [
-        ("mixed_images", 0, {"split": None}, "1 mixed images changed: split."),
-        ("conditions", 0, {"bonus": "1 €"}, "1 conditions changed: bonus."),
-        ("responses", 1, {"perceived_lambda": 0.3}, "1 answers changed: perceived_lambda."),
-        ("responses", 1, {"payload": "{}"}, "1 answers changed: payload."),
-        ("responses", 3, {"time_elapsed_ms": None}, "1 answers changed: time_elapsed_ms."),
-        ("responses", 1, {"probabilities": [0.2, 0.3, 0.5]}, "1 answers changed: probabilities."),
-        ("trials", 0, {"left": "second"}, "1 answered trials changed: left."),
-        ("participants", 0, {"invalid": True}, "1 participants changed: invalid."),
-        ("participants", 0, {"over_quota": True}, "1 participants changed: over_quota."),
+        ("mixed_images", 0, {"split": None}, "1 mixed image changed: split."),
+        ("conditions", 0, {"bonus": "1 €"}, "1 condition changed: bonus."),
+        ("responses", 1, {"perceived_lambda": 0.3}, "1 answer changed: perceived_lambda."),
+        ("responses", 1, {"payload": "{}"}, "1 answer changed: payload."),
+        ("responses", 3, {"time_elapsed_ms": None}, "1 answer changed: time_elapsed_ms."),
+        ("responses", 1, {"probabilities": [0.2, 0.3, 0.5]}, "1 answer changed: probabilities."),
+        ("trials", 0, {"left": "second"}, "1 answered trial changed: left."),
+        ("participants", 0, {"invalid": True}, "1 participant changed: invalid."),
+        ("participants", 0, {"over_quota": True}, "1 participant changed: over_quota."),
     ],
 )
 def test_a_record_that_changed_makes_a_major_version(changed, table, row, change, reason):
@@ -94,8 +94,8 @@ def test_who_is_gone_makes_a_major_version(changed):
         tables[table] = [row for row in tables[table] if row["participant"] != "P2"]
     change = changed(given)
     assert change.level == "major"
-    assert "1 participants are gone." in change.reasons
-    assert "1 answers are gone." in change.reasons
+    assert "1 participant is gone." in change.reasons
+    assert "1 answer is gone." in change.reasons
 
 
 def test_an_answer_that_came_makes_a_minor_version_however_labels_move(changed):
@@ -105,7 +105,7 @@ def test_an_answer_that_came_makes_a_minor_version_however_labels_move(changed):
             row["soft_label"] = [0.5, 0.0, 0.5]
     change = changed(given)
     assert change.level == "minor"
-    assert change.reasons == ["1 answers came.", "1 answered trials came."]
+    assert change.reasons == ["1 answer came.", "1 answered trial came."]
     (moved,) = [one for one in change.labels if one.name == "human_lambda"]
     assert (moved.condition, moved.n, moved.n_moved) == (YOU, 3, 3)
     assert moved.most == pytest.approx(0.45)
@@ -116,7 +116,7 @@ def test_a_survey_that_was_left_open_may_be_answered_later_and_not_changed(chang
     given = release_input()
     given["tables"]["participants"][0]["survey"] = '{"age": 3}'
     change = changed(given)
-    assert (change.level, change.reasons) == ("minor", ["1 participants say what they left open."])
+    assert (change.level, change.reasons) == ("minor", ["1 participant says what they left open."])
     assert compare(written(given), written(release_input()), {}).level == "major"
 
 
@@ -145,7 +145,7 @@ def test_a_newcomer_without_an_answer_excuses_no_label_that_moved(changed):
     assert change.level == "major"
     assert change.reasons == [
         f"1 labels human_lambda under {YOU} differ, made of the same answers.",
-        "1 participants came.",
+        "1 participant came.",
     ]
 
 
@@ -213,7 +213,7 @@ def test_the_reasons_begin_with_the_weightiest(changed):
     given["manifest"]["creators"] = ["Ada Lovelace"]
     change = changed(given)
     assert change.level == "major"
-    assert change.reasons[0] == "1 answers changed: condition."
+    assert change.reasons[0] == "1 answer changed: condition."
     assert change.reasons[-1] == "The creators differ."
     assert f"The labels human_lambda under {OTHERS} came." in change.reasons
 
@@ -248,7 +248,7 @@ def test_a_change_is_settled_once_the_records_are_written(tmp_path, written):
     assert release.version == "1.1.0"
     assert release.manifest["change"]["level"] == "minor"
     text = (tmp_path / "next" / "CHANGELOG.md").read_text("utf-8")
-    assert f"A minor change since pets 1.0.0 (sha256 `{old.sha256}`):\n\n- 1 answers came." in text
+    assert f"A minor change since pets 1.0.0 (sha256 `{old.sha256}`):\n\n- 1 answer came." in text
 
 
 def test_nothing_is_left_where_the_caller_will_not_settle(tmp_path, written):

@@ -24,7 +24,7 @@ from elicitation.monitoring.words import judgement_in_words
 from elicitation.participants.models import Participation, ParticipationEvent
 from elicitation.participants.services import Arrival, report_problem
 from elicitation.studies.models import Mode, Slot, Study
-from elicitation.studies.rules import Rule
+from elicitation.studies.rules import FLAGS, Rule
 from hilmix.accounts.models import AuditEvent, Membership, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.judgements import (
@@ -230,6 +230,25 @@ def test_what_an_answer_says_is_said_in_words(judgement, words):
     assert judgement_in_words(judgement, Asked(("ant", "bee", "cat"), 0, 1)) == words
 
 
+def test_classes_that_are_numbers_are_told_from_the_shares():
+    asked = Asked(("3", "7"), 0, 1)
+    assert judgement_in_words(PerceivedLambda(0.27, 0.51), asked) == "27% “3”, 73% “7”; 51% sure"
+    assert judgement_in_words(ClassMass(((1, 0.6),), frozenset({0})), asked) == "60% “7”; not “3”"
+
+
+def test_codes_are_said_in_words(make_study, admin):
+    study = make_study(source="simulated")
+    person = simulate_participant(study=study, seed=3)
+    page = admin.get(page_of(person)).text
+    assert ">mixing percent: " in page
+    assert 'title="mixing_percent: slider position' in page
+    assert "adult: " not in page
+    assert "I am 18 years or older. <strong>yes</strong>" in page
+    overview = admin.get(reverse("study", args=[study.slug])).text
+    assert "<dt>Randomize question order</dt><dd>no</dd>" in overview
+    assert "<dt>Language</dt><dd>English</dd>" in overview
+
+
 def test_the_way_is_told_in_words(make_study, admin):
     study = make_study(opened=True)
     person = join(study)
@@ -364,6 +383,7 @@ def test_whether_each_one_counts_is_said_in_words(make_study, admin):
     Participation.objects.filter(pk=extra.pk).update(slot=None)
     page = admin.get(reverse("study_participations", args=[study.slug]))
     words = {person.pk: counting for person, _flags, _levels, counting in page.context["rows"]}
+    assert f"{FLAGS['one_key'].meaning}</span>" in page.text
     assert words == {
         counts.pk: "counts", invalid.pk: "marked as not to count", extra.pk: "counts, over quota",
         same.pk: "left out by a rule", empty.pk: "no answers",

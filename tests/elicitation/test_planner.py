@@ -80,6 +80,7 @@ def test_a_rate_below_the_recruiters_minimum_is_warned_of(ask):
     assert "asks for at least" not in ask(reward_e2="1.00")
     assert "Prolific asks for at least 8.00 USD an hour" in ask(currency="USD", reward_e2="1.00")
     assert "asks for at least" not in ask(reward_e2="0.10", planner_recruiter="direct")
+    assert "asks for at least" not in ask(reward_e2="0.00", planner_recruiter=None)  # none is chosen yet
 
 
 def test_without_stated_minutes_the_estimate_counts_and_too_few_are_warned_of(ask):

@@ -310,7 +310,9 @@ def test_the_command_writes_a_file_and_reads_it_in(make_study, tmp_path, capsys)
     study, file = make_study(), tmp_path / "study.toml"
     call_command("study", "export", "small", "--to", str(file))
     assert study.protocol.sha256 in capsys.readouterr().out
-    call_command("study", "import", str(file), "--slug", "twin")
+    owner = User.objects.create_user("rosa")
+    call_command("study", "import", str(file), "--slug", "twin", "--owner", "rosa")
+    assert [study.slug for study in Study.objects.visible_to(owner)] == ["twin"]
     assert study.protocol.sha256 in capsys.readouterr().out
     assert Study.objects.get(slug="twin").protocol.content == study.protocol.content
     call_command("study", "export", "small")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import replace
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -162,6 +163,9 @@ def test_conditions_are_never_pooled(make):
     keys = [one["key"] for one in analysis.content["figures"]]
     assert {"by-pair", "by-pair-2"} < set(keys)
     assert len(keys) == len(set(keys))
+    assert re.match(
+        r"Told from 0: |No effect can be told from 0\.$", figure(analysis, "model-share")["reading"]
+    )
     terms = column(figure(analysis, "model-share"), "term")
     assert [term for term in terms if "against asked:" in term]
     for name, values in by_condition.items():

@@ -28,12 +28,15 @@ from hilmix.core.release import open_release
 from hilmix.errors import Conflict, Invalid
 from hilmix.hub.importers.hmix import import_hmix
 from hilmix.hub.models import Freeze, Release
+from hilmix.hub.pages import _why_in_words
 from hilmix.hub.release_options import proposed_options
 from hilmix.hub.releases import Unchanged, freeze_release, queue_freeze
-from hilmix.jobs.models import Job
+from hilmix.hub.start_api import release_made
+from hilmix.jobs.models import Job, JobState
 from hilmix.jobs.progress import Progress
 from hilmix.jobs.registry import KINDS
 from tests.hub.conftest import DESIGN
+from tests.hub.test_quality_in_releases import take_part
 
 FORM = {
     "images": "recipe-only",
@@ -254,6 +257,52 @@ def test_an_editor_may_not_open_the_form(study, client):
     assert client.get(reverse("freeze_release", args=["blends"])).status_code == 403
 
 
+def test_the_form_says_beforehand_how_much_may_be_published(make_study, client):
+    study = make_study("asked", source=Source.PERSON)
+    person = take_part(study)
+    client.force_login(User.objects.create_user("admin", kind=User.Kind.ADMIN))
+    address = reverse("freeze_release", args=["asked"])
+    exports = reverse("study_exports", args=["asked"])
+    for page in (client.get(address).text, client.get(exports).text):
+        assert "Answers of 0 of 1 participants may be published." in page
+        assert 'class="button button-primary"' not in page
+    refused = client.post(exports, {"format": "csv"})
+    assert (refused.status_code, Job.objects.count()) == (409, 0)
+    assert f"Nobody who answered “{study.title}” agreed" in refused.text
+    assert "Export answers" in refused.text
+    person.consent.publish = True
+    person.consent.save()
+    assert "Answers of 1 of 1 participants may be published." in client.get(address).text
+
+
+def test_nothing_new_to_freeze_is_no_failure(study, owner, client):
+    release = freeze(study)
+    job = queue_freeze(study=study, actor=owner)
+    logged = Logged()
+    KINDS[job.kind].handler(logged, job.object_id)
+    assert "Nothing has changed since release blends@1.0.0; it stands for the same content." in logged.lines
+    assert Release.objects.count() == 1
+    Job.objects.update(state=JobState.DONE)
+    assert reverse("release", args=[release.pk]) in client.get(reverse("job", args=[job.pk])).text
+    assert release_made(job.object_id) == reverse("api_release", args=[release.pk])
+
+
+class Logged(Progress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def log(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_why_answers_are_in_no_label_is_said_in_words():
+    assert _why_in_words("excluded: too_fast, other") == (
+        "participation left out by a rule: answered faster than one can look, other"
+    )
+    assert _why_in_words("invalid") == "participation marked as not to count"
+    assert _why_in_words("repeat") == "repeat"
+
+
 def test_the_page_of_changes_says_what_differs(study, owner, client):
     first = freeze(study)
     simulate_participant(study=study, seed=3)
@@ -262,6 +311,8 @@ def test_the_page_of_changes_says_what_differs(study, owner, client):
     assert "A minor change, so version 1.1.0" in page
     assert first.name in page
     assert "human_lambda_shrunk" in page  # how far its labels moved
+    assert f"infer, you ({study.conditions.get().key})" in page
+    assert "mixed_images" not in page
     assert "compared with none" in client.get(reverse("release_changes", args=[first.pk])).text
     assert (
         reverse("release_changes", args=[second.pk]) in client.get(reverse("release", args=[second.pk])).text

@@ -11,10 +11,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from elicitation.flow.simulation import simulate_participant
 from elicitation.flow.withdrawal import withdraw
 from elicitation.participants.services import report_problem
+from elicitation.recruiters.services import set_recruitment
 from elicitation.studies.models import Source, Study
 from hilmix.accounts.models import Membership, User
+from hilmix.accounts.roles import OPERATOR
 from hilmix.home import RECENT
 from hilmix.jobs.models import Job, JobState, Worker
 from tests.hub.test_quality_in_releases import take_part
@@ -77,6 +80,33 @@ def test_answers_that_came_after_the_release_are_mentioned(make_study, admin):
     assert "has answers that no release holds" in steps(admin)
 
 
+def test_answers_that_may_not_be_published_wait_for_no_release(make_study, admin):
+    study = make_study()
+    take_part(study)
+    assert NOTHING in steps(admin)
+    agreed(study)
+    assert "has answers and no release" in steps(admin)
+
+
+def test_the_public_is_offered_the_studies_with_an_open_link(make_study, client):
+    make_study("by-link")
+    panel = make_study("by-panel")
+    set_recruitment(study=panel, recruiter="prolific", options={}, actor=OPERATOR)
+    page = client.get("/").text
+    assert reverse("study_entry", args=["by-link"]) in page
+    assert reverse("study_entry", args=["by-panel"]) not in page
+    set_recruitment(study=panel, recruiter="direct", options={}, actor=OPERATOR)
+    assert reverse("study_entry", args=["by-panel"]) in client.get("/").text
+
+
+def test_an_experiment_on_simulated_answers_is_marked(make_study, admin):
+    study = make_study(source=Source.SIMULATED)
+    simulate_participant(study=study, seed=1)
+    report_on(freeze(study))
+    experiments = admin.get("/").text.partition("Experiments</h2>")[2].partition("</section>")[0]
+    assert "badge-simulated" in experiments
+
+
 def test_withdrawn_data_in_the_newest_release_of_a_study_come_first(make_study, admin):
     study = make_study()
     goes, _stays = agreed(study), agreed(study)
@@ -93,7 +123,7 @@ def test_withdrawn_data_in_the_newest_release_of_a_study_come_first(make_study, 
 
 def test_nobody_is_told_to_do_what_their_part_does_not_allow(make_study, admin):
     study = make_study()
-    person = take_part(study)
+    person = agreed(study)
     report_problem(study=study, participation=person, page="trials", text="It is grey.")
     owner, editor, viewer = (member(study, part) for part in ("owner", "editor", "viewer"))
     assert "1 problem was reported in “Blends”" in steps(owner)

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
+from datetime import UTC, datetime
 from html import unescape
 from io import StringIO
 
@@ -196,6 +198,29 @@ def test_pages_of_every_imported_study_open_and_there_are_no_words_to_change(ima
         assert client.get(f"/studies/{table.slug}/texts/").status_code == 404
 
 
+def test_pages_of_an_imported_study_state_nothing_that_was_not_published(image_set, tmp_path, client):
+    bring_in(write(tmp_path), image_set)
+    client.force_login(User.objects.create_user("admin", kind=User.Kind.ADMIN))
+    page = client.get("/studies/hmix/").text
+    said = dict(re.findall("<dt>([^<]*)</dt><dd>([^<]*)</dd>", page))
+    unknown = ("Left", "Language", "Display", "Times", "Class pairs", "Comprehension check", "Breaks")
+    assert {said[name] for name in unknown} == {"not known"}
+    assert (said["Perspective"], said["Left out of labels"]) == ("100 others", "nobody by a rule")
+    of_the_import = datetime(2001, 2, 3, tzinfo=UTC)
+    Participation.objects.update(started_at=of_the_import)
+    Response.objects.update(received_at=of_the_import)
+    response = Response.objects.filter(trial__participation__public_id="ann").first()
+    lineage = reverse("lineage", args=["response", response.pk])
+    pages = ["participations/", "participations.csv", "participations/ann/", "responses/", "monitor/"]
+    for address in (*(f"/studies/hmix/{page}" for page in pages), lineage):
+        reply = client.get(address)
+        assert reply.status_code == 200
+        assert "2001" not in reply.text
+    monitor = client.get("/studies/hmix/monitor/").text
+    for words in ("Update every 30 seconds", "Last answer", "have the code"):
+        assert words not in monitor
+
+
 def test_the_page_and_the_api_of_an_imported_study_say_where_it_came_from(image_set, tmp_path, client):
     bring_in(write(tmp_path), image_set, licence="CC-BY-4.0")
     admin = User.objects.create_user("admin", kind=User.Kind.ADMIN)
@@ -292,6 +317,17 @@ def test_the_command_prints_totals_and_the_same_of_each_table_as_json(image_set,
         assert of_table["study"] == table.slug
     assert sum(one["responses"] for one in printed["tables"].values()) == printed["responses"]
     assert [flaw for one in printed["tables"].values() for flaw in one["flaws"]] == printed["flaws"]
+
+
+def test_the_command_gives_the_studies_to_who_is_named(image_set, tmp_path):
+    owner = User.objects.create_user("rosa")
+    directory = write(tmp_path)
+    with pytest.raises(CommandError, match=r"There is no person 'nobody'\. People here: rosa"):
+        call_command("import_hmix", directory, images="pictures", owner="nobody")
+    call_command("import_hmix", directory, images="pictures", owner="rosa", dry_run=True)
+    assert_nothing_was_imported()
+    call_command("import_hmix", directory, images="pictures", owner="rosa")
+    assert set(Study.objects.visible_to(owner).values_list("slug", flat=True)) == set(SLUGS.values())
 
 
 def test_the_command_says_in_words_what_came_in(image_set, tmp_path):

@@ -220,6 +220,11 @@ def test_a_dry_run_says_the_same_and_stores_nothing(make_study, larger_image_set
     assert (Study.objects.count(), Response.objects.count(), Import.objects.count()) == (1, 6, 0)
     call_command("import_release", directory, slug="again", images="pictures", json=True, stdout=real)
     assert json.loads(dry.getvalue()) == json.loads(real.getvalue()) | {"dry_run": True}
+    (copied,) = (note for note in json.loads(dry.getvalue())["notes"] if "copy" in note)
+    assert (
+        copied
+        == f"{study.slug}@1.0.0 was made here: it comes in as a copy of '{study.slug}', “{study.title}”."
+    )
     with pytest.raises(CommandError, match="There is a study 'again' already"):
         call_command("import_release", directory, slug="again", images="pictures")
 

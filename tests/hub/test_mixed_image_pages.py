@@ -157,6 +157,12 @@ def test_people_stand_beside_mixup_and_every_label_of_the_newest_release(make_st
     assert "0.500" in named["human_lambda"]
     assert '"key": "labels"' in page
     assert f'"reference": {share}' in page
+    assert 'href="?figure=pdf"' in page
+    address = reverse("mixed_image", args=[study.slug, image.pk])
+    csv = researcher.get(address, {"figure": "csv"})
+    assert csv["Content-Disposition"] == f'attachment; filename="{study.slug}-{image.key}.csv"'
+    assert "human_lambda" in csv.text
+    assert researcher.get(address, {"figure": "svg"}).status_code == 404
 
 
 def test_pixels_that_are_not_what_people_were_shown_are_said_to_be_so(make_study, researcher):

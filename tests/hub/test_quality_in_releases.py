@@ -157,12 +157,16 @@ def test_whom_a_rule_excludes_stays_in_the_release_and_is_in_no_label(study):
 
 
 def test_the_page_of_a_release_says_whom_its_labels_leave_out(study, client):
+    client.force_login(User.objects.create_user("admin", kind=User.Kind.ADMIN))
     take_part(study)
+    freeze(study)
+    page = client.get(reverse("release", args=[Release.objects.get().pk])).text
+    assert "Those of every participant." in page
+    assert "left out by a rule" not in page
     take_part(study, TURNED)
     new_rules(study, rule("reversed"))
     freeze(study)
-    client.force_login(User.objects.create_user("admin", kind=User.Kind.ADMIN))
-    page = client.get(reverse("release", args=[Release.objects.get().pk])).text
+    page = client.get(reverse("release", args=[Release.objects.latest("pk").pk])).text
     assert "Of 2 participants, 0 were marked as invalid and 1 are left out by a rule" in page
     assert "answered in the reversed direction" in page
     assert "above 0.5" in page

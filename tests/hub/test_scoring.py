@@ -155,6 +155,9 @@ def test_what_is_stored_is_all_that_a_page_needs(study, finished):
     assert analysis.finished_at is not None
     assert analysis.n_responses == sum(one["n"] for one in overall(analysis)["mixup"]["by_lambda"])
     people, parents = analysis.content["tables"]
+    assert list(people["columns"]) == ["label", "bits over mixup", "squared error", "spared of it", "n"]
+    assert [row[0] for row in people["further"]["rows"]] == [row[0] for row in people["rows"]]
+    assert people["further"]["columns"][-1] == "its number"
     assert "say what mixup says" in parents["caption"]
     assert "human_lambda" not in [row[0] for row in parents["rows"]]
     assert "predicts others best" in analysis.content["figures"][0]["reading"]
@@ -281,7 +284,7 @@ def test_labels_of_classes_are_ranked_by_squared_error_and_it_is_said_which_turn
     judged = Judged("", "", score_labels(Evidence(units, 10), repeats=1))
     (people, _) = tables_of(judged)
     assert "the best by squared error first" in people["caption"]
-    squared = [float(row[4]) for row in people["rows"]]
+    squared = [float(row[2]) for row in people["rows"]]
     assert squared == sorted(squared)
     figure = figures_of(judged, [str(i) for i in range(10)], "")[0]
     assert figure.x_label == "squared error an answer"
@@ -380,7 +383,11 @@ def test_the_page_queues_a_scoring_and_then_shows_it_with_its_files(study):
         analysis=Analysis.objects.get(pk=job.object_id), actor=OPERATOR, progress=Progress()
     )
     shown = client.get(page).content.decode()
-    assert "human_lambda_shrunk" in shown
+    assert (
+        'class="name">human_<wbr>lambda_<wbr>shrunk</th><td class="number" data-name="bits over mixup">'
+        in shown
+    )
+    assert shown.count("<summary>More columns</summary>") == 2
     assert "simulated participants" in shown
     assert "data-job=" not in shown
     for key in ("overall", "by-lambda", "by-class-pair"):

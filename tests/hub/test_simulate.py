@@ -400,10 +400,9 @@ def test_the_interval_of_a_share_holds_it_and_stays_within_0_and_1(found, n):
 
 
 def test_the_command_prints_power_and_leaves_a_page(study, release):
-    out = StringIO()
-    call_command(
-        "simulate", "next", "--release", "before", "--repetitions", "20", "--answers", "2,4", stdout=out
-    )
+    out, owner = StringIO(), User.objects.create_user("rosa")
+    options = ("--repetitions", "20", "--answers", "2,4", "--owner", "rosa")
+    call_command("simulate", "next", "--release", "before", *options, stdout=out)
     said = out.getvalue()
     assert "6 simulated participants answered a copy of next" in said
     for text in ("seen", "wording", "labels", "Power", "False positives"):
@@ -411,12 +410,14 @@ def test_the_command_prints_power_and_leaves_a_page(study, release):
     simulation = Simulation.objects.get()
     assert simulation.options == {"repetitions": 20, "answers": [2, 4], "seed": 1}
     assert simulation.finished_at is not None
+    assert list(Study.objects.visible_to(owner)) == [simulation.copy]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["other", "--release", "before"], "There is no study 'other'. Studies here: .*next"),
+        (["next", "--release", "before", "--owner", "other"], "There is no person 'other'"),
         (["next", "--release", "other"], "There is no release called 'other'"),
         (["next", "--release", "before", "--answers", "two"], "whole numbers with commas"),
         (["next", "--release", "before", "--repetitions", "1"], "Between 20 and 2,000"),

@@ -72,11 +72,23 @@ def left_behind() -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) if folder.exists() else []
 
 
+def test_the_list_of_image_sets_leads_whoever_may_import_to_the_imports(admin, client):
+    shown = client.get(reverse("image_sets")).text.partition("<h1>")[2]
+    assert reverse("uploads") in shown
+    client.force_login(User.objects.create_user("ray", kind=User.Kind.RESEARCHER))
+    shown = client.get(reverse("image_sets")).text.partition("<h1>")[2]
+    assert reverse("uploads") not in shown
+    assert "An admin can add one under Imports" in shown
+
+
 def test_images_in_a_zip_are_tried_and_then_imported(admin, client):
     upload = brought(client, "images_zip", "my pets.zip", archive(PETS), **OPTIONS)
     page = client.get(reverse("upload", args=[upload.pk])).content.decode()
     assert "8 images of 8 × 8 pixels, 3 channels, 2 classes." in page
     assert "Import it" in page
+    assert "<dt>Percent of images kept for evaluation</dt>" in page
+    assert "test_percent" not in page
+    assert ">Images in a zip archive</td>" in client.get(reverse("uploads")).text
     assert not ImageSet.objects.exists()
     assert not left_behind()
     assert client.post(reverse("upload_import", args=[upload.pk])).status_code == 302

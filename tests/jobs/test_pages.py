@@ -133,3 +133,13 @@ def test_an_admin_sees_and_steers_everybodys(admin, job):
 @pytest.mark.django_db
 def test_a_stranger_is_sent_to_sign_in():
     assert Client().get(reverse("jobs")).status_code == 302
+
+
+def test_a_job_that_is_done_shows_no_fraction(visitor, job):
+    claim = services.claim(job.pk, "data-1@host")
+    Job.objects.update(progress_total=60)
+    assert "0 / 60" in visitor.get(reverse("jobs")).text
+    services.finish(job.pk, claim, JobState.DONE)
+    page = visitor.get(reverse("job", args=[job.pk])).text
+    assert "0 / 60" not in page + visitor.get(reverse("jobs")).text
+    assert 'max="1" value="1"' in page

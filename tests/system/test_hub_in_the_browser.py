@@ -128,6 +128,28 @@ def test_the_rows_of_a_figure_have_room_in_a_narrow_window(window):
     assert left < width / 2
 
 
+def test_names_of_labels_stay_apart_in_a_narrow_window_and_the_watermark_is_behind_the_plot(window):
+    page = window("/studies/seen/label-scores/", PHONE)
+    drawn = page.locator("[data-figure=overall] .figure-canvas")
+    expect(page.locator("[data-figure=overall] [data-drawn=yes]")).to_have_count(1)
+    names, shown, mark, left = drawn.evaluate(
+        "(place) => { const made = window.echarts.getInstanceByDom(place).getOption(), axis = made.yAxis[0];"
+        " return [axis.data, axis.data.map(axis.axisLabel.formatter), made.graphic[0].elements[0],"
+        " made.grid[0].left]; }"
+    )
+    assert any("…" in name for name in shown)
+    assert len(set(shown)) == len(names)
+    assert mark["z"] < 0
+    assert mark["x"] - mark["style"]["width"] / 2 >= left
+
+
+def test_the_table_of_label_scores_is_not_wider_than_its_window(window):
+    for size in (PHONE, DESKTOP):
+        page = window("/studies/seen/label-scores/", size)
+        for table in page.locator(".card > .table-wrap").all():
+            assert table.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+
+
 def test_a_mixed_image_is_found_checked_and_traced_both_ways(site, window):
     page = window("/studies/seen/mixed-images/", PHONE)
     page.get_by_label("λ", exact=True).select_option(label="0.5")

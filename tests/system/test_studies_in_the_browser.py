@@ -170,3 +170,15 @@ def test_a_list_is_filtered_and_stays_so_when_it_is_sorted(site, researcher):
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_label("Order")).to_have_value("oldest")
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_nothing_of_a_study_is_out_of_sight(site, researcher):
+    page = researcher()
+    write_study(page, "A study with a long title " * 4, "seen-whole")
+    page.get_by_role("button", name="Create the draft").click()
+    for size in (DESKTOP, PHONE):
+        page.set_viewport_size(size)
+        page.goto(site.url + "/studies/seen-whole/")
+        expect(page.get_by_role("link", name="Simulation")).to_be_in_viewport(ratio=1)
+        page.goto(site.url + "/studies/")
+        assert page.locator(".table-wrap").evaluate("box => box.scrollWidth <= box.clientWidth")

@@ -1,4 +1,4 @@
-"""`manage.py study export STUDY [--to FILE]` and `manage.py study import FILE [--slug LINK]`: studies as TOML files."""
+"""`manage.py study export STUDY [--to FILE]` and `manage.py study import FILE [--slug LINK]`: TOML files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from django.core.management.base import CommandError
 
 from elicitation.monitoring.study_files import export_study, import_study
 from elicitation.studies.models import Study
+from hilmix.accounts.commands import add_owner, owner_named
+from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
+from hilmix.accounts.services import give_studies
 from hilmix.commands import OperatorCommand
 
 
@@ -27,12 +30,13 @@ class Command(OperatorCommand):
         reading = actions.add_parser("import", help="make a draft of a file")
         reading.add_argument("file", type=Path)
         reading.add_argument("--slug", default="", help="the link to use instead of the file's")
+        add_owner(reading)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["action"] == "export":
             self._export(options["study"], options["to"])
         else:
-            self._import(options["file"], options["slug"])
+            self._import(options["file"], options["slug"], owner_named(options["owner"]))
 
     def _export(self, slug: str, to: Path | None) -> None:
         study = Study.objects.filter(slug=slug).select_related("image_set").first()
@@ -52,7 +56,7 @@ class Command(OperatorCommand):
             raise CommandError(f"{to} cannot be written: {error.strerror}.") from None
         self.stdout.write(f"Wrote {study.slug!r} to {to}; its protocol is {study.protocol.sha256}.")
 
-    def _import(self, path: Path, slug: str) -> None:
+    def _import(self, path: Path, slug: str, owner: User | None) -> None:
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -63,4 +67,5 @@ class Command(OperatorCommand):
         for note in imported.notes:
             self.stderr.write(note)
         study = imported.study
+        give_studies(owner=owner, studies=[study], actor=OPERATOR)
         self.stdout.write(f"{study.slug!r} is a draft; its protocol is {study.protocol.sha256}.")

@@ -42,7 +42,7 @@ def model_of(look: Look, kind: Kind) -> Section:
             ("term", "estimate", "low", "high"),
             tuple(rows),
         ),
-        reading=f"Intervals without 0: {', '.join(clear)}." if clear else "No interval is without 0.",
+        reading=f"Told from 0: {', '.join(clear)}." if clear else "No effect can be told from 0.",
         y_categories=tuple(term.name for term in terms),
         reference=0.0,
     )

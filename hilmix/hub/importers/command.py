@@ -10,6 +10,9 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from elicitation.images.models import ImageSet
+from hilmix.accounts.commands import add_owner, owner_named
+from hilmix.accounts.roles import OPERATOR
+from hilmix.accounts.services import give_studies
 from hilmix.commands import OperatorCommand
 from hilmix.hub.importers.report import ImportReport, Refused
 from hilmix.jobs.progress import Progress, TerminalProgress
@@ -29,8 +32,10 @@ class ImportCommand(OperatorCommand):
         parser.add_argument(
             "--licence", default="", help="of the answers, such as CC-BY-4.0, where one is stated"
         )
+        add_owner(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        owner = owner_named(options["owner"])
         try:
             with TerminalProgress("Importing") as progress:
                 report = self.bring_in(image_set_named(options["images"]), options, progress)
@@ -41,6 +46,8 @@ class ImportCommand(OperatorCommand):
                 for one in refused.errors:
                     self.stderr.write(f"{one['table']}, row {one['row']}: {one['problem']}")
             raise CommandError(f"{refused} Nothing was stored.") from None
+        if not report.dry_run:
+            give_studies(owner=owner, studies=report.studies, actor=OPERATOR)
         self.stdout.write(json.dumps(report.as_json()) if options["json"] else report.as_text())
 
     @abstractmethod

@@ -43,6 +43,7 @@ from hilmix.hub.importers.writing import (
     write_answers,
 )
 from hilmix.hub.models import Import
+from hilmix.hub.models import Release as FrozenRelease
 from hilmix.jobs.progress import Progress
 
 T = TypeVar("T")
@@ -116,7 +117,16 @@ def import_release(
         transaction.set_rollback(dry_run)
     progress.update(n, n, "done")
     table = TableReport(slug, n, len(people), n, len(content.pictures))
-    return ImportReport(KIND, dry_run, {TABLE: table}, [study], len(content.pictures), [LEFT_OUT])
+    notes = [LEFT_OUT, *_made_here(release)]
+    return ImportReport(KIND, dry_run, {TABLE: table}, [study], len(content.pictures), notes)
+
+
+def _made_here(release: Release) -> list[str]:
+    """That the release comes back to the instance that made it, if so."""
+    own = FrozenRelease.objects.filter(sha256=release.sha256).select_related("study").first()
+    if own is None:
+        return []
+    return [f"{own.name} was made here: it comes in as a copy of {own.study.slug!r}, “{own.study.title}”."]
 
 
 # --- does it fit the image set, and itself

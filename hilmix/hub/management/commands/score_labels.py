@@ -54,5 +54,6 @@ def _told(analysis: Analysis) -> str:
     watermark = analysis.study.watermark
     parts = [f"{analysis.study.slug}: {watermark}"] if watermark else []
     for table in analysis.content["tables"]:
-        parts += [table["caption"], markdown(table["columns"], table["rows"]), ""]
+        for one in (table, table["further"]):
+            parts += [one["caption"], markdown(one["columns"], one["rows"]), ""]
     return "\n".join([*parts, *analysis.content["notes"]])

@@ -8,7 +8,9 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from elicitation.studies.models import Study
+from hilmix.accounts.commands import add_owner, owner_named
 from hilmix.accounts.roles import OPERATOR
+from hilmix.accounts.services import give_studies
 from hilmix.commands import OperatorCommand
 from hilmix.figures import markdown
 from hilmix.hub.models import Release, Simulation
@@ -40,8 +42,10 @@ class Command(OperatorCommand):
             "--answers", type=numbers, default=(), help="numbers of answers a unit to compare, such as 2,4,9"
         )
         parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same numbers")
+        add_owner(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        owner = owner_named(options["owner"])
         study = Study.objects.filter(slug=options["study"]).first()
         if study is None:
             known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
@@ -56,6 +60,7 @@ class Command(OperatorCommand):
         )
         with TerminalProgress(f"Simulating {study.slug}") as progress:
             run_simulation(simulation=simulation, actor=OPERATOR, progress=progress)
+        give_studies(owner=owner, studies=[simulation.copy], actor=OPERATOR)
         self.stdout.write(_told(simulation))
 
 
