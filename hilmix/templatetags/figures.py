@@ -6,8 +6,6 @@ import re
 from collections.abc import Sequence
 
 from django import template
-from django.utils.html import format_html_join
-from django.utils.safestring import SafeString, mark_safe
 
 from hilmix.figures import show
 
@@ -28,6 +26,6 @@ def beside(row: Sequence[str], columns: Sequence[str]) -> list[tuple[str, str]]:
 
 
 @register.filter
-def breakable(name: str) -> SafeString:
-    """A name with parameters, which a line may break after an underscore or a bracket."""
-    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in re.findall(r".*?[_(=]|.+", name)))
+def breakable(name: str) -> list[str]:
+    """The parts of a name with parameters, between which a line may break: after an underscore or a bracket."""
+    return re.findall(r".*?[_(=]|.+", name)

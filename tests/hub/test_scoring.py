@@ -384,7 +384,7 @@ def test_the_page_queues_a_scoring_and_then_shows_it_with_its_files(study):
     )
     shown = client.get(page).content.decode()
     assert (
-        'class="name">human_<wbr>lambda_<wbr>shrunk</th><td class="number" data-name="bits over mixup">'
+        'class="name">human_<wbr>lambda_<wbr>shrunk<wbr></th><td class="number" data-name="bits over mixup">'
         in shown
     )
     assert shown.count("<summary>More columns</summary>") == 2
