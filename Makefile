@@ -91,6 +91,8 @@ $(VENV)/installed-run: pyproject.toml constraints.txt | tools
 $(VENV)/installed-dev: pyproject.toml constraints.txt | tools
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[web,train,production,dev]"
+	@# An oracle of the tests, without the dozen libraries that it needs for what we do not ask it.
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt --no-deps netcal
 	@touch $(VENV)/installed-run $@
 
 node_modules/installed: package.json package-lock.json | tools

@@ -43,7 +43,8 @@ from hilmix.hub.simulating import prepare_simulation, run_simulation
 from hilmix.jobs.progress import Progress, TerminalProgress
 from training.experiments.config import read_config
 from training.experiments.models import Experiment
-from training.experiments.services import create_experiment, finish_experiment
+from training.experiments.services import create_experiment
+from training.runs.services import finish_experiment
 
 DIGITS = (
     "E. Alpaydin and C. Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998,"

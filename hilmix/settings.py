@@ -55,6 +55,9 @@ def secret(name: str, file: str) -> str:
 
 HILMIX_PUBLIC_URL = required("HILMIX_PUBLIC_URL", PROFILE.public_url).rstrip("/")
 HILMIX_LOST_AFTER = env.int("HILMIX_LOST_AFTER", default=30)  # seconds without a heartbeat
+HILMIX_RUNS_GB = env.int(
+    "HILMIX_RUNS_GB", default=0
+)  # of disk for runs, above which old checkpoints go; 0: no limit
 HILMIX_TEST_JOBS = env.bool("HILMIX_TEST_JOBS", default=False)
 
 # --- Security ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The kind of job that trains."""
+"""The kinds of job that train: launching an experiment, one run, and the report when the last is finished."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from hilmix.jobs.links import Links, job_links
 from hilmix.jobs.progress import Progress
 from hilmix.jobs.registry import job_kind
 from training.experiments.models import Experiment
-from training.experiments.services import JOB_KIND
+from training.reports.services import report_if_finished
+from training.runs.models import Run
+from training.runs.services import LAUNCH_KIND, REPORT_KIND, RUN_KIND
 
 
 def experiments_of(study_id: int) -> Iterable[int]:
@@ -18,21 +20,56 @@ def experiments_of(study_id: int) -> Iterable[int]:
     return Experiment.objects.filter(release__study=study_id).values_list("pk", flat=True)
 
 
-@job_kind(JOB_KIND, queue="train", of_study=experiments_of)
-def run_experiment(progress: Progress, object_id: str) -> None:
-    """Train what is untrained of the experiment `object_id` and write its report."""
-    # Threads that wait must not spin: cores are shared with the web process, and threads that spin while another
-    # waits for a core halve the speed and worse. Read when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Imported here: torch takes seconds and memory; the web process, which loads this module, needs none of it.
-    from training.runs.work import run_experiment as work
+def runs_of(study_id: int) -> Iterable[int]:
+    """The keys of the runs of those experiments."""
+    return Run.objects.filter(arm__experiment__release__study=study_id).values_list("pk", flat=True)
+
+
+@job_kind(LAUNCH_KIND, queue="train", of_study=experiments_of)
+def launch_experiment(progress: Progress, object_id: str) -> None:
+    """Forecast what the unfinished runs of the experiment `object_id` will take, and queue them."""
+    _before_torch()
+    from training.runs.work import launch
+
+    launch(progress, int(object_id))
+
+
+@job_kind(RUN_KIND, queue="train", of_study=runs_of)
+def train_run(progress: Progress, object_id: str) -> None:
+    """Train, judge and keep the run `object_id`, from its checkpoint if there is one."""
+    _before_torch()
+    from training.runs.work import train_run as work
 
     work(progress, int(object_id))
 
 
-@job_links(JOB_KIND)
+@job_kind(REPORT_KIND, queue="data", of_study=experiments_of)
+def report_experiment(progress: Progress, object_id: str) -> None:
+    """Write the report of the experiment `object_id`, if every run of it is finished."""
+    said = report_if_finished(experiment=Experiment.objects.get(pk=object_id))
+    progress.log("the report is written" if said else "not every run is finished; the last one asks again")
+
+
+@job_links(LAUNCH_KIND, REPORT_KIND)
 def of_experiment(object_id: str, person: User) -> Links:
     """Its page shows how far it is, and the report once there is one."""
     experiment = Experiment.objects.visible_to(person).get(pk=object_id)
     page = experiment.get_absolute_url()
     return Links(experiment.name, page, page)
+
+
+@job_links(RUN_KIND)
+def of_run(object_id: str, person: User) -> Links:
+    """The page of the experiment that a run belongs to."""
+    mine = Run.objects.filter(arm__experiment__in=Experiment.objects.visible_to(person))
+    run = mine.select_related("arm__experiment").get(pk=object_id)
+    page = run.arm.experiment.get_absolute_url()
+    return Links(f"{run.arm.experiment.name}: {run.title}", page, page)
+
+
+def _before_torch() -> None:
+    """What torch reads when it is loaded; the jobs import it only then, as it takes seconds and memory that the web
+    process, which loads this module, has no need of."""
+    # Threads that wait must not spin: cores are shared with the web process, and threads that spin while another
+    # waits for a core halve the speed and worse.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

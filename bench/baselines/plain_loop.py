@@ -23,7 +23,7 @@ def train(
 ) -> torch.nn.Module:
     """The trained net; `images` uint8 [N, H, W, C], `targets` float [N, K]. fp32 only."""
     n, height, width, channels = images.shape
-    shape, pad = (height, width, channels), config.crop
+    shape, pad = (height, width, channels), config.augment.crop
     net = build_net(config.net, image_shape=shape, n_classes=targets.shape[1], seed=0)
     net = net.to(device, memory_format=torch.channels_last).train()
     pixels = torch.from_numpy(images).to(device).float().div_(255)

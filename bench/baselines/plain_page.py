@@ -1,7 +1,8 @@
 """Baseline for the report's page: one query and joined strings, behind the same server, middleware and sign-in.
 
-It sends the same scores, tables and figure data, escaped. It omits: the check whether this person may see the
-report, the layout with its menu, definitions and explanations, translation, and templates.
+It sends the same figures' tables and data, escaped, of the scores only their means, and none of the other parts of a
+report. It omits too: the check whether this person may see the report, the layout with its menu, definitions and
+explanations, translation, and templates.
 """
 
 from __future__ import annotations

@@ -19,13 +19,16 @@ from hilmix.accounts.roles import Actor, user_or_none
 
 # What was done, in words; an action that is not here is told by its name.
 WORDS: Mapping[str, str | Promise] = {
+    "experiment.arm_added": gettext_lazy("brought predictions from elsewhere"),
     "experiment.created": gettext_lazy("wrote an experiment"),
     "experiment.launched": gettext_lazy("launched an experiment"),
+    "experiment.seeds_added": gettext_lazy("added seeds to an experiment"),
     "export.made": gettext_lazy("made a file of the answers"),
     "imageset.human_labels": gettext_lazy("imported human labels"),
     "imageset.imported": gettext_lazy("imported an image set"),
     "job.cancel_requested": gettext_lazy("asked a job to stop"),
     "job.queued": gettext_lazy("queued a job"),
+    "job.reordered": gettext_lazy("put a job elsewhere in the queue"),
     "job.retried": gettext_lazy("let a job run again"),
     "participation.invalid": gettext_lazy("marked a participation as not to count"),
     "participation.valid": gettext_lazy("let a participation count again"),
@@ -36,6 +39,8 @@ WORDS: Mapping[str, str | Promise] = {
     "people.signed_in_by_link": gettext_lazy("signed in by a link"),
     "problem.handled": gettext_lazy("saw to a reported problem"),
     "problem.reopened": gettext_lazy("opened a reported problem again"),
+    "queue.paused": gettext_lazy("paused a queue"),
+    "queue.resumed": gettext_lazy("resumed a queue"),
     "release.frozen": gettext_lazy("froze a release"),
     "study.analysed": gettext_lazy("asked for an analysis"),
     "study.bonuses_listed": gettext_lazy("downloaded the list of bonuses"),

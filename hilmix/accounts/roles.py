@@ -45,6 +45,7 @@ class Action(StrEnum):
     VIEW_EXPERIMENT = "experiment.view"
     VIEW_OWN_JOBS = "job.view"
     STEER_JOB = "job.steer"
+    PAUSE_QUEUE = "queue.pause"
     TAKE_PART = "participation.take_part"
 
 
@@ -72,6 +73,7 @@ ALLOWED: Final[dict[Action, frozenset[Role]]] = {
     Action.VIEW_EXPERIMENT: frozenset({A, O, E, V}),
     Action.VIEW_OWN_JOBS: frozenset({A, R}),
     Action.STEER_JOB: frozenset({A, R}),
+    Action.PAUSE_QUEUE: frozenset({A}),
 }
 del A, R, O, E, V, P
 

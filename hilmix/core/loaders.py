@@ -49,7 +49,7 @@ def read_npz(path: Path | str) -> Loaded:
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
     try:
-        _check_announced(path)
+        check_announced(path)
         with np.load(path, allow_pickle=False) as archive:
             absent = [key for key in ("images", "labels", "classes") if key not in archive]
             if absent:
@@ -67,7 +67,7 @@ def read_npz(path: Path | str) -> Loaded:
     return images, labels, [str(name) for name in np.atleast_1d(classes)], None
 
 
-def _check_announced(path: Path) -> None:
+def check_announced(path: Path) -> None:
     """Refuse an archive whose arrays would be larger than may be, from their headers alone."""
     with zipfile.ZipFile(path) as archive:
         n_bytes = 0

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hilmix.core.errors import DataError
 from hilmix.core.judgements import (
@@ -38,6 +40,7 @@ from hilmix.core.softlabels import (
     parse_label_name,
     policy_named,
 )
+from hilmix.core.softlabels.rows import Floats
 
 if TYPE_CHECKING:
     from hilmix.core.release import Release
@@ -120,15 +123,47 @@ def is_policy(text: str) -> bool:
     return parse_label_name(text)[0] in POLICIES
 
 
-def derived_labels(release: Release, text: str, condition: str | None) -> LabelSet:
+def derived_labels(
+    release: Release,
+    text: str,
+    condition: str | None,
+    *,
+    chosen: Callable[[Unit], Unit | None] | None = None,
+    features: Floats | None = None,
+) -> LabelSet:
     """The labels of a policy, made of the release's answers as those in the release were.
 
-    Features of the parents are not among the evidence: a release does not hold the parents' pixels. Raises DataError as
-    `build_label_set`, where nobody said what the policy takes, and where `condition` would have to say which answers.
+    Args:
+        chosen: what of a mixed image or pair is used: itself, with fewer answers, or None to leave it out.
+        features: float64 [n, 2, F], of both parents of each mixed image, in the order of the table: a release does not
+            hold the parents' pixels.
+
+    Raises DataError as `build_label_set`, where nobody said what the policy takes, and where `condition` would have to
+    say which answers.
     """
-    evidence = _evidence(release, text, condition)
+    evidence = replace(_evidence(release, text, condition), features=features)
+    if chosen is not None:
+        evidence = _of_chosen(evidence, chosen)
     return build_label_set(
-        text, evidence.units, evidence.n_classes, pairs=evidence.pairs, beside=evidence.beside
+        text,
+        evidence.units,
+        evidence.n_classes,
+        pairs=evidence.pairs,
+        beside=evidence.beside,
+        features=evidence.features,
+    )
+
+
+def _of_chosen(evidence: Evidence, chosen: Callable[[Unit], Unit | None]) -> Evidence:
+    kept = [chosen(unit) for unit in evidence.units]
+    there = np.array([unit is not None for unit in kept], dtype=np.bool_)
+    pairs, beside = ([chosen(unit) for unit in units] for units in (evidence.pairs, evidence.beside))
+    return Evidence(
+        [unit for unit in kept if unit is not None],
+        evidence.n_classes,
+        [unit for unit in pairs if unit is not None and unit.answers],
+        [unit for unit in beside if unit is not None and unit.answers],
+        None if evidence.features is None else evidence.features[there],
     )
 
 

@@ -17,8 +17,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from hilmix.accounts.models import User
+from hilmix.accounts.roles import Action, only_study_of, require
+from hilmix.errors import NotFound
 from hilmix.jobs import services
-from hilmix.jobs.models import Job, JobLine, JobState
+from hilmix.jobs.models import Job, JobLine, JobState, Pause, Queue
 from hilmix.pagination import Filters, Since
 
 LINES_SHOWN = 200
@@ -47,6 +49,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         model = Job
         fields = [
             *("id", "url", "kind", "label", "state", "is_over", "queue", "attempt", "cancel_requested"),
+            *("priority", "not_before"),
             *("progress_done", "progress_total", "progress_text", "error", "created_at", "finished_at"),
         ]
         read_only_fields = fields
@@ -120,6 +123,81 @@ class JobCancel(APIView):
         return accepted(request, job)
 
 
+class OrderSerializer(serializers.Serializer[Any]):
+    priority = serializers.IntegerField(
+        min_value=-1000, max_value=1000, help_text="of the jobs that wait, the highest goes first; 0 is usual"
+    )
+    not_before = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="nobody begins it earlier; null: at once"
+    )
+
+
+class JobReorder(APIView):
+    """Say anew how soon a waiting job begins."""
+
+    @extend_schema(request=OrderSerializer, responses=JobSerializer)
+    def post(self, request: Request, job_id: uuid.UUID) -> Response:
+        assert isinstance(request.user, User)
+        job = get_object_or_404(_visible(request), pk=job_id)
+        order = OrderSerializer(data=request.data)
+        order.is_valid(raise_exception=True)
+        services.reorder_job(job=job, actor=request.user, **order.validated_data)
+        job.refresh_from_db()
+        return Response(JobSerializer(job, context={"request": request}).data)
+
+
+class QueueSerializer(serializers.Serializer[Any]):
+    queue = serializers.ChoiceField(choices=Queue.choices)
+    is_paused = serializers.BooleanField(help_text="whether nothing more begins in it; what runs goes on")
+    has_worker = serializers.BooleanField(help_text="whether a worker of it is alive")
+    n_waiting = serializers.IntegerField(help_text="of the jobs that you may see")
+    n_running = serializers.IntegerField(help_text="of the jobs that you may see")
+
+
+class QueueList(APIView):
+    """The queues that long work waits in."""
+
+    @extend_schema(responses=QueueSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        require(request.user, Action.VIEW_OWN_JOBS, only_study_of(request.user))
+        return Response(QueueSerializer([_queue_as_data(request, queue) for queue in Queue], many=True).data)
+
+
+class QueuePause(APIView):
+    """Let nothing more begin in a queue; what runs goes on. For admins."""
+
+    @extend_schema(request=None, responses=QueueSerializer)
+    def post(self, request: Request, queue: str) -> Response:
+        return _steered(request, queue, services.pause_queue)
+
+
+class QueueResume(APIView):
+    """Let the jobs of a paused queue begin again. For admins."""
+
+    @extend_schema(request=None, responses=QueueSerializer)
+    def post(self, request: Request, queue: str) -> Response:
+        return _steered(request, queue, services.resume_queue)
+
+
+def _steered(request: Request, queue: str, act: Callable[..., None]) -> Response:
+    require(request.user, Action.PAUSE_QUEUE)
+    if queue not in Queue.values:
+        raise NotFound("There is no such queue.")
+    act(queue=queue, actor=request.user)
+    return Response(QueueSerializer(_queue_as_data(request, Queue(queue))).data)
+
+
+def _queue_as_data(request: Request, queue: Queue) -> dict[str, Any]:
+    jobs = _visible(request).filter(queue=queue)
+    return {
+        "queue": queue.value,
+        "is_paused": Pause.objects.filter(queue=queue).exists(),
+        "has_worker": services.workers_alive(queue),
+        "n_waiting": jobs.filter(state=JobState.QUEUED).count(),
+        "n_running": jobs.filter(state=JobState.RUNNING).count(),
+    }
+
+
 def accepted(request: Request, job: Job) -> Response:
     """The answer to a call that queued `job`: 202, and where to ask how far it is."""
     said = JobSerializer(job, context={"request": request}).data
@@ -139,4 +217,8 @@ api_urls = [
     path("jobs/", JobList.as_view(), name="api_jobs"),
     path("jobs/<uuid:job_id>/", JobDetail.as_view(), name="api_job"),
     path("jobs/<uuid:job_id>/cancel/", JobCancel.as_view(), name="api_job_cancel"),
+    path("jobs/<uuid:job_id>/reorder/", JobReorder.as_view(), name="api_job_reorder"),
+    path("queues/", QueueList.as_view(), name="api_queues"),
+    path("queues/<str:queue>/pause/", QueuePause.as_view(), name="api_queue_pause"),
+    path("queues/<str:queue>/resume/", QueueResume.as_view(), name="api_queue_resume"),
 ]

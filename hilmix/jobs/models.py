@@ -46,6 +46,13 @@ def silent_since() -> datetime:
 
 
 class JobQuerySet(models.QuerySet["Job"]):
+    def waiting(self, queue: str) -> Self:
+        """The jobs of a queue that may begin now, whichever is next first; none while it is paused."""
+        if Pause.objects.filter(queue=queue).exists():
+            return self.none()
+        due = models.Q(not_before=None) | models.Q(not_before__lte=timezone.now())
+        return self.filter(due, queue=queue, state=JobState.QUEUED).order_by("-priority", "created_at")
+
     def visible_to(self, actor: Actor) -> Self:
         """Admins see every job, others those they started; with a token of one study, those that work on its things."""
         study_id = only_study_of(actor)
@@ -75,6 +82,8 @@ class Job(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     published_at = models.DateTimeField(null=True, blank=True)
     attempt = models.PositiveIntegerField(default=1)
+    priority = models.SmallIntegerField(default=0, help_text="of the jobs that wait, the highest goes first")
+    not_before = models.DateTimeField(null=True, blank=True, help_text="nobody claims it earlier")
 
     claim = models.UUIDField(null=True, blank=True)
     worker = models.CharField(max_length=200, blank=True)
@@ -123,6 +132,19 @@ class Job(models.Model):
     @property
     def can_be_cancelled(self) -> bool:
         return not self.is_over and not self.cancel_requested
+
+
+class Pause(models.Model):
+    """A queue from which nothing is claimed until this is removed; what runs already goes on."""
+
+    queue = models.CharField(max_length=10, choices=Queue, unique=True)
+    since = models.DateTimeField(default=timezone.now)
+    paused_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    def __str__(self) -> str:
+        return f"{self.queue} is paused"
 
 
 class JobLine(models.Model):

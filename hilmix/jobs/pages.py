@@ -9,6 +9,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -20,14 +21,15 @@ from django.views.decorators.http import require_GET, require_POST
 from django_filters import ChoiceFilter
 
 from hilmix.accounts.models import User
-from hilmix.accounts.roles import Action, require
-from hilmix.errors import Conflict
+from hilmix.accounts.roles import Action, allowed, require
+from hilmix.errors import Conflict, NotFound
 from hilmix.jobs import services
 from hilmix.jobs.links import links_of
-from hilmix.jobs.models import Job, JobState, Queue
+from hilmix.jobs.models import Job, JobState, Pause, Queue
 from hilmix.lists import Filters, SortedBy, TextFilter, listing
 
 LINES_SHOWN = 200
+MOST_PRIORITY = 1000
 
 
 class JobFilters(Filters):
@@ -48,9 +50,12 @@ class JobFilters(Filters):
 def job_list(request: HttpRequest) -> HttpResponse:
     require(request.user, Action.VIEW_OWN_JOBS)
     jobs = Job.objects.visible_to(request.user).select_related("created_by")
+    paused = set(Pause.objects.values_list("queue", flat=True))
     context = {
         "listing": listing(request, jobs, JobFilters),
         "queues_without_worker": services.queues_without_worker(),
+        "queues": [(queue, queue in paused) for queue in Queue],
+        "may_pause": allowed(request.user, Action.PAUSE_QUEUE),
     }
     return render(request, "jobs/list.html", context)
 
@@ -59,9 +64,11 @@ def job_list(request: HttpRequest) -> HttpResponse:
 def job_detail(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     job = _job(request, job_id)
     assert isinstance(request.user, User)
-    return render(
-        request, "jobs/detail.html", {"job": job, "links": links_of(job, request.user), **_live(job)}
-    )
+    context = {"job": job, "links": links_of(job, request.user), **_live(job)}
+    if job.state == JobState.QUEUED:
+        context["order"] = OrderForm(initial={"priority": job.priority, "not_before": job.not_before})
+        context["is_paused"] = Pause.objects.filter(queue=job.queue).exists()
+    return render(request, "jobs/detail.html", context)
 
 
 @never_cache
@@ -108,6 +115,59 @@ def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     return redirect(job)
 
 
+class OrderForm(forms.Form):
+    """How soon a waiting job begins; times are of this server's zone."""
+
+    priority = forms.IntegerField(
+        label=gettext_lazy("Priority"),
+        help_text=gettext_lazy("Of the jobs that wait, the highest goes first; 0 is usual."),
+        min_value=-MOST_PRIORITY,
+        max_value=MOST_PRIORITY,
+    )
+    not_before = forms.DateTimeField(
+        label=gettext_lazy("Not before"),
+        help_text=gettext_lazy("Leave it empty to begin as soon as a worker is free."),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
+
+
+@require_POST
+def reorder(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    """Say anew how soon a waiting job begins."""
+    job = _job(request, job_id)
+    form = OrderForm(request.POST)
+    if not form.is_valid():
+        for problems in form.errors.values():
+            messages.error(request, " ".join(map(str, problems)))
+        return redirect(job)
+    try:
+        services.reorder_job(job=job, actor=request.user, **form.cleaned_data)
+    except Conflict as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, _("The job has its new place in the queue."))
+    return redirect(job)
+
+
+@require_POST
+def pause(request: HttpRequest, queue: str) -> HttpResponse:
+    """Let nothing more begin in a queue."""
+    require(request.user, Action.PAUSE_QUEUE)
+    services.pause_queue(queue=_queue(queue), actor=request.user)
+    messages.success(request, _("Nothing more begins in this queue; what runs goes on."))
+    return redirect("jobs")
+
+
+@require_POST
+def resume(request: HttpRequest, queue: str) -> HttpResponse:
+    """Let the jobs of a queue begin again."""
+    require(request.user, Action.PAUSE_QUEUE)
+    services.resume_queue(queue=_queue(queue), actor=request.user)
+    messages.success(request, _("Jobs of this queue begin again."))
+    return redirect("jobs")
+
+
 def line_time(at: datetime) -> str:
     return timezone.localtime(at).strftime("%H:%M:%S")
 
@@ -115,6 +175,12 @@ def line_time(at: datetime) -> str:
 def _job(request: HttpRequest, job_id: uuid.UUID) -> Job:
     require(request.user, Action.VIEW_OWN_JOBS)
     return get_object_or_404(Job.objects.visible_to(request.user).select_related("created_by"), pk=job_id)
+
+
+def _queue(name: str) -> Queue:
+    if name not in Queue.values:
+        raise NotFound("There is no such queue.")
+    return Queue(name)
 
 
 def _live(job: Job) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import logging
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,16 @@ from kombu.exceptions import OperationalError
 from hilmix.accounts import audit
 from hilmix.accounts.roles import Action, Actor, only_study_of, require, user_or_none
 from hilmix.errors import Conflict, NotFound
-from hilmix.jobs.models import RETRYABLE, Job, JobLine, JobState, Queue, Worker, silent_since
+from hilmix.jobs.models import (
+    RETRYABLE,
+    Job,
+    JobLine,
+    JobState,
+    Pause,
+    Queue,
+    Worker,
+    silent_since,
+)
 from hilmix.jobs.registry import KINDS
 
 log = logging.getLogger(__name__)
@@ -42,11 +51,21 @@ def sweep_interval() -> float:
 # --- What people ask for ------------------------------------------------------------------------------------
 
 
-def queue_job(*, kind: str, object_id: str, label: str, actor: Actor, publish: bool = True) -> Job:
+def queue_job(
+    *,
+    kind: str,
+    object_id: str,
+    label: str,
+    actor: Actor,
+    publish: bool = True,
+    priority: int = 0,
+    not_before: datetime | None = None,
+) -> Job:
     """Queue work of a registered `kind` on one object; a worker hears of it when the transaction commits.
 
     The caller checks that `actor` may ask for this work. `publish=False` is for a command that goes on to
-    `run_in_foreground`; should it die before, the sweeper hands the job to a worker.
+    `run_in_foreground`; should it die before, the sweeper hands the job to a worker. Of what waits, the highest
+    `priority` begins first, and nothing before its time.
     """
     with transaction.atomic():
         job = Job.objects.create(
@@ -55,6 +74,8 @@ def queue_job(*, kind: str, object_id: str, label: str, actor: Actor, publish: b
             object_id=object_id,
             label=label,
             created_by=user_or_none(actor),
+            priority=priority,
+            not_before=not_before,
         )
         audit.record(actor, "job.queued", job, kind=kind, object_id=object_id)
         if publish:
@@ -100,6 +121,37 @@ def retry_job(*, job: Job, actor: Actor, publish: bool = True) -> None:
             transaction.on_commit(partial(_publish, job))
 
 
+def reorder_job(*, job: Job, actor: Actor, priority: int, not_before: datetime | None = None) -> None:
+    """Say anew how soon a waiting job begins."""
+    _require_steering(job, actor)
+    with transaction.atomic():
+        waiting = Job.objects.filter(pk=job.pk, state=JobState.QUEUED)
+        if not waiting.update(priority=priority, not_before=not_before):
+            raise Conflict("The job does not wait any more, so it cannot be put elsewhere in the queue.")
+        audit.record(actor, "job.reordered", job, priority=priority)
+        transaction.on_commit(publish_waiting)
+
+
+def pause_queue(*, queue: str, actor: Actor) -> None:
+    """Let nothing more begin in a queue; what runs goes on. Pausing twice is pausing once."""
+    require(actor, Action.PAUSE_QUEUE)
+    with transaction.atomic():
+        pause, is_new = Pause.objects.get_or_create(queue=queue, defaults={"paused_by": user_or_none(actor)})
+        if is_new:
+            audit.record(actor, "queue.paused", pause, queue=queue)
+
+
+def resume_queue(*, queue: str, actor: Actor) -> None:
+    """Let the jobs of a paused queue begin again."""
+    require(actor, Action.PAUSE_QUEUE)
+    with transaction.atomic():
+        pause = Pause.objects.select_for_update().filter(queue=queue).first()
+        if pause is not None:
+            audit.record(actor, "queue.resumed", pause, queue=queue)
+            pause.delete()
+            transaction.on_commit(publish_waiting)
+
+
 def _require_steering(job: Job, actor: Actor) -> None:
     if not Job.objects.visible_to(actor).filter(pk=job.pk).exists():
         raise NotFound("There is no such job, or you may not see it.")
@@ -116,6 +168,15 @@ def claim(job_id: uuid.UUID | str, worker: str) -> uuid.UUID | None:
         state=JobState.RUNNING, claim=mine, worker=worker, pid=None, claimed_at=now, heartbeat_at=now
     )
     return mine if taken else None
+
+
+def claim_next(queue: str, worker: str) -> Job | None:
+    """Take the job of a queue that is to begin next, if any may begin now."""
+    for job in Job.objects.waiting(queue):
+        if claim(job.pk, worker):
+            job.refresh_from_db()
+            return job
+    return None
 
 
 def finish(
@@ -160,7 +221,8 @@ class SweepResult:
 def sweep() -> SweepResult:
     """Mark silent jobs lost, tell idle workers of waiting jobs again, forget workers long gone."""
     Worker.objects.filter(seen_at__lt=timezone.now() - timedelta(days=1)).delete()
-    return SweepResult(lost=_mark_lost(), published=_publish_again())
+    lost = _mark_lost()
+    return SweepResult(lost, publish_waiting(timezone.now() - timedelta(seconds=sweep_interval())))
 
 
 def workers_alive(queue: str) -> bool:
@@ -184,20 +246,17 @@ def _mark_lost() -> int:
     )
 
 
-def _publish_again() -> int:
-    """For each idle worker, publish the job that waits longest without a message heard.
+def publish_waiting(told_before: datetime | None = None) -> int:
+    """For each idle worker, publish a job that may begin, and of which no message was sent since `told_before`.
 
     No more than that: while every worker is busy, or none is alive, messages would only pile up.
     """
     published = 0
-    told_before = timezone.now() - timedelta(seconds=sweep_interval())
     for queue in Queue:
         alive = Worker.objects.alive().filter(queue=queue).values_list("name", flat=True)
         busy = Job.objects.filter(state=JobState.RUNNING, worker__in=alive).count()
-        waiting = Job.objects.annotate(told=Coalesce("published_at", "created_at")).filter(
-            queue=queue, state=JobState.QUEUED, told__lt=told_before
-        )
-        for job in waiting.order_by("created_at")[: len(alive) - busy]:
+        waiting = Job.objects.waiting(queue).annotate(told=Coalesce("published_at", "created_at"))
+        for job in waiting.filter(told__lt=told_before or timezone.now())[: len(alive) - busy]:
             _publish(job)
             published += 1
     return published

@@ -44,8 +44,8 @@ IN_THE_API = {
     "analysis_figure": ("api_analysis",),
     "study_label_scores": ("api_analyses", "api_analysis", "api_score_labels"),
     "lineage": ("api_lineage",),
-    "jobs": ("api_jobs",),
-    "job": ("api_job", "api_job_cancel"),
+    "jobs": ("api_jobs", "api_queues"),
+    "job": ("api_job", "api_job_cancel", "api_job_reorder"),
     "job_state": ("api_job",),
     "uploads": ("api_imports",),
     "upload": ("api_import",),
@@ -59,6 +59,7 @@ IN_THE_API = {
     "experiment": ("api_experiment",),
     "experiment_report_json": ("api_experiment",),
     "experiment_report_markdown": ("api_experiment",),
+    "experiment_figure": ("api_experiment",),
 }
 # By the words with which docs/api.md begins to say why.
 LEFT_TO_PAGES = {

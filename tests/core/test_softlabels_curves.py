@@ -9,7 +9,7 @@ import pytest
 
 from hilmix.core.errors import DataError
 from hilmix.core.judgements import Answer, CannotTell, Distribution, PerceivedLambda, PerceivedMidpoint, Unit
-from hilmix.core.softlabels import build_label_set, components
+from hilmix.core.softlabels import build_label_set, components, individual_labels
 from hilmix.core.softlabels.curves import through_midpoint
 
 
@@ -257,6 +257,26 @@ def test_constant_smoothing_takes_as_much_as_people_were_unsure_on_average():
     by_confidence = build_label_set("confidence_smoothing", units, 4).probabilities
     assert labels.probabilities[:, [0, 2]].sum() == pytest.approx(by_confidence[:, [0, 2]].sum())
     np.testing.assert_allclose(labels.probabilities[0], 0.75 * np.array([0, 0.2, 0, 0.8]) + 0.25 / 4)
+
+
+def test_shrunk_labels_are_smoothed_as_much_by_confidence_as_by_a_constant():
+    """So that two arms differ in whose label is how unsure, and in nothing else."""
+    units = [unit("a", 5000, 0.2, 0.4, sure=1.0), unit("b", 5000, 0.6, sure=0.5), unit("c", 5000)]
+    shrunk = build_label_set("human_lambda_shrunk", units, 4).probabilities
+    smoothed = build_label_set("confidence_smoothing(of=shrunk)", units, 4).probabilities
+    for row, kept in enumerate((1.0, 0.5, 0.75)):  # nobody answered to c: as unsure as the others
+        np.testing.assert_allclose(smoothed[row], kept * shrunk[row] + (1 - kept) / 4)
+    constant = build_label_set("constant_smoothing(of=shrunk)", units, 4)
+    assert constant.params == {"c": pytest.approx(0.25)}
+    np.testing.assert_allclose(constant.probabilities, 0.75 * shrunk + 0.25 / 4)
+    mixup = build_label_set("mixup", units, 4).probabilities
+    np.testing.assert_allclose(
+        build_label_set("constant_smoothing(of=mixup)", units, 4).probabilities, 0.75 * mixup + 0.25 / 4
+    )
+    fixed = build_label_set("confidence_smoothing(to=constant, c=0.25, of=shrunk)", units, 4).probabilities
+    np.testing.assert_allclose(fixed, constant.probabilities)
+    with pytest.raises(DataError, match="no label of a single answer"):
+        individual_labels("confidence_smoothing(of=shrunk)", units, 4)
 
 
 def test_label_smoothing_of_mixup():

@@ -33,7 +33,7 @@ from hilmix.core.softlabels import POLICIES, Unit, build_label_set
 from hilmix.hub import exporting, uploads
 from hilmix.jobs.registry import KINDS
 from hilmix.version import VERSION
-from training.engine.config import NETS, TrainConfig
+from training.engine.config import NETS, Augment, OnTheFly, TrainConfig
 from training.evaluation.scores import METRICS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -301,7 +301,7 @@ def test_training_lists_exactly_the_metrics_and_the_settings_of_a_training():
     assert names("docs/training.md", "key").count("lr") == 1
     said = set(names("docs/training.md", "key"))
     assert {metric.key for metric in METRICS} <= said
-    assert set(TrainConfig.__dataclass_fields__) - {"crop", "flip"} <= said
+    assert set(TrainConfig.__dataclass_fields__) - {"augment", "on_the_fly"} <= said
     assert all(f"`{net}`" in text("docs/training.md") for net in NETS)
 
 
@@ -316,10 +316,17 @@ def test_training_names_the_defaults_of_a_training():
         "momentum",
         "weight_decay",
         "warmup_epochs",
+        "schedule",
+        "factor",
         "precision",
     ):
         assert said[name] == str(getattr(usual, name)), name
-    assert (usual.crop, usual.flip) == (4, True)
+    on_the_fly = OnTheFly()
+    for name in OnTheFly.__dataclass_fields__:
+        assert said[name] == str(getattr(on_the_fly, name)), name
+    changes = {row[0].strip("`"): row[-1] for row in cells("docs/training.md", "change")}
+    assert changes == {name: f"{getattr(usual.augment, name):g}" for name in changes} | {"flip": "true"}
+    assert changes.keys() == Augment.__dataclass_fields__.keys()
 
 
 def test_api_lists_exactly_the_addresses_of_the_api_for_programs():

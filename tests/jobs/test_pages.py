@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from hilmix.accounts.models import User
+from hilmix.accounts.services import create_token
 from hilmix.jobs import services
 from hilmix.jobs.models import Job, JobLine, JobState, Queue, Worker
 
@@ -143,3 +144,61 @@ def test_a_job_that_is_done_shows_no_fraction(visitor, job):
     page = visitor.get(reverse("job", args=[job.pk])).text
     assert "0 / 60" not in page + visitor.get(reverse("jobs")).text
     assert 'max="1" value="1"' in page
+
+
+def test_an_admin_pauses_and_resumes_a_queue_and_others_see_that_it_is_paused(admin, visitor, job):
+    client = Client()
+    client.force_login(admin)
+    assert "Pause “data”" in client.get(reverse("jobs")).text
+    assert "Pause “data”" not in visitor.get(reverse("jobs")).text
+    page = client.post(reverse("queue_pause", args=["data"]), follow=True).text
+    assert "Resume “data”" in page
+    assert "Pause “training”" in page
+    assert services.claim_next("data", "data-1@host") is None
+    assert "paused, nothing more begins" in visitor.get(reverse("jobs")).text
+    assert "This queue is paused" in visitor.get(reverse("job", args=[job.pk])).text
+    client.post(reverse("queue_resume", args=["data"]))
+    assert services.claim_next("data", "data-1@host") == job
+
+
+def test_only_admins_pause_and_only_queues_that_there_are(admin, visitor, job):
+    for name in ("queue_pause", "queue_resume"):
+        assert visitor.post(reverse(name, args=["data"])).status_code == 403
+    client = Client()
+    client.force_login(admin)
+    assert client.post(reverse("queue_pause", args=["other"])).status_code == 404
+    assert services.claim_next("data", "data-1@host") == job
+
+
+def test_a_waiting_job_is_given_another_place_by_its_form(visitor, job):
+    address = reverse("job_reorder", args=[job.pk])
+    assert 'name="not_before"' in visitor.get(reverse("job", args=[job.pk])).text
+    visitor.post(address, {"priority": "5", "not_before": "2040-01-01T10:00"})
+    job.refresh_from_db()
+    assert (job.priority, job.not_before.isoformat()) == (5, "2040-01-01T10:00:00+00:00")
+    page = visitor.get(reverse("jobs")).text
+    assert "priority 5" in page
+    assert "not before 1 Jan 2040 10:00" in page
+    said = visitor.post(address, {"priority": "high"}, follow=True).text
+    assert "whole number" in said
+    visitor.post(address, {"priority": "0", "not_before": ""})
+    services.claim(job.pk, "data-1@host")
+    assert 'name="not_before"' not in visitor.get(reverse("job", args=[job.pk])).text
+    assert "does not wait any more" in visitor.post(address, {"priority": "1"}, follow=True).text
+
+
+def test_programs_pause_resume_and_reorder(admin, researcher, job):
+    client, other = (
+        Client(headers={"authorization": f"Token {create_token(person=person, name='mine', scope='write')}"})
+        for person in (admin, researcher)
+    )
+    assert other.post(reverse("api_queue_pause", args=["data"])).status_code == 403
+    assert client.post(reverse("api_queue_pause", args=["data"])).json() == {
+        "queue": "data", "is_paused": True, "has_worker": False, "n_waiting": 1, "n_running": 0,
+    }  # fmt: skip
+    assert [queue["is_paused"] for queue in other.get(reverse("api_queues")).json()] == [True, False]
+    assert client.post(reverse("api_queue_resume", args=["data"])).json()["is_paused"] is False
+    assert client.post(reverse("api_queue_resume", args=["other"])).status_code == 404
+    address = reverse("api_job_reorder", args=[job.pk])
+    assert other.post(address, {"priority": 2}, content_type="application/json").json()["priority"] == 2
+    assert other.post(address, {"priority": "x"}, content_type="application/json").status_code == 400

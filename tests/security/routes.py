@@ -155,9 +155,11 @@ def some_texts(world: World) -> dict[str, Any]:
 
 def an_experiment(world: World) -> dict[str, Any]:
     return {
-        "name": "another", "release": Release.objects.get(pk=world.release.pk).name, "policies": ["mixup"],
-        "seeds": "0", "net": "resnet20", "epochs": 1, "batch_size": 4, "lr": 0.1, "weight_decay": 0,
+        "name": "another", "release": Release.objects.get(pk=world.release.pk).name, "arms-0-policy": "mixup",
+        "arms-TOTAL_FORMS": 1, "arms-INITIAL_FORMS": 0, "contrasts-TOTAL_FORMS": 0, "contrasts-INITIAL_FORMS": 0,
+        "seeds": "0", "net": "resnet20", "epochs": 1, "batch_size": 4, "lr": 0.1, "weight_decay": 0, "momentum": 0.9,
         "warmup_epochs": 0, "crop": 0, "precision": "fp32", "train_on": "train", "evaluate_on": "test",
+        "validation": "0", "schedule": "cosine", "rotation": 0, "blur": 0, "noise": 0, "brightness": 0, "contrast": 0,
     }  # fmt: skip
 
 
@@ -276,6 +278,9 @@ ROUTES: dict[str, Route] = {
     "job_state": Route(Action.VIEW_OWN_JOBS, "GET", whose=Whose.OWNERS_OR_ADMINS),
     "job_cancel": Route(Action.STEER_JOB, "POST", whose=Whose.OWNERS_OR_ADMINS),
     "job_retry": Route(Action.STEER_JOB, "POST", whose=Whose.OWNERS_OR_ADMINS),
+    "job_reorder": Route(Action.STEER_JOB, "POST", lambda world: {"priority": 1}, Whose.OWNERS_OR_ADMINS),
+    "queue_pause": Route(Action.PAUSE_QUEUE, "POST"),
+    "queue_resume": Route(Action.PAUSE_QUEUE, "POST"),
     # Releases.
     "uploads": Route(Action.IMPORT_IMAGES, PAGE),
     "upload_new": Route(Action.IMPORT_IMAGES, FORM + " HEAD", a_brought_file),
@@ -314,8 +319,11 @@ ROUTES: dict[str, Route] = {
     "new_experiment": Route(Action.LAUNCH_EXPERIMENT, FORM, an_experiment),
     "experiment": Route(Action.VIEW_EXPERIMENT, PAGE),
     "experiment_launch": Route(Action.LAUNCH_EXPERIMENT, "POST"),
+    "experiment_cancel": Route(Action.LAUNCH_EXPERIMENT, "POST"),
+    "experiment_seeds": Route(Action.LAUNCH_EXPERIMENT, "POST", lambda world: {"seeds": "77"}),
     "experiment_report_json": Route(Action.VIEW_EXPERIMENT, PAGE),
     "experiment_report_markdown": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "experiment_figure": Route(Action.VIEW_EXPERIMENT, PAGE),
     # The API of participants.
     "participation_plan": Route(Open.PARTICIPATING, API),
     "participation_image": Route(Open.THIS_PARTICIPATION, API),
@@ -357,6 +365,10 @@ ROUTES: dict[str, Route] = {
     "api_jobs": Route(Action.VIEW_OWN_JOBS, API),
     "api_job": Route(Action.VIEW_OWN_JOBS, API, whose=Whose.OWNERS_OR_ADMINS),
     "api_job_cancel": Route(Action.STEER_JOB, "POST", whose=Whose.OWNERS_OR_ADMINS),
+    "api_job_reorder": Route(Action.STEER_JOB, "POST", lambda world: {"priority": 1}, Whose.OWNERS_OR_ADMINS),
+    "api_queues": Route(Action.VIEW_OWN_JOBS, API),
+    "api_queue_pause": Route(Action.PAUSE_QUEUE, "POST"),
+    "api_queue_resume": Route(Action.PAUSE_QUEUE, "POST"),
     "api_releases": Route(Open.SIGNED_IN, API),
     "api_release": Route(Action.VIEW_RELEASE, API),
     "api_release_changes": Route(Action.VIEW_RELEASE, API),

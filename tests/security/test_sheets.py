@@ -25,6 +25,7 @@ STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 FILES = {
     "study_participations_csv": ("text/csv; charset=utf-8", ".csv"),
     "analysis_figure": ("text/csv; charset=utf-8", ".csv"),
+    "experiment_figure": ("text/csv; charset=utf-8", ".csv"),
     "export_file": ("application/octet-stream", ".csv"),
     "api_export_file": ("application/octet-stream", ".csv"),
     "release_file": ("application/octet-stream", ".csv"),

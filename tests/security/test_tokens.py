@@ -212,7 +212,8 @@ def test_nobody_makes_a_token_of_a_study_that_they_may_not_see(world):
 
 PROGRAMS = [name for name in ROUTES if name.startswith("api_") and name != "api_docs"]
 FORECASTS = ("api_monitor",)  # from now on, whenever that is
-OF_THE_INSTANCE = ("api_imports", "api_import")  # no token of one study opens them, whosever it is
+# No token of one study opens these, whosever it is.
+OF_THE_INSTANCE = ("api_imports", "api_import", "api_queue_pause", "api_queue_resume")
 
 
 @pytest.fixture
@@ -271,7 +272,7 @@ def test_a_token_of_one_study_gives_of_it_what_one_of_all_gives(world, another, 
 
 
 @pytest.mark.parametrize("name", OF_THE_INSTANCE)
-def test_an_admins_token_of_one_study_shows_no_file_that_was_brought(world, name):
+def test_an_admins_token_of_one_study_opens_nothing_of_the_instance(world, name):
     of_all, of_one = (asking(world, "admin", study) for study in (None, world.study))
     assert ask(of_all, world, name).status_code == 200
     reply = ask(of_one, world, name)

@@ -145,6 +145,7 @@ class World:
             "mixed_image_id": self.study.batches.filter(mode=Mode.LIVE).first().units.first().mixed_image_id,
             "move": "pause",
             "job_id": self.job.pk,
+            "queue": self.job.queue,
             "release_id": self.release.pk,
             "experiment_id": self.experiment.pk,
             "pk": self.experiment.pk if url_name == "api_experiment" else self.release.pk,
@@ -166,7 +167,7 @@ class World:
             "analysis_id": self.study.analyses.earliest("pk").pk,
             "upload_id": Upload.objects.earliest("created_at").pk,
             "export_id": self.study.exports.earliest("created_at").pk,
-            "key": "perceived",
+            "key": "train_loss" if url_name == "experiment_figure" else "perceived",
             "extension": "csv",
         }  # fmt: skip
         values |= instead

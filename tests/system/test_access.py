@@ -57,7 +57,7 @@ NOT_PAGES = {
     "healthz", "readyz", "schema",
     "parent_image", "study_mixed_image", "study_participation_picture", "study_participations_csv", "study_toml",
     "job_state", "upload_report", "release_file", "export_file", "source_rows", "analysis_figure",
-    "experiment_report_json", "experiment_report_markdown",
+    "experiment_report_json", "experiment_report_markdown", "experiment_figure",
     *(name for name, route in ROUTES.items() if "GET" not in route.verbs.split()),
     *(name for name in ROUTES if name.startswith("api_") and name != "api_docs"),
     "participation_plan", "participation_image", "participation_example",

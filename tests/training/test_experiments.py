@@ -19,17 +19,20 @@ from elicitation.images.services import import_human_labels, import_images
 from hilmix.accounts.models import AuditEvent
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.errors import DataError
-from hilmix.errors import Conflict, Forbidden, Invalid
+from hilmix.errors import Conflict, DomainError, Forbidden, Invalid
 from hilmix.hub.release_options import proposed_options
 from hilmix.hub.releases import freeze_release
 from hilmix.jobs.models import Job
-from hilmix.jobs.progress import JobCancelled, Progress
+from hilmix.jobs.progress import Progress
+from tests.training.doing import run_experiment
 from training.experiments.config import parse_config
+from training.experiments.material import data_of, resolve
 from training.experiments.models import Experiment
-from training.experiments.resolve import resolve
-from training.experiments.services import create_experiment, launch_experiment
+from training.experiments.services import create_experiment
 from training.models import Report, Run
-from training.runs.work import duration, labels_of, run_experiment
+from training.runs import work
+from training.runs.services import finish_experiment, launch_experiment
+from training.runs.work import duration
 
 QUICK = """
 name = "quick"
@@ -122,18 +125,16 @@ def test_an_arm_learns_from_the_condition_it_names(config, asked_in_two_ways):
     experiment = create_experiment(config=config, actor=OPERATOR)
     assert [arm.params["condition"] for arm in experiment.arms.all()] == [None, *opened.conditions]
     material = resolve(config)
-    learnt = [labels_of(arm, material) for arm in experiment.arms.all()]
+    learnt = [mixed_labels(material, arm.name) for arm in experiment.arms.all()]
     assert np.array_equal(learnt[0], opened.labels("mixup"))
     for labels, condition in zip(learnt[1:], opened.conditions, strict=True):
         assert np.array_equal(labels, opened.labels("human_lambda_shrunk", condition))
     assert not np.array_equal(learnt[1], learnt[2])
 
 
-def test_an_arm_of_hilmix_0_1_has_no_condition(experiment, config):
-    arm = experiment.arms.last()
-    arm.params = {key: value for key, value in arm.params.items() if key not in ("policy", "condition")}
-    material = resolve(config)
-    assert np.array_equal(labels_of(arm, material), material.data.labels("human_lambda_shrunk"))
+def mixed_labels(material, arm):
+    data = data_of(material, arm, seed=0, fold=0)
+    return data.targets[data.n_parents :]
 
 
 def test_a_split_that_is_not_there_is_refused(config):
@@ -154,7 +155,7 @@ def test_another_image_set_than_the_releases_is_refused(config):
 
 
 def test_a_crop_larger_than_the_images_is_refused(config):
-    train = replace(config.train, crop=8)
+    train = replace(config.train, augment=replace(config.train.augment, crop=8))
     assert "8 pixels" in refused(config, train=train)["train.augment.crop"][0]
 
 
@@ -178,21 +179,11 @@ def test_an_experiment_that_is_being_worked_on_is_not_queued_again(experiment):
     assert Job.objects.get().queue == "train"
 
 
-@pytest.mark.parametrize("state", ["lost", "failed", "cancelled"])
-def test_starting_again_what_ended_early_is_the_same_job_again(experiment, state):
-    """With a second job, both could be retried from their pages and train the same runs at once."""
-    first = launch_experiment(experiment=experiment, actor=OPERATOR)
-    Job.objects.filter(pk=first.pk).update(state=state)
-    again = launch_experiment(experiment=experiment, actor=OPERATOR)
-    assert (again.pk, again.state, again.attempt) == (first.pk, "queued", 2)
-    assert Job.objects.count() == 1
-
-
 def test_an_experiment_is_trained_judged_and_reported_once(experiment):
     progress = Watched()
     run_experiment(progress, experiment.pk)
-    done, total, text = progress.updates[-1]
-    assert done == total == 2 * Run.objects.first().n_steps
+    done, total, text = next(update for update in progress.updates[::-1] if "epoch" in update[2])
+    assert done == total == Run.objects.first().n_steps
     assert "epoch 1" in text
     content = Report.objects.get(experiment=experiment).content
     assert [arm["name"] for arm in content["arms"]] == ["mixup", "human_lambda_shrunk"]
@@ -242,32 +233,6 @@ def test_human_labels_are_scored_against_where_there_are_some(config, digits):
     assert Run.objects.first().metrics["ce_human"] > 0
 
 
-def test_cancelling_keeps_finished_runs_and_the_next_attempt_does_the_rest(experiment):
-    with pytest.raises(JobCancelled):
-        run_experiment(Watched(limit=7), experiment.pk)
-    first, second = Run.objects.order_by("seed", "arm__ordinal")
-    assert first.is_done
-    assert not second.is_done
-    assert not second.directory.exists()
-    assert not Report.objects.exists()
-    progress = Watched()
-    run_experiment(progress, experiment.pk)
-    assert "mixup, seed 0: trained before, kept" in progress.lines
-    assert Report.objects.exists()
-
-
-def test_a_resumed_run_is_the_same_as_an_undisturbed_one(experiment, config):
-    with pytest.raises(JobCancelled):
-        run_experiment(Watched(limit=2), experiment.pk)
-    run_experiment(Progress(), experiment.pk)
-    other = create_experiment(config=replace(config, name="undisturbed"), actor=OPERATOR)
-    run_experiment(Progress(), other.pk)
-    one, two = (
-        Run.objects.get(arm__experiment=made, arm__policy="mixup").metrics for made in (experiment, other)
-    )
-    assert one == two
-
-
 def test_arms_differ_in_their_labels_only(experiment):
     run_experiment(Progress(), experiment.pk)
     mixup, human = Run.objects.order_by("arm__ordinal")
@@ -312,10 +277,61 @@ def test_the_command_prints_the_table_writes_the_report_and_repeats_nothing(rele
     assert said[0].getvalue() == said[1].getvalue()
     assert "| human_lambda_shrunk |" in said[0].getvalue()
     assert "0 of 539 evaluation images are parents" in said[0].getvalue()
-    assert Job.objects.get().state == "done"
+    assert set(Job.objects.values_list("kind", "state")) == {
+        (kind, "done") for kind in ("run_experiment", "train_run", "report_experiment")
+    }
     written = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert written == Report.objects.get().content
     assert (tmp_path / "out" / "report.md").read_text(encoding="utf-8").startswith("# quick\n")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_repeats_an_experiment_on_another_release(release, tmp_path):
+    path = tmp_path / "quick.toml"
+    path.write_text(QUICK, encoding="utf-8")
+    options = replace(proposed_options(release.study), images="recipe-only")
+    other = freeze_release(study=release.study, actor=OPERATOR, progress=Progress(), options=options)
+    call_command("run_experiment", path, release=release.name, stdout=StringIO())
+    call_command("run_experiment", path, release=other.name, stdout=StringIO())
+    first, second = Experiment.objects.order_by("pk")
+    assert (first.release, second.release) == (release, other)
+    assert {**first.config, "release": ""} == {**second.config, "release": ""}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_does_all_it_can_and_then_says_what_failed(experiment, monkeypatch):
+    real = work.train
+
+    def train(config, data, **how):
+        if how["budget"] and len(done) == 0:
+            done.append("failed")
+            raise DataError("no luck")
+        return real(config, data, **how)
+
+    done = []
+    monkeypatch.setattr(work, "train", train)
+    with pytest.raises(DomainError, match=r"1 of the experiment's jobs failed.*mixup, seed 0: no luck"):
+        finish_experiment(experiment=experiment, actor=OPERATOR, progress=Progress())
+    assert [run.is_done for run in Run.objects.all()] == [False, True]
+    assert not Report.objects.exists()
+    finish_experiment(experiment=experiment, actor=OPERATOR, progress=Progress())
+    assert Report.objects.exists()
+    assert sorted(Job.objects.filter(kind="train_run").values_list("attempt", flat=True)) == [1, 2]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_command_that_is_stopped_leaves_nothing_behind_that_a_worker_would_begin(experiment, monkeypatch):
+    def train(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(work, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        finish_experiment(experiment=experiment, actor=OPERATOR, progress=Progress())
+    assert not Job.objects.filter(state="queued").exists()
+    assert Experiment.objects.get().state == "cancelled"
+    monkeypatch.undo()
+    finish_experiment(experiment=experiment, actor=OPERATOR, progress=Progress())
+    assert Experiment.objects.get().state == "done"
 
 
 def test_the_command_refuses_a_bad_configuration_in_words(release, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from hilmix.core.errors import DataError
-from training.evaluation import metrics
+from training.evaluation import calibration, metrics
 from training.evaluation.scores import METRICS, pool_reliability, score, summarise
 
 
@@ -49,8 +49,8 @@ def test_ece_agrees_with_a_plain_loop_over_bins():
         inside = (confidence > low) & (confidence <= high)
         if inside.any():
             expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-    assert metrics.ece(p, labels) == pytest.approx(expected)
-    bins = metrics.reliability(p, labels)
+    assert calibration.ece(p, labels) == pytest.approx(expected)
+    bins = calibration.reliability(p, labels)
     assert sum(b.n for b in bins) == 1000
     assert sum(b.n * abs(b.accuracy - b.confidence) for b in bins if b.n) / 1000 == pytest.approx(expected)
 
@@ -59,13 +59,13 @@ def test_a_confidence_of_exactly_one_falls_in_the_last_bin():
     # torchmetrics #3510 puts it in a bin of its own past the last and reports 0.525 here.
     p = np.array([[1.0, 0.0], [0.95, 0.05]])
     labels = np.array([1, 0])
-    assert metrics.ece(p, labels, n_bins=1) == pytest.approx(0.475)
-    assert metrics.reliability(p, labels, n_bins=15)[-1].n == 2
+    assert calibration.ece(p, labels, n_bins=1) == pytest.approx(0.475)
+    assert calibration.reliability(p, labels, n_bins=15)[-1].n == 2
 
 
 def test_confidences_on_an_edge_belong_to_the_bin_below():
     p = np.array([[0.6, 0.4], [0.8, 0.2]])
-    bins = metrics.reliability(p, np.array([0, 0]), n_bins=5)
+    bins = calibration.reliability(p, np.array([0, 0]), n_bins=5)
     assert [b.n for b in bins] == [0, 0, 1, 1, 0]
     assert bins[0].accuracy is None
     assert bins[0].confidence is None
@@ -78,7 +78,7 @@ def test_soft_targets_are_refused_where_only_labels_make_sense():
     with pytest.raises(DataError, match="not soft targets"):
         metrics.accuracy(p, soft)
     with pytest.raises(DataError, match="not soft targets"):
-        metrics.ece(p, soft)
+        calibration.ece(p, soft)
 
 
 def test_logits_that_happen_to_lie_between_0_and_1_are_not_taken_for_probabilities():
@@ -86,9 +86,9 @@ def test_logits_that_happen_to_lie_between_0_and_1_are_not_taken_for_probabiliti
     logits = np.array([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1]])
     logits[0, 2] = 0.3
     with pytest.raises(DataError, match="softmax"):
-        metrics.ece(logits, np.array([0, 1]))
+        calibration.ece(logits, np.array([0, 1]))
     p = np.exp(metrics.log_softmax(np.array([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1]])))
-    assert metrics.ece(p, np.array([0, 1])) == pytest.approx(0.499, abs=0.01)
+    assert calibration.ece(p, np.array([0, 1])) == pytest.approx(0.499, abs=0.01)
 
 
 def test_a_very_sure_model_keeps_a_finite_loss():
@@ -124,8 +124,8 @@ def test_the_ece_floor_falls_with_more_images_and_a_calibrated_model_sits_on_it(
     p = np.exp(metrics.log_softmax(logits))
     rng = np.random.default_rng(1)
     labels = np.array([rng.choice(5, p=row) for row in p])
-    assert metrics.ece_floor(p) < metrics.ece_floor(p[:400])
-    assert abs(metrics.ece(p, labels) - metrics.ece_floor(p)) < 0.01
+    assert calibration.ece_floor(p) < calibration.ece_floor(p[:400])
+    assert abs(calibration.ece(p, labels) - calibration.ece_floor(p)) < 0.01
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_pooled_reliability_is_the_reliability_of_all_predictions_together():
         score(logits[:200], labels[:200])["reliability"],
         score(logits[200:], labels[200:])["reliability"],
     ]
-    for pooled, whole in zip(pool_reliability(halves), metrics.reliability(p, labels), strict=True):
+    for pooled, whole in zip(pool_reliability(halves), calibration.reliability(p, labels), strict=True):
         assert pooled["n"] == whole.n
         if whole.n:
             assert pooled["accuracy"] == pytest.approx(whole.accuracy)

@@ -11,14 +11,28 @@ from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
+from tests.training.doing import run_experiment
 from training.experiments.models import Experiment
-from training.experiments.services import create_experiment, launch_experiment
-from training.runs.work import run_experiment
+from training.experiments.services import create_experiment
+from training.runs.services import launch_experiment
 
 FORM = {
     "name": "from the form",
     "release": "small@1.0.0",
-    "policies": ["mixup", "human_lambda"],
+    "arms-TOTAL_FORMS": "3",
+    "arms-INITIAL_FORMS": "0",
+    "arms-0-policy": "mixup",
+    "arms-1-policy": "human_lambda",
+    "contrasts-TOTAL_FORMS": "1",
+    "contrasts-INITIAL_FORMS": "0",
+    "validation": "0",
+    "schedule": "cosine",
+    "momentum": "0.9",
+    "rotation": "0",
+    "blur": "0",
+    "noise": "0",
+    "brightness": "0",
+    "contrast": "0",
     "seeds": "0, 1",
     "net": "resnet20",
     "epochs": "1",
@@ -65,7 +79,7 @@ def test_the_form_names_the_condition_where_there_are_several(client, admin, ask
     form = {**FORM, "release": "twice@1.0.0"}
     assert "under 2 conditions" in client.post(reverse("new_experiment"), form).text
     second = asked_in_two_ways.opened.conditions[1]
-    client.post(reverse("new_experiment"), {**form, "condition": second})
+    client.post(reverse("new_experiment"), {**form, "arms-0-condition": second, "arms-1-condition": second})
     assert [arm.params["condition"] for arm in Experiment.objects.get().arms.all()] == [None, second]
 
 
@@ -95,8 +109,9 @@ def test_the_same_form_sent_twice_is_one_experiment_and_one_job(client, admin, r
         ("crop", "9", "too much for images of 8 pixels"),
         ("evaluate_on", "validation", "has no split"),
         ("lr", "-1", "above 0"),
-        ("release", "other@1.0.0", "not one of the available choices"),
-        ("policies", [], "required"),
+        ("validation", "many", "has no split"),
+        ("holdout_mixes", "0.9", "at most 0.5"),
+        ("tune_lr", "0.1, fast", "above 0"),
     ],
 )
 def test_what_the_form_refuses_is_said_beside_the_field(client, admin, release, field, value, words):
@@ -145,7 +160,7 @@ def test_a_report_shows_scores_watermark_checks_and_provenance(client, admin, re
     client.force_login(admin)
     page = client.get(reported.get_absolute_url()).content.decode()
     for expected in (
-        'class="watermark"', "Too few seeds for a verdict: 1", "gives no verdict", "Accuracy ↑", "ECE floor",
+        'class="watermark"', "Too few seeds for a verdict: 1", "gives no verdict", "Accuracy ↑", "ECE ↓",
         "0 of 539 evaluation images are parents", "all arms of a seed saw the same batches", "small@1.0.0",
         "Precision", 'id="figures"',
     ):  # fmt: skip
@@ -158,5 +173,135 @@ def test_the_report_is_there_as_json_and_markdown_once_it_is_written(client, adm
     addresses = [reverse(f"experiment_report_{kind}", args=[experiment.pk]) for kind in ("json", "markdown")]
     assert [client.get(address).status_code for address in addresses] == [404, 404]
     run_experiment(Progress(), experiment.pk)
-    assert client.get(addresses[0]).json()["format"] == "hilmix-report/1"
+    assert client.get(addresses[0]).json()["format"] == "hilmix-report/2"
     assert client.get(addresses[1]).content.decode().startswith("# quick")
+
+
+@pytest.mark.parametrize(
+    ("change", "row", "field", "words"),
+    [
+        ({"arms-1-policy": "humanlambda"}, 1, "policy", "did you mean"),
+        ({"arms-0-people": "0"}, 0, "people", "at least 1"),
+        ({"arms-0-start_from": "nobody"}, 0, "start_from", "no arm of this experiment"),
+        ({"arms-1-augment": "flip"}, 1, "augment", "write it as"),
+        ({"arms-1-augment": "flip = true, spin = 3"}, 1, "augment", "s not known here"),
+        (
+            {"arms-0-fly_method": "cutmix", "arms-0-fly_labels": "population_curve"},
+            0,
+            "fly_method",
+            "side by side",
+        ),
+        ({"arms-1-mixed_share": "3"}, 1, "mixed_share", "between 0 and 1"),
+    ],
+)
+def test_what_is_refused_of_an_arm_is_said_in_its_row(client, admin, release, change, row, field, words):
+    client.force_login(admin)
+    reply = client.post(reverse("new_experiment"), {**FORM, **change})
+    assert reply.status_code == 400
+    assert any(words in text for text in reply.context["form"].arms[row].errors[field])
+    assert words in reply.text
+
+
+def test_the_form_takes_all_that_a_configuration_says(client, admin, release):
+    client.force_login(admin)
+    rich = {
+        **FORM,
+        "contrasts-0-arm": "several", "contrasts-0-against": "mixup", "contrasts-0-about": "answers",
+        "arms-1-name": "several", "arms-1-answers_per_image": "1", "arms-1-augment": "flip = true, noise = 0.1",
+        "arms-2-name": "own mixes", "arms-2-fly_method": "mixup", "arms-2-fly_share": "0.5", "arms-2-seeds": "1",
+        "robustness": ["corruptions"], "exclude": ["diverged"], "validation": "50", "primary": "log_loss",
+        "schedule": "steps", "milestones": "0.5 0.75", "ema": "0.9", "threads": "1", "tune_lr": "0.05, 0.1",
+    }  # fmt: skip
+    reply = client.post(reverse("new_experiment"), rich)
+    assert reply.status_code == 302, reply.context["form"].errors
+    config = Experiment.objects.get().config
+    assert config["contrasts"] == [{"arm": "several", "against": "mixup", "about": "answers"}]
+    mixup, several, own = config["arms"]
+    assert (mixup["name"], several["answers_per_image"], own["seeds"]) == ("mixup", 1, [1])
+    assert several["augment"] == {"flip": True, "noise": 0.1}
+    assert own["on_the_fly"]["share"] == 0.5
+    assert (config["validation"], config["primary"], config["exclude"]) == (50, "log_loss", ["diverged"])
+    assert (config["train"]["schedule"], config["train"]["milestones"]) == ("steps", [0.5, 0.75])
+    assert config["tune"] == {"lr": [0.05, 0.1]}
+    page = client.get(Experiment.objects.get().get_absolute_url()).text
+    for words in (
+        "several − mixup (answers)",
+        "1 answers an image",
+        "lr 0.05, 0.1",
+        "mixes made while training",
+    ):
+        assert words in page
+
+
+def test_more_rows_are_shown_without_anything_being_judged(client, admin, release):
+    client.force_login(admin)
+    reply = client.post(reverse("new_experiment"), {**FORM, "seeds": "zero", "do": "more"})
+    assert reply.status_code == 200
+    assert (len(reply.context["form"].arms.forms), len(reply.context["form"].contrasts.forms)) == (5, 3)
+    assert 'value="human_lambda"' in reply.text
+    assert not Experiment.objects.exists()
+
+
+def test_the_form_offers_what_the_pictures_and_the_release_allow(client, admin, release):
+    client.force_login(admin)
+    form = client.get(reverse("new_experiment")).context["form"]
+    assert (form["crop"].value(), form["flip"].value()) == (1, False)
+    nets = [name for name, _words in form.fields["net"].choices]
+    assert "resnet20" in nets
+    assert "vgg11" not in nets  # from 32 pixels a side on
+    names = [name for name, _meaning in form.policies]
+    assert {"mixup", "human_lambda_shrunk", "population_curve"} <= set(names)
+    assert "votes" not in names  # nobody was asked about classes
+
+
+def test_a_release_that_is_gone_is_said(client, admin, release):
+    client.force_login(admin)
+    reply = client.post(reverse("new_experiment"), {**FORM, "release": "other@1.0.0"})
+    assert reply.status_code == 400
+    assert "There is no release other@1.0.0 any more" in reply.text
+    assert not Experiment.objects.exists()
+
+
+def test_the_figures_of_a_report_are_there_as_files_for_who_may_see_it(client, admin, reported):
+    addresses = {
+        extension: reverse("experiment_figure", args=[reported.pk, "train_loss", extension])
+        for extension in ("csv", "png", "pdf")
+    }
+    client.force_login(admin)
+    assert addresses["csv"] in client.get(reported.get_absolute_url()).text
+    table = client.get(addresses["csv"]).text
+    assert table.startswith("# Training loss\n")
+    assert "Simulated participants" in table
+    assert "mixup, floor" in table
+    assert client.get(addresses["png"]).content.startswith(b"\x89PNG")
+    assert client.get(addresses["pdf"]).content.startswith(b"%PDF")
+    assert client.get(reverse("experiment_figure", args=[reported.pk, "none", "csv"])).status_code == 404
+    client.force_login(User.objects.create_user("stranger", kind=User.Kind.RESEARCHER))
+    assert client.get(addresses["csv"]).status_code == 404
+
+
+def test_further_seeds_are_trained_from_the_page_and_said_in_the_report(client, admin, reported):
+    client.force_login(admin)
+    address = reverse("experiment_seeds", args=[reported.pk])
+    reply = client.post(address, {"seeds": "one"}, follow=True)
+    assert "Seeds are whole numbers" in reply.text
+    assert "0 is trained already" in client.post(address, {"seeds": "0"}, follow=True).text
+    page = client.post(address, {"seeds": "5"}, follow=True).text
+    assert "2 of 4 runs are finished" in page
+    run_experiment(Progress(), reported.pk)
+    report = Experiment.objects.get(pk=reported.pk).report
+    assert report.content["seeds"] == [0, 5]
+    assert any("Added after the first report: mixup, seed 5" in note for note in report.content["notes"])
+
+
+def test_an_admin_cancels_all_of_an_experiment(client, admin, experiment):
+    client.force_login(admin)
+    client.post(reverse("experiment_launch", args=[experiment.pk]))
+    assert "Cancel the training" in client.get(experiment.get_absolute_url()).text
+    page = client.post(reverse("experiment_cancel", args=[experiment.pk]), follow=True).text
+    assert Job.objects.get().state == "cancelled"
+    assert "Try again" in page
+    assert (
+        "nothing to cancel"
+        in client.post(reverse("experiment_cancel", args=[experiment.pk]), follow=True).text
+    )

@@ -2,99 +2,212 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 from hilmix.figures import markdown, show
-from training.evaluation.leakage import Leakage
-from training.evaluation.scores import METRICS, score
-from training.reports.content import ArmResult, RunResult, report_content, score_table, spread_text
+from tests.training.reported import arm, report, run
+from training.reports.comparing import equal_budget
+from training.reports.sections import sections_of
+from training.reports.tables import score_table, spread_text
 from training.reports.text import as_markdown, summary
 
-PROVENANCE = [("Release", "demo@1.0.0"), ("Image set", "digits"), ("Configuration", "abc"), ("Seeds", "0, 1")]
+CONTRAST = {"contrasts": [{"arm": "human_lambda", "against": "mixup", "about": "information"}]}
 
 
-def run(seed: int, *, plan: str = "p", human: bool = False) -> RunResult:
-    rng = np.random.default_rng(seed)
-    logits, labels = rng.normal(0, 2, (60, 3)), rng.integers(0, 3, 60)
-    curve = {"train_loss": 1.0 + seed, "train_floor": 0.1, "validation_loss": 0.5, "validation_accuracy": 0.9}
-    return RunResult(
-        seed=seed,
-        curves=[curve, {**curve, "train_loss": 0.5 + seed}],
-        metrics=score(logits, labels, np.full((60, 3), 1 / 3) if human else None),
-        environment={"device": "cpu (x)", "torch": "2", "seconds": 1.5},
-        n_steps=10,
-        plan_sha256=f"{plan}{seed}",
-    )
-
-
-def content(*, seeds=(0, 1), source="person", plans=("p", "p"), human=False) -> dict:
+def content(*, seeds=(0, 1), source="person", plans=("p", "p"), human=False, config=None, better=2.5, luck=0):
     arms = [
-        ArmResult(
-            name=policy,
-            policy=policy,
-            params={"version": 1, "meaning": f"what {policy} means", "params": {}},
-            runs=tuple(run(seed, plan=plan, human=human) for seed in seeds),
+        arm(name, [run(seed, strength, plan=plan, human=human, luck=luck * place) for seed in seeds])
+        for place, (name, plan, strength) in enumerate(
+            zip(("mixup", "human_lambda"), plans, (2.0, better), strict=True)
         )
-        for policy, plan in zip(("mixup", "human_lambda"), plans, strict=True)
     ]
-    made = report_content(
-        name="trial",
-        source=source,
-        arms=arms,
-        leakage=Leakage(540, 60, 100, 0, 0, 0),
-        provenance=PROVENANCE,
-        config={"seeds": list(seeds)},
-    )
-    return json.loads(json.dumps(made))  # what the database gives back
+    return report(arms, source=source, config=config)
+
+
+@pytest.fixture(scope="module")
+def planned():
+    """Five seeds, human labels, one planned contrast of two arms that differ much."""
+    return content(seeds=range(5), human=True, config=CONTRAST)
+
+
+def words(made) -> str:
+    return as_markdown(made)
 
 
 def test_below_five_seeds_there_is_no_verdict_and_the_report_says_why():
-    assert "Too few seeds for a verdict: 2" in " ".join(content()["notes"])
-    assert "Too few seeds" not in " ".join(content(seeds=range(5))["notes"])
+    made = content(config=CONTRAST, human=True)
+    assert "Too few seeds for a verdict: 2" in " ".join(made["notes"])
+    (one,) = made["contrasts"]["planned"]
+    assert (one["verdict"], one["better"], one["p_holm"], one["these_models"]) == (
+        "no verdict",
+        None,
+        None,
+        True,
+    )
+    assert "For these trained models" in one["sentence"]
+
+
+def test_from_five_seeds_on_a_planned_contrast_has_a_verdict(planned):
+    assert "Too few seeds" not in " ".join(planned["notes"])
+    assert "No contrast was planned" not in " ".join(planned["notes"])
+    (one,) = planned["contrasts"]["planned"]
+    assert (one["metric"], one["about"], one["n_seeds"]) == ("human_cross_entropy", "information", 5)
+    assert (one["verdict"], one["better"]) == ("human_lambda is better", "human_lambda")
+    assert one["interval_holm"][1] < 0
+    assert one["value"] == pytest.approx(
+        planned["arms"][1]["summary"]["human_cross_entropy"]["mean"]
+        - planned["arms"][0]["summary"]["human_cross_entropy"]["mean"]
+    )
+    assert "human_lambda is better" in words(planned)
+
+
+def test_what_is_not_separable_stands_beside_the_difference_that_would_be_found():
+    made = content(seeds=range(5), human=True, config=CONTRAST, better=2.0, luck=1)
+    (one,) = made["contrasts"]["planned"]
+    assert one["verdict"] == "not separable"
+    assert one["detectable"] > abs(one["value"])
+    assert "would be found with 80% power" in one["sentence"]
+    assert "Were " in one["sentence"]
 
 
 def test_simulated_answers_carry_a_watermark_and_no_verdict_however_many_the_seeds():
-    made = content(source="simulated", seeds=range(5))
+    made = content(source="simulated", seeds=range(5), human=True, config=CONTRAST)
     assert made["watermark"] == "Simulated participants"
     assert any("simulated" in note and "no verdict" in note for note in made["notes"])
+    (one,) = made["contrasts"]["planned"]
+    assert (one["verdict"], one["better"], one["p_holm"]) == ("no verdict", None, None)
+    assert "human_lambda is better" not in words(made)
     assert "**SIMULATED PARTICIPANTS**" in summary(made)
     assert content()["watermark"] == ""
 
 
-def test_every_arm_has_mean_and_spread_of_every_metric():
-    made = content(human=True)
-    for arm in made["arms"]:
-        for metric in METRICS:
-            found = arm["summary"][metric.key]
-            assert found["mean"] == pytest.approx(np.mean(found["values"]))
-            assert found["sd"] == pytest.approx(np.std(found["values"], ddof=1))
-    table = score_table(made)
+def test_everything_unplanned_is_exploratory_and_counted(planned):
+    contrasts = planned["contrasts"]
+    others = contrasts["exploratory"]
+    assert contrasts["n_exploratory"] == len(others) > 3
+    assert {one["verdict"] for one in others} == {"exploratory"}
+    assert f"{len(others)} comparisons that nobody planned" in words(planned)
+    alone = content()
+    assert alone["contrasts"]["planned"] == []
+    assert any("No contrast was planned" in note for note in alone["notes"])
+    assert (
+        f"one of {alone['contrasts']['n_exploratory']} such comparisons"
+        in (alone["contrasts"]["exploratory"][0]["sentence"])
+    )
+
+
+def test_a_planned_contrast_that_cannot_be_judged_is_said():
+    made = content(config={**CONTRAST, "primary": "human_cross_entropy"})
+    assert made["contrasts"]["planned"] == []
+    assert any("could not be judged" in note and "was not measured" in note for note in made["notes"])
+
+
+def test_every_arm_has_mean_spread_and_interval_of_every_metric(planned):
+    for one in planned["arms"]:
+        assert {"accuracy", "macro_f1", "macro_auroc", "human_kl", "classwise_ece_15"} <= one[
+            "summary"
+        ].keys()
+        for key, found in one["summary"].items():
+            assert found["mean"] == pytest.approx(np.mean(found["values"])), key
+            assert found["sd"] == pytest.approx(np.std(found["values"], ddof=1)), key
+            assert found["interval"][0] <= found["interval"][1], key
+    table = score_table(planned)
     assert [row[0] for row in table.rows] == ["mixup", "human_lambda"]
     assert table.columns[1] == "Accuracy ↑"
     assert "±" in table.rows[0][1]
 
 
+def test_intervals_of_an_arm_hold_its_seeds_and_its_images(planned):
+    accuracy = planned["arms"][0]["summary"]["accuracy"]
+    low, high = accuracy["interval"]
+    images = 1.96 * (accuracy["mean"] * (1 - accuracy["mean"]) / (5 * 240)) ** 0.5
+    assert high - low > 2 * images  # as wide as if seeds were more images, and wider
+    assert not accuracy["these_models"]
+
+
+def test_people_stand_beside_the_floor_and_a_ceiling_that_is_not_assessed_without_counts(planned):
+    (people,) = [one for one in sections_of(planned) if one.key == "people"]
+    assert any("ceiling not assessed" in text.lower() for text in people.sentences)
+    first = people.tables[0].rows[0]
+    assert first[0] == "CE, human labels ↓"
+    assert 0.1 < first[-2] < 0.7  # the entropy of the labels
+    assert first[-1] is None
+
+
 def test_without_human_labels_the_report_says_so_and_has_no_such_column():
     made = content()
-    assert made["arms"][0]["summary"]["ce_human"] is None
+    assert "human_cross_entropy" not in made["arms"][0]["summary"]
+    assert made["primary"] == "log_loss"
     assert not any("human" in head for head in score_table(made).columns)
-    assert "CE, human labels ↓" in score_table(content(human=True)).columns
     assert any("no human labels" in note for note in made["notes"])
+    assert "CE, human labels ↓" in score_table(content(human=True)).columns
 
 
 def test_arms_that_did_not_see_the_same_batches_are_called_out():
     assert content()["budget"]["equal"]
-    unequal = content(plans=("p", "q"))["budget"]
-    assert not unequal["equal"]
-    assert "do not compare" in unequal["sentence"]
+    made = content(plans=("p", "q"))
+    assert not made["budget"]["equal"]
+    assert "do not compare" in made["budget"]["sentence"]
+    assert all(one["unequal_budget"] for one in made["contrasts"]["exploratory"])
 
 
-def test_every_figure_says_what_it_is_and_where_it_comes_from():
-    figures = content()["figures"]
-    assert [figure["kind"] for figure in figures] == ["curve", "curve", "curve", "reliability"]
+def test_an_arm_that_goes_on_from_another_is_marked_as_of_unequal_budget_and_the_others_are_not():
+    runs = [run(seed) for seed in (0, 1)]
+    longer = [run(seed, 2.2) for seed in (0, 1)]
+    for one in longer:
+        object.__setattr__(one, "n_steps", 20)
+    arms = [
+        arm("none", runs, policy="", params={}),
+        arm("several", runs),
+        arm("flips", longer, settings={"start_from": "several"}),
+    ]
+    made = report(arms)
+    assert "Unequal budget: flips (20 steps in all)" in made["budget"]["sentence"]
+    marked = {(one["arm"], one["against"]): one["unequal_budget"] for one in made["contrasts"]["exploratory"]}
+    assert marked == {("several", "none"): False, ("flips", "none"): True}
+    assert "Unequal budget" in made["contrasts"]["exploratory"][-1]["sentence"]
+    assert made["reference"] == "none"
+    assert "starts from the weights of several" in words(made)
+    assert equal_budget(arms[:2])
+
+
+def test_predictions_from_elsewhere_are_marked_in_every_place():
+    ours = arm("mixup", [run(seed, human=True) for seed in range(5)])
+    theirs = arm("theirs", [run(7, 4.0, human=True)], policy="", params={}, is_external=True)
+    made = report([ours, theirs], config={"seeds": list(range(5))})
+    assert made["budget"]["equal"]
+    assert any("theirs was trained elsewhere" in note for note in made["notes"])
+    assert made["seeds"] == [0, 1, 2, 3, 4]
+    one = made["contrasts"]["exploratory"][0]
+    assert (one["external"], one["unequal_budget"], one["these_models"]) == (["theirs"], False, True)
+    assert made["arms"][1]["summary"]["accuracy"]["these_models"]
+    assert score_table(made).columns[-1] == "Seeds"
+
+
+def test_runs_left_out_by_a_rule_and_seeds_added_later_are_said():
+    arms = [
+        arm("mixup", [run(0), run(1)], excluded=((2, "the loss is not finite after step 3"),)),
+        arm("human_lambda", [run(0), run(1), run(2)]),
+    ]
+    made = report(arms)
+    assert made["excluded"] == [{"arm": "mixup", "seed": 2, "why": "the loss is not finite after step 3"}]
+    assert any("mixup, seed 2, is left out by a rule fixed before" in note for note in made["notes"])
+    assert made["contrasts"]["exploratory"][0]["n_seeds"] == 2  # those that both have
+
+
+def test_resampling_people_is_not_claimed_where_it_cannot_be_done():
+    made = content(config={"resample_people": True})
+    assert any("Resampling of participants was asked for and is not assessed" in one for one in made["notes"])
+
+
+def test_every_figure_says_what_it_is_and_where_it_comes_from(planned):
+    figures = planned["figures"]
+    kinds = {figure["key"]: figure["kind"] for figure in figures}
+    assert kinds == {
+        "contrasts": "forest", "train_loss": "curve", "validation_loss": "curve", "validation_accuracy": "curve",
+        "reliability": "reliability", "human_thirds": "bars",
+    }  # fmt: skip
     for figure in figures:
         assert figure["definition"]
         assert figure["source"] == "Release demo@1.0.0; Image set digits; Configuration abc; Seeds 0, 1"
@@ -102,7 +215,7 @@ def test_every_figure_says_what_it_is_and_where_it_comes_from():
 
 
 def test_the_training_curve_shows_the_entropy_floor_beside_the_mean_over_seeds():
-    figure = content()["figures"][0]
+    figure = next(one for one in content()["figures"] if one["key"] == "train_loss")
     styles = {line["name"]: line["style"] for line in figure["series"]}
     assert styles["mixup, floor"] == "dashed"
     assert styles["mixup, seed 0"] == "faint"
@@ -111,14 +224,19 @@ def test_the_training_curve_shows_the_entropy_floor_beside_the_mean_over_seeds()
 
 
 def test_the_markdown_holds_scores_checks_and_provenance():
-    text = as_markdown(content())
+    text = words(content())
     assert "0 of 540 evaluation images are parents of one of the 60 mixed images." in text
+    assert "Near-duplicates across the splits were not looked for." in text
     assert "Release: demo@1.0.0" in text
-    assert "mixup@1, what mixup means" in text
+    assert "mixup@1: what mixup means" in text
 
 
-def test_one_seed_has_no_spread():
+def test_one_seed_has_no_spread_and_nothing_says_it_has():
     assert spread_text({"mean": 0.5, "sd": None, "values": [0.5]}) == "0.5000"
+    table = score_table(content(seeds=(0,)))
+    assert table.caption.startswith("One seed, on 240 evaluation images")
+    assert "±" not in table.caption
+    assert "±" not in "".join(map(str, table.rows[0]))
 
 
 def test_cells_are_shown_for_people():

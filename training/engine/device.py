@@ -1,15 +1,18 @@
 """On what, and with which numbers, a model is trained: device, precision, determinism, and a record of them.
 
-`auto` precision is decided once, by timing on a processor and by capability on a GPU, and stored with the
-experiment, because it changes results; every run of the experiment then uses what was decided.
+Precision and number of threads are decided once, and stored with the experiment, because they change results; every
+run of the experiment then uses what was decided.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +22,7 @@ from training.engine.nets import build_net
 
 # bfloat16 must save at least this much time on a processor to be worth its coarser numbers.
 _WORTHWHILE = 1.25
-_PROBE_STEPS = 4
+_TIMED_STEPS = 4
 
 
 def pick_device() -> torch.device:
@@ -27,21 +30,32 @@ def pick_device() -> torch.device:
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
 
+def resolved(
+    config: TrainConfig, *, image_shape: tuple[int, int, int], n_classes: int, device: torch.device
+) -> TrainConfig:
+    """The configuration with `precision` and `threads` decided for this machine: what every run should use."""
+    precision = resolve_precision(config, image_shape=image_shape, n_classes=n_classes, device=device)
+    return replace(config, precision=precision, threads=config.threads or torch.get_num_threads())
+
+
 def resolve_precision(
     config: TrainConfig, *, image_shape: tuple[int, int, int], n_classes: int, device: torch.device
 ) -> str:
     """The precision asked for, `fp32` or `bf16`; for `auto` the one that suits `device`.
 
-    On CUDA bf16 where the device computes in it. On a processor both are timed on random images, and bf16 is
-    taken only when it is at least a quarter faster.
+    A deterministic training computes in fp32. On CUDA bf16 where the device computes in it. On a processor both
+    are timed on random images, and bf16 is taken only when it is at least a quarter faster.
     """
     if config.precision != "auto":
         return config.precision
+    if config.deterministic:
+        return "fp32"
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     with _threads(config.threads):
         seconds = {
-            precision: _probe(config, image_shape, n_classes, precision) for precision in ("fp32", "bf16")
+            precision: _seconds_a_step(config, image_shape, n_classes, precision)
+            for precision in ("fp32", "bf16")
         }
     return "bf16" if seconds["fp32"] > _WORTHWHILE * seconds["bf16"] else "fp32"
 
@@ -52,17 +66,35 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 
 
 @contextlib.contextmanager
-def settled(threads: int | None) -> Iterator[None]:
-    """Deterministic kernels and a fixed number of threads inside, whatever was set before again
-    afterwards.
+def settled(threads: int | None, *, deterministic: bool = True) -> Iterator[None]:
+    """A fixed number of threads inside, and with `deterministic` kernels that give the same bits again, in true fp32;
+    whatever was set before again afterwards. Without it a GPU tries out which kernels are fastest.
     """
-    before = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    backends: Any = torch.backends
+    cudnn, mkldnn = backends.cudnn, backends.mkldnn
+    before = (cudnn.deterministic, cudnn.benchmark)
+    # Each may compute fp32 in tf32, or in bf16 on a processor, where somebody allowed it for speed.
+    coarse = (backends.cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv)
+    precisions = [kind.fp32_precision for kind in coarse]
+    strict = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    cudnn.deterministic, cudnn.benchmark = deterministic, not deterministic
+    if deterministic:
+        for kind in coarse:
+            kind.fp32_precision = "ieee"
+        # cuBLAS reads it when it is first used; without it, it refuses to be deterministic.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
     try:
         with _threads(threads):
             yield
     finally:
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
+        torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
+        cudnn.deterministic, cudnn.benchmark = before
+        for kind, precision in zip(coarse, precisions, strict=True):
+            kind.fp32_precision = precision
 
 
 def describe(device: torch.device) -> dict[str, str | int]:
@@ -89,7 +121,9 @@ def _threads(number: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _probe(config: TrainConfig, image_shape: tuple[int, int, int], n_classes: int, precision: str) -> float:
+def _seconds_a_step(
+    config: TrainConfig, image_shape: tuple[int, int, int], n_classes: int, precision: str
+) -> float:
     """Seconds of the fastest of a few training steps on one random batch."""
     height, width, channels = image_shape
     net = build_net(config.net, image_shape=image_shape, n_classes=n_classes, seed=0)
@@ -99,7 +133,7 @@ def _probe(config: TrainConfig, image_shape: tuple[int, int, int], n_classes: in
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     targets = torch.zeros(config.batch_size, dtype=torch.int64)
     fastest = float("inf")
-    for _ in range(_PROBE_STEPS):
+    for _ in range(_TIMED_STEPS):
         start = time.perf_counter()
         with autocast(precision, torch.device("cpu")):
             logits = net(pixels)

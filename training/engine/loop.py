@@ -1,16 +1,17 @@
-"""The training loop, top to bottom: SGD with Nesterov momentum on soft cross-entropy, warm-up then cosine.
+"""The training loop, top to bottom: SGD with Nesterov momentum on soft cross-entropy, warm-up then cosine or steps.
 
-It knows nothing of experiments, files or the database: arrays in, weights and curves out, with callbacks for
-progress and cancelling. Arms differ in `TrainData.targets` only; everything drawn at random comes from the
-plan of the seed.
+It knows nothing of experiments or the database: arrays in, weights and curves out, with callbacks for progress and
+cancelling, and checkpoints in a folder if it is given one. Everything drawn at random comes from the plan of the seed.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,17 +19,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hilmix.core.errors import DataError
+from hilmix.core.files import sha256_json
+from training.engine.batches import Batches, Material
+from training.engine.checkpoints import Checkpoint, read_checkpoint, sha256_of, write_checkpoint
 from training.engine.config import TrainConfig
-from training.engine.data import DeviceImages, TrainData
-from training.engine.device import autocast, pick_device, resolve_precision, settled
+from training.engine.data import TrainData
+from training.engine.device import autocast, pick_device, resolved, settled
 from training.engine.nets import Normalised, build_net
-from training.engine.plan import WEIGHTS, Plan, make_plan
+from training.engine.optimising import make_optimiser, moving_average
+from training.engine.plan import WEIGHTS, Budget, Plan, make_plan
 from training.engine.predict import predict
+from training.engine.schedule import learning_rate
 from training.evaluation import metrics
 
 
+class TrainingDiverged(DataError):
+    """The loss, or what the net says of the validation images, is not finite any more."""
+
+
 class TrainingStopped(Exception):
-    """`should_stop` said yes; nothing of the run is kept."""
+    """`should_stop` said yes. What was done is in the checkpoint, if there is a folder for one."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +73,8 @@ class Step:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A trained model: `state_dict` on the processor, `curves` one dictionary an epoch, and what was done to
-    get there.
+    """A trained model: `state_dict` on the processor (the moving average's, where there is one), `curves` one
+    dictionary an epoch, and what was done to get there.
     """
 
     state_dict: dict[str, Tensor]
@@ -72,6 +82,7 @@ class TrainResult:
     n_steps: int
     plan_sha256: str
     precision: str
+    threads: int
     seconds: float
 
 
@@ -80,57 +91,61 @@ def train(
     data: TrainData,
     *,
     seed: int,
+    budget: Budget | None = None,
+    start: Mapping[str, Tensor] | None = None,
+    checkpoints: Path | None = None,
     device: torch.device | None = None,
     on_step: Callable[[Step], None] = lambda step: None,
     on_epoch: Callable[[EpochCurve], None] = lambda curve: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainResult:
-    """Train one net from scratch. Same arguments, same machine, fp32 on a processor: the same bits.
+    """Train one net. Same arguments, same machine, fp32 on a processor: the same bits, interrupted or not.
+
+    Args:
+        budget: what all arms have between them; the data's own sizes without it.
+        start: a state dict of the same net to start from, in place of the seed's first weights.
+        checkpoints: a folder of this run alone. Each epoch a checkpoint is written there, and one when the training
+            is stopped; the same call goes on from the last. The caller removes the folder once the run is kept.
 
     Raises `TrainingStopped` as soon as `should_stop()`, asked before every step, is true; `DataError` when
-    images and configuration do not fit together, or when the training diverges.
+    images and configuration do not fit together, or when a checkpoint is of another training; `TrainingDiverged` when
+    the loss or the validation logits are not finite.
     """
     device = device or pick_device()
-    height, width, channels = data.images.shape[1:]
-    shape, n_classes = (height, width, channels), data.targets.shape[1]
-    precision = resolve_precision(config, image_shape=shape, n_classes=n_classes, device=device)
-    plan = make_plan(config, n_parents=data.n_parents, n_mixed=data.n_mixed, seed=seed)
-    with settled(config.threads):
-        model = build_model(config.net, data, seed=seed).to(device).to(memory_format=torch.channels_last)
-        trainer = _Trainer(config, plan, data, model, precision, device)
-        start = time.perf_counter()
-        curves = []
-        for epoch in range(plan.epochs):
-            curves.append(trainer.epoch(epoch, start, on_step, should_stop))
-            on_epoch(curves[-1])
-    weights = {name: value.detach().to("cpu").contiguous() for name, value in model.state_dict().items()}
+    plan = make_plan(config, budget=budget or Budget(data.n_parents, data.n_mixed), seed=seed)
+    identity = _identity(config, plan, data, start, device) if checkpoints else {}
+    saved = read_checkpoint(checkpoints, identity=identity) if checkpoints else None
+    settings = _settings(config, data, device, saved)
+    devices = [device] if device.type == "cuda" else []
+    with settled(settings.threads, deterministic=settings.deterministic), torch.random.fork_rng(devices):
+        trainer = _Trainer(settings, plan, data, start, device, saved)
+
+        def keep() -> None:
+            if checkpoints:
+                write_checkpoint(checkpoints, trainer.checkpoint(), identity=identity)
+
+        while trainer.done < trainer.total:
+            curve = trainer.epoch(on_step, should_stop, keep)
+            keep()
+            on_epoch(curve)
+        weights = trainer.evaluated.state_dict()
     return TrainResult(
-        state_dict=weights,
-        curves=[asdict(curve) for curve in curves],
-        n_steps=plan.epochs * plan.steps,
+        state_dict={name: value.detach().to("cpu").contiguous() for name, value in weights.items()},
+        curves=trainer.curves,
+        n_steps=trainer.total,
         plan_sha256=plan.sha256,
-        precision=precision,
-        seconds=time.perf_counter() - start,
+        precision=settings.precision,
+        threads=torch.get_num_threads() if settings.threads is None else settings.threads,
+        seconds=trainer.seconds,
     )
 
 
 def build_model(net: str, data: TrainData, *, seed: int) -> Normalised:
-    """The untrained model of a seed, normalising by the plain training images."""
-    height, width, channels = data.images.shape[1:]
+    """The untrained model of a seed, normalising by the plain training images: those that the arms of a budget share.
+    Arms with other plain images have other statistics."""
     weights_seed = int(np.random.default_rng([seed, WEIGHTS]).integers(2**63))
-    body = build_net(
-        net, image_shape=(height, width, channels), n_classes=data.targets.shape[1], seed=weights_seed
-    )
+    body = build_net(net, image_shape=_shape(data), n_classes=data.targets.shape[1], seed=weights_seed)
     return Normalised(body, *data.channel_statistics())
-
-
-def learning_rate(config: TrainConfig, step: int, steps_an_epoch: int) -> float:
-    """Rate of step 0, 1, …: rises linearly over the warm-up, then falls to zero along half a cosine."""
-    total = config.epochs * steps_an_epoch
-    warmup = min(config.warmup_epochs * steps_an_epoch, total)
-    if step < warmup:
-        return config.lr * (step + 1) / math.ceil(warmup)
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
 
 
 class _Trainer:
@@ -141,82 +156,179 @@ class _Trainer:
         config: TrainConfig,
         plan: Plan,
         data: TrainData,
-        model: nn.Module,
-        precision: str,
+        start: Mapping[str, Tensor] | None,
         device: torch.device,
+        saved: Checkpoint | None,
     ) -> None:
-        self.config, self.plan, self.data, self.model = config, plan, data, model
-        self.precision, self.device = precision, device
-        self.images = DeviceImages(data.images, crop=config.crop, device=device)
-        self.targets = torch.from_numpy(data.targets).to(device, torch.float32)
-        self.entropies = metrics.entropies(data.targets)
-        self.optimiser = _optimiser(model, config)
-        self.lr = 0.0
+        self.config, self.plan, self.data, self.device = config, plan, data, device
+        model = build_model(config.net, data, seed=plan.seed)
+        if start is not None:
+            _start_from(model, start)
+        self.model = model.to(device).to(memory_format=torch.channels_last)
+        self.average = moving_average(self.model, config.ema, lambda: self.done) if config.ema else None
+        self.material = Material(config, plan, data, device)
+        self.optimiser = make_optimiser(self.model, config)
+        self.done, self.total, self.lr = 0, plan.epochs * plan.steps, 0.0
+        self.curves: list[dict[str, float]] = []
+        # Of the epoch so far, loss and floor, on the device: reading them at every step would make a GPU wait.
+        self.sums = torch.zeros(2, device=device)
+        self.spent = self.spent_before_epoch = 0.0  # seconds, in this process and in those before it
+        if saved:
+            self._restore(saved)
+        self.began, self.began_at = time.perf_counter() - self.spent, self.done
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that is judged and kept: the moving average where there is one."""
+        return self.average.module if self.average else self.model
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the training began, without those between an interruption and going on."""
+        return time.perf_counter() - self.began
 
     def epoch(
-        self, number: int, start: float, on_step: Callable[[Step], None], should_stop: Callable[[], bool]
+        self, on_step: Callable[[Step], None], should_stop: Callable[[], bool], keep: Callable[[], None]
     ) -> EpochCurve:
-        """All steps of epoch `number` (from 0), then a look at the validation images."""
+        """What is left of the present epoch, then a look at the validation images."""
         self.model.train()
-        indices = torch.from_numpy(self.plan.indices[number]).to(self.device)
-        shifts = torch.from_numpy(self.plan.shifts[number]).to(self.device, torch.int64)
-        flips = torch.from_numpy(self.plan.flips[number]).to(self.device)
-        # Summed on the device: reading the loss at every step would make a GPU wait.
-        loss_sum = torch.zeros((), device=self.device)
-        began = time.perf_counter()
-        for step in range(self.plan.steps):
+        number, first = divmod(self.done, self.plan.steps)
+        if not first:
+            self.spent_before_epoch = self.seconds
+            self.sums.zero_()
+        batches = Batches(self.material, number)
+        for step in range(first, self.plan.steps):
             if should_stop():
+                keep()
                 raise TrainingStopped
-            done = number * self.plan.steps + step
-            loss_sum += self.step(done, indices[step], shifts[step], flips[step])
-            on_step(self._progress(done + 1, number, start))
-        train_loss = float(loss_sum) / self.plan.steps
-        if not math.isfinite(train_loss):
-            raise DataError(f"the training diverged in epoch {number + 1}: its loss is not finite; lower lr")
-        loss, accuracy = self._validate()
-        return EpochCurve(
-            epoch=number + 1,
-            train_loss=train_loss,
-            train_floor=float(self.entropies[self.plan.indices[number]].mean()),
-            validation_loss=loss,
-            validation_accuracy=accuracy,
-            lr=self.lr,
-            seconds=time.perf_counter() - began,
-        )
+            # Noise, and whatever a net drops, follow from the seed and the step, not from what was drawn before.
+            torch.manual_seed(self.plan.step_seed(self.done))
+            self.step(*batches.make(step))
+            on_step(self._progress(number))
+        loss, floor = (self.sums.double() / self.plan.steps).tolist()
+        if not math.isfinite(loss):
+            raise _diverged(number, "its loss is not finite")
+        validation_loss, accuracy = self._validate(number)
+        seconds = self.seconds - self.spent_before_epoch
+        curve = EpochCurve(number + 1, loss, floor, validation_loss, accuracy, self.lr, seconds)
+        self.curves.append(asdict(curve))
+        return curve
 
-    def step(self, done: int, indices: Tensor, shifts: Tensor, flips: Tensor) -> Tensor:
-        """One update; the batch's mean soft cross-entropy, still on the device."""
-        self.lr = learning_rate(self.config, done, self.plan.steps)
+    def step(self, pixels: Tensor, targets: Tensor) -> None:
+        """One update by the mean soft cross-entropy of a batch."""
+        self.lr = learning_rate(self.config, self.done, self.plan.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr
-        with autocast(self.precision, self.device):
-            logits = self.model(self.images.batch(indices, shifts, flips))
-        loss = F.cross_entropy(logits.float(), self.targets[indices])
+        with autocast(self.config.precision, self.device):
+            logits = self.model(pixels)
+        loss = F.cross_entropy(logits.float(), targets)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm, foreach=True)
         self.optimiser.step()
-        return loss.detach()
+        if self.average:
+            self.average.update_parameters(self.model)
+        self.sums += torch.stack([loss.detach(), torch.special.entr(targets).sum(dim=1).mean()])
+        self.done += 1
 
-    def _progress(self, done: int, epoch: int, start: float) -> Step:
-        total = self.plan.epochs * self.plan.steps
-        return Step(done, total, epoch + 1, (time.perf_counter() - start) / done * (total - done))
+    def checkpoint(self) -> Checkpoint:
+        """All that a later process needs to go on from here."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        if self.average:
+            tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for name, parameter in self.model.named_parameters():
+            momentum = self.optimiser.state[parameter].get("momentum_buffer")
+            if momentum is not None:
+                tensors[f"momentum.{name}"] = momentum
+        tensors["sums"] = self.sums
+        record = {
+            "precision": self.config.precision,
+            "threads": self.config.threads,
+            "lr": self.lr,
+            "curves": self.curves,
+            "seconds": self.seconds,
+            "seconds_before_epoch": self.spent_before_epoch,
+        }
+        tensors = {name: tensor.detach().to("cpu") for name, tensor in tensors.items()}
+        return Checkpoint(self.done, tensors, record)
 
-    def _validate(self) -> tuple[float, float]:
-        logits = predict(
-            self.model, self.data.validation_images, device=self.device, precision=self.precision
-        )
+    def _restore(self, saved: Checkpoint) -> None:
+        self.model.load_state_dict(_under("model.", saved.tensors))
+        if self.average:
+            self.average.load_state_dict(_under("average.", saved.tensors))
+        momenta = _under("momentum.", saved.tensors)
+        for name, parameter in self.model.named_parameters():
+            if name in momenta:
+                # In the parameter's own order of memory, which safetensors does not keep.
+                momentum = torch.empty_like(parameter).copy_(momenta[name])
+                self.optimiser.state[parameter]["momentum_buffer"] = momentum.detach()
+        self.sums.copy_(saved.tensors["sums"])
+        self.done, self.lr, self.curves = saved.done, saved.record["lr"], saved.record["curves"]
+        self.spent, self.spent_before_epoch = saved.record["seconds"], saved.record["seconds_before_epoch"]
+
+    def _progress(self, epoch: int) -> Step:
+        a_step = (self.seconds - self.spent) / (self.done - self.began_at)
+        return Step(self.done, self.total, epoch + 1, a_step * (self.total - self.done))
+
+    def _validate(self, epoch: int) -> tuple[float, float]:
+        images, labels = self.data.validation_images, self.data.validation_labels
+        logits = predict(self.evaluated, images, device=self.device, precision=self.config.precision)
+        if not np.isfinite(logits).all():  # the last step's update is in no loss of the epoch
+            raise _diverged(epoch, "what the net says of the validation images is not finite")
         log_p = metrics.log_softmax(logits)
-        labels = self.data.validation_labels
         return metrics.cross_entropy(log_p, labels), metrics.accuracy(np.exp(log_p), labels)
 
 
-def _optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.SGD:
-    """SGD with weight decay on filters and matrices only; gains and biases are left free."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(
-        groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=True
-    )
+def _settings(
+    config: TrainConfig, data: TrainData, device: torch.device, saved: Checkpoint | None
+) -> TrainConfig:
+    """The configuration with precision and threads decided; as they were when the run began, where it goes on."""
+    if saved:
+        return replace(config, precision=saved.record["precision"], threads=saved.record["threads"])
+    return resolved(config, image_shape=_shape(data), n_classes=data.targets.shape[1], device=device)
+
+
+def _identity(
+    config: TrainConfig,
+    plan: Plan,
+    data: TrainData,
+    start: Mapping[str, Tensor] | None,
+    device: torch.device,
+) -> dict[str, str]:
+    """What makes a training this one and no other, each under the words that a refusal says."""
+    told: list[Any] = [data.images, data.targets, data.validation_images, data.validation_labels]
+    if data.perceived:
+        told += data.perceived.arrays
+    first = [part for name in sorted(start) for part in (name, start[name].cpu().numpy())] if start else []
+    return {
+        "configuration": sha256_json(asdict(config)),
+        "plan": sha256_of(plan.sha256, data.slots_in(plan.budget), data.plain_for_mixed),
+        "data": sha256_of(data.n_parents, *told),
+        "first weights": sha256_of(*first),
+        "kind of device": device.type,
+    }
+
+
+def _diverged(epoch: int, why: str) -> TrainingDiverged:
+    return TrainingDiverged(f"the training diverged in epoch {epoch + 1}: {why}; lower lr")
+
+
+def _start_from(model: nn.Module, start: Mapping[str, Tensor]) -> None:
+    """Load the weights to start from. Raises DataError naming those that do not fit or are not finite."""
+    own = model.state_dict()
+    reshaped = {name for name in own.keys() & start.keys() if own[name].shape != start[name].shape}
+    if wrong := sorted(reshaped | (own.keys() ^ start.keys())):
+        raise DataError(f"the weights to start from are of another net: {', '.join(wrong[:5])} do not fit")
+    if broken := sorted(name for name, value in start.items() if not bool(torch.isfinite(value).all())):
+        raise DataError(f"the weights to start from are not all finite: {', '.join(broken[:5])}")
+    model.load_state_dict(dict(start))
+
+
+def _shape(data: TrainData) -> tuple[int, int, int]:
+    height, width, channels = data.images.shape[1:]
+    return height, width, channels
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,15 +1,12 @@
-"""The metrics of a classifier, each one pure function on float64 arrays.
+"""The metrics of a classifier that are means over images, each one pure function on float64 arrays.
 
 They take *probabilities* and never guess whether they were given logits, and they say what kind of target
 they take: hard labels (class numbers) or soft labels (one distribution an image). What the usual libraries
-get wrong on soft targets, on a confidence of exactly 1 and on the guess is pinned in
-`tests/training/test_metrics.py`. Definitions follow Guo et al. (ICML 2017) for calibration and Brier (1950);
-no statistics over seeds and no drawing here.
+get wrong on soft targets and on the guess is pinned in `tests/training/test_metrics.py`. Confusion and rankings are
+in `ranking`, calibration in `calibration`; no statistics over seeds and no drawing here.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,22 +16,7 @@ from hilmix.core.errors import DataError
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-N_BINS = 15
 _SUM_TOLERANCE = 1e-6
-
-
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """One bin of a reliability diagram: confidences in (low, high], the first bin closed at 0.
-
-    `accuracy` and `confidence` are means over the bin's `n` images, or None where it is empty.
-    """
-
-    low: float
-    high: float
-    n: int
-    accuracy: float | None
-    confidence: float | None
 
 
 def log_softmax(logits: NDArray[np.floating]) -> Floats:
@@ -47,13 +29,22 @@ def log_softmax(logits: NDArray[np.floating]) -> Floats:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
+def log_clipped(probabilities: Floats) -> Floats:
+    """log p̂ of probabilities that came without logits, held to [ε, 1 − ε] with float64's ε = 2.2e-16.
+
+    As scikit-learn's `log_loss` does; a probability of 0 for what happened would otherwise cost infinitely much.
+    """
+    epsilon = np.finfo(np.float64).eps
+    return np.log(np.clip(probabilities, epsilon, 1 - epsilon))
+
+
 def accuracy(probabilities: Floats, labels: Labels) -> float:
     """Share of images whose most probable class is the label; a tie goes to the lowest class number.
 
     Raises `DataError` for soft targets: the accuracy of an argmax against a distribution is not defined.
     """
-    _check_probabilities(probabilities)
-    _check_labels(labels, probabilities)
+    check_probabilities(probabilities)
+    check_labels(labels, probabilities)
     return float(np.mean(probabilities.argmax(axis=1) == labels))
 
 
@@ -63,64 +54,24 @@ def cross_entropy(log_probabilities: Floats, targets: Labels | Floats) -> float:
     `targets` are class numbers int64 [N] (then q is one-hot: the log loss) or distributions float64 [N, K]. A
     class with q = 0 contributes nothing, whatever its log probability.
     """
-    q = _as_distribution(targets, log_probabilities.shape)
-    terms = np.where(q > 0, q * np.where(q > 0, log_probabilities, 0.0), 0.0)
-    return float(-terms.sum(axis=1).mean())
+    return float(cross_entropies(log_probabilities, targets).mean())
+
+
+def cross_entropies(log_probabilities: Floats, targets: Labels | Floats) -> Floats:
+    """The terms of `cross_entropy`, one an image: [N]."""
+    q = as_distribution(targets, log_probabilities.shape)
+    return np.asarray(-(q * np.where(q > 0, log_probabilities, 0.0)).sum(axis=1))
 
 
 def brier(probabilities: Floats, targets: Labels | Floats) -> float:
     """(1/N) Σ_i Σ_k (p̂_ik − q_ik)², from 0 to 2; targets as in `cross_entropy`."""
-    _check_probabilities(probabilities)
-    q = _as_distribution(targets, probabilities.shape)
-    return float(np.square(probabilities - q).sum(axis=1).mean())
+    return float(squared_distances(probabilities, targets).mean())
 
 
-def reliability(probabilities: Floats, labels: Labels, n_bins: int = N_BINS) -> list[ReliabilityBin]:
-    """Bins of equal width over the top-label confidence max_k p̂_k, from 0 to 1, empty bins among them."""
-    _check_probabilities(probabilities)
-    _check_labels(labels, probabilities)
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    which = _bin_of(confidence, n_bins)
-    bins = []
-    for number in range(n_bins):
-        inside = which == number
-        n = int(inside.sum())
-        bins.append(
-            ReliabilityBin(
-                low=number / n_bins,
-                high=(number + 1) / n_bins,
-                n=n,
-                accuracy=float(correct[inside].mean()) if n else None,
-                confidence=float(confidence[inside].mean()) if n else None,
-            )
-        )
-    return bins
-
-
-def ece(probabilities: Floats, labels: Labels, n_bins: int = N_BINS) -> float:
-    """Expected calibration error Σ_b (n_b/N) |accuracy_b − confidence_b|: top label, bins of equal width."""
-    _check_probabilities(probabilities)
-    _check_labels(labels, probabilities)
-    confidence = probabilities.max(axis=1)
-    correct = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-    return _ece(confidence, correct, n_bins)
-
-
-def ece_floor(probabilities: Floats, n_bins: int = N_BINS, draws: int = 200, seed: int = 0) -> float:
-    """What the ECE of a *perfectly calibrated* model with these confidences would be, by chance alone.
-
-    Mean over `draws` of the ECE where each image is right with probability equal to its confidence. An ECE
-    near this floor is no evidence of miscalibration; the floor falls as the number of images grows.
-    """
-    _check_probabilities(probabilities)
-    confidence = probabilities.max(axis=1)
-    rng = np.random.default_rng(seed)
-    return float(
-        np.mean(
-            [_ece(confidence, (rng.random(len(confidence)) < confidence) * 1.0, n_bins) for _ in range(draws)]
-        )
-    )
+def squared_distances(probabilities: Floats, targets: Labels | Floats) -> Floats:
+    """The terms of `brier`, one an image: [N]."""
+    check_probabilities(probabilities)
+    return np.asarray(np.square(probabilities - as_distribution(targets, probabilities.shape)).sum(axis=1))
 
 
 def entropies(distributions: Floats) -> Floats:
@@ -132,31 +83,30 @@ def entropies(distributions: Floats) -> Floats:
     return np.asarray(-(q * np.log(np.where(q > 0, q, 1.0))).sum(axis=1))
 
 
-def _ece(confidence: Floats, correct: Floats, n_bins: int) -> float:
-    """Σ_b |Σ_{i∈b} (correct_i − confidence_i)| / N, which is the ECE without a division a bin."""
-    gaps = np.bincount(_bin_of(confidence, n_bins), weights=correct - confidence, minlength=n_bins)
-    return float(np.abs(gaps).sum() / len(confidence))
+def sums_by_group(rows: Floats, groups: Labels, n_groups: int) -> Floats:
+    """Sums of each row [D, N] over the columns of each group (int [N], 0 to n_groups − 1): [D, n_groups]."""
+    sizes = np.bincount(groups, minlength=n_groups)
+    filled = np.flatnonzero(sizes)
+    sums = np.zeros((len(rows), n_groups))
+    if len(filled):
+        order = np.argsort(groups, kind="stable")
+        sums[:, filled] = np.add.reduceat(rows[:, order], (np.cumsum(sizes) - sizes)[filled], axis=1)
+    return sums
 
 
-def _bin_of(confidence: Floats, n_bins: int) -> NDArray[np.int64]:
-    """Number of the bin (low, high] of each confidence; exactly 0 is in the first, exactly 1 in the last."""
-    edges = np.arange(1, n_bins) / n_bins
-    return np.searchsorted(edges, confidence, side="left").astype(np.int64)
-
-
-def _as_distribution(targets: Labels | Floats, shape: tuple[int, ...]) -> Floats:
+def as_distribution(targets: Labels | Floats, shape: tuple[int, ...]) -> Floats:
     """Targets as float64 [N, K]: class numbers become one-hot rows, distributions are checked."""
     if targets.ndim == 1:
-        _check_labels(targets, np.empty(shape))
+        check_labels(targets, np.empty(shape))
         return np.asarray(np.eye(shape[1])[targets])
     if targets.shape != shape:
         raise DataError(f"the targets have shape {targets.shape}, the predictions {shape}")
     q = np.asarray(targets, dtype=np.float64)
-    _check_probabilities(q, "targets")
+    check_probabilities(q, "targets")
     return q
 
 
-def _check_probabilities(values: NDArray[np.floating], what: str = "predictions") -> None:
+def check_probabilities(values: NDArray[np.floating], what: str = "predictions") -> None:
     """Refuse what is not one distribution a row, logits above all."""
     if values.ndim != 2 or not len(values):
         raise DataError(f"{what} must be one row of class probabilities an image; got shape {values.shape}")
@@ -169,7 +119,7 @@ def _check_probabilities(values: NDArray[np.floating], what: str = "predictions"
         )
 
 
-def _check_labels(labels: NDArray[np.generic], probabilities: Floats) -> None:
+def check_labels(labels: NDArray[np.generic], probabilities: Floats) -> None:
     """Refuse anything but one class number an image."""
     n, classes = probabilities.shape
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):

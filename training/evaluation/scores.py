@@ -1,46 +1,35 @@
 """Everything that is measured on one trained model, and its summary over seeds.
 
 `score` turns the logits of one run into the numbers that the report shows; `summarise` gives mean and spread
-over an arm's seeds. The table `METRICS` is the one list from which table heads, definitions and exports are
-made.
+over an arm's seeds. `METRICS` are those of the one table, `values.METRICS`, that an experiment's report has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation import metrics
+from training.evaluation import calibration, metrics
+from training.evaluation.values import BY_KEY, Metric
 
-
-@dataclass(frozen=True)
-class Metric:
-    """What a number of the report is: key, name, definition, and which way is better, if either is."""
-
-    key: str
-    name: str
-    definition: str
-    higher_is_better: bool | None
-
-
+# What an experiment's report shows, under the keys that stored runs have.
 METRICS = (
-    Metric("accuracy", "Accuracy", "share of images whose most probable class is the label", True),
-    Metric("ce_hard", "CE, hard labels", "cross-entropy against the label, nats an image", False),
+    BY_KEY["accuracy"],
+    replace(BY_KEY["log_loss"], key="ce_hard", name="CE, hard labels"),
+    replace(BY_KEY["human_cross_entropy"], key="ce_human"),
+    replace(BY_KEY["ece_equal_width_15"], key="ece"),
     Metric(
-        "ce_human", "CE, human labels", "cross-entropy against the distribution of human answers, nats", False
+        "ece_floor",
+        "ECE floor",
+        "ECE that a perfectly calibrated model would show by chance",
+        None,
+        "calibration",
     ),
-    Metric(
-        "ece",
-        "ECE",
-        f"expected calibration error of the top class, {metrics.N_BINS} bins of equal width",
-        False,
-    ),
-    Metric("ece_floor", "ECE floor", "ECE that a perfectly calibrated model would show by chance", None),
-    Metric("brier", "Brier score", "mean squared distance of the probabilities to the label, 0 to 2", False),
+    BY_KEY["brier"],
 )
 
 
@@ -61,10 +50,10 @@ def score(
         "accuracy": metrics.accuracy(p, labels),
         "ce_hard": metrics.cross_entropy(log_p, labels),
         "ce_human": None if human_labels is None else metrics.cross_entropy(log_p, human_labels),
-        "ece": metrics.ece(p, labels),
-        "ece_floor": metrics.ece_floor(p),
+        "ece": calibration.ece(p, labels),
+        "ece_floor": calibration.ece_floor(p),
         "brier": metrics.brier(p, labels),
-        "reliability": [asdict(entry) for entry in metrics.reliability(p, labels)],
+        "reliability": [asdict(entry) for entry in calibration.reliability(p, labels)],
     }
 
 

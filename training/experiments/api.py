@@ -14,7 +14,7 @@ from hilmix.hub.withdrawn import n_withdrawn
 from hilmix.jobs.api import result_of
 from hilmix.pagination import Filters, Since
 from training.experiments.models import Experiment
-from training.experiments.services import JOB_KIND
+from training.runs.services import LAUNCH_KIND
 
 
 class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
@@ -73,7 +73,7 @@ class ExperimentDetail(generics.RetrieveAPIView[Experiment]):
         return _visible(self.request.user)
 
 
-@result_of(JOB_KIND)
+@result_of(LAUNCH_KIND)
 def experiment_done(experiment_id: str) -> str:
     return reverse("api_experiment", args=[experiment_id])
 

@@ -1,40 +1,92 @@
 """An experiment as configuration: what is compared, on which release, with how many seeds, trained how.
 
 Read from TOML or from the form on the page, checked in full, and refused with every problem at once, each
-beside its key. It holds names only; `resolve.py` turns them into the release and the image set of this
-instance.
+beside its key. It holds names only; `material` turns them into the release and the image set of this
+instance. `docs/experiments.md` explains every key.
 """
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hilmix.errors import Invalid
-from training.engine.config import NETS, PRECISIONS, TrainConfig
-
-Problems = dict[str, list[str]]
+from training.engine.config import Augment, OnTheFly, TrainConfig, tune_grid
+from training.evaluation.values import BY_KEY
+from training.experiments.checking import Checker, Rule, is_a, repeated, without_none
+from training.experiments.checking import did_you_mean as did_you_mean
+from training.experiments.checking import problem_lines as problem_lines
+from training.experiments.consistency import check_arms, check_contrasts, check_splits
+from training.experiments.recipe import AUGMENT_RULES, MIXED_PLACES, TUNE_RULES, read_on_the_fly, read_train
 
 MAX_SEED = 2**32 - 1
+BASE_LABELS = ("hard", "human")
+ROBUSTNESS = {
+    "corruptions": "the 19 corruptions of CIFAR-10-C at 5 severities",
+    "geometric": "mirrored, turned, moved and scaled images at 5 severities",
+    "fgsm": "one step of the sign of the gradient, at most 4/255 a pixel",
+    "pgd": "ten steps of it from a random start",
+    "square": "Square attack, which needs no gradient: 300 queries on 500 images",
+}
+EXCLUSIONS = {"diverged": "a run whose loss is not finite any more"}
+# Judged on nothing but agreement with λ, which is no end in itself.
+PRIMARIES = tuple(key for key, metric in BY_KEY.items() if metric.group != "mixup")
 
 
 @dataclass(frozen=True)
 class ArmConfig:
-    """One of the things compared: models trained on the labels that `policy` made, of the answers given under
-    `condition`, which must be named where people were asked in several ways."""
+    """One of the things compared: what its models are trained on and how, beside what all arms share.
+
+    Mixed images of the release have the labels of `policy`, made of what was said under `condition` (needed where
+    people were asked in several ways), of `answers_per_image` of the answers to each image or of so many `people`;
+    None for all. Without a policy the arm has no mixed image, and base images fill their places. `mixed_share` is the
+    share of mixed images in what it sees, at most the experiment's. `start_from` is an arm of the experiment, whose run
+    of the same seed gives the first weights, or the number of a finished run. `augment` holds what differs from the
+    experiment's augmentation. `seeds` None: all of the experiment.
+    """
 
     name: str
-    policy: str
+    policy: str | None = None
     condition: str | None = None
+    answers_per_image: int | None = None
+    people: int | None = None
+    mixed_share: float | None = None
+    base_labels: str = "hard"
+    start_from: str | int | None = None
+    augment: Mapping[str, Any] = field(default_factory=dict)
+    on_the_fly: OnTheFly | None = None
+    seeds: tuple[int, ...] | None = None
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether its labels are of some of the answers only, drawn for each seed."""
+        return self.answers_per_image is not None or self.people is not None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON, as a configuration has it under `arms`."""
+        data = asdict(self)
+        data["seeds"] = None if self.seeds is None else list(self.seeds)
+        if self.on_the_fly:
+            data["on_the_fly"]["share"] = self.on_the_fly.share or MIXED_PLACES
+        return without_none(data)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A comparison planned before the first run: `arm` less `against`, and what the difference is `about`."""
+
+    arm: str
+    against: str
+    about: str = ""
 
 
 @dataclass(frozen=True)
 class ExperimentConfig:
-    """A checked configuration. Every arm is trained once for each of `seeds`, all with the same `train`."""
+    """A checked configuration. Every arm is trained once for each of its seeds, for each fold where mixed images are
+    held out, all by the same `train` but for what the arm says."""
 
     name: str
     release: str
@@ -43,15 +95,87 @@ class ExperimentConfig:
     image_set: str | None = None
     train_on: str = "train"
     evaluate_on: str = "test"
+    validation: int | str = 0
+    primary: str | None = None
+    contrasts: tuple[Contrast, ...] = ()
+    resample_people: bool = False
+    holdout_mixes: float = 0.0
+    robustness: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    tune: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON, defaults written out; `parse_config` reads it back."""
         data = asdict(self)
-        train = data["train"]
-        train["augment"] = {"crop": train.pop("crop"), "flip": train.pop("flip")}
-        data["arms"], data["seeds"] = [_without_none(arm) for arm in data["arms"]], list(data["seeds"])
-        return _without_none(data)
+        data["arms"] = [arm.as_dict() for arm in self.arms]
+        data["train"] = train_as_dict(self.train)
+        data["tune"] = {key: list(values) for key, values in self.tune.items()}
+        for key in ("seeds", "contrasts", "robustness", "exclude"):
+            data[key] = list(data[key])
+        return without_none(data)
+
+    def arm(self, name: str) -> ArmConfig:
+        """The arm called `name`. Raises KeyError."""
+        return {arm.name: arm for arm in self.arms}[name]
+
+    def seeds_of(self, arm: ArmConfig) -> tuple[int, ...]:
+        return self.seeds if arm.seeds is None else arm.seeds
+
+    @property
+    def arms_in_order(self) -> list[ArmConfig]:
+        """The arms as written, but none before the one that it starts from."""
+        ordered: list[ArmConfig] = []
+        left = list(self.arms)
+        while left:
+            done = {arm.name for arm in ordered}
+            ready = next(arm for arm in left if not isinstance(arm.start_from, str) or arm.start_from in done)
+            ordered.append(ready)
+            left.remove(ready)
+        return ordered
+
+    def trained_before(self, arm: ArmConfig) -> tuple[str | int, ...]:
+        """What an arm's weights were trained by before its own training: arms, the first first, or a run's number."""
+        if not isinstance(arm.start_from, str):
+            return () if arm.start_from is None else (arm.start_from,)
+        return (*self.trained_before(self.arm(arm.start_from)), arm.start_from)
+
+    def equal_budget(self, one: str, other: str) -> bool:
+        """Whether two arms were trained for as many steps, counted with those that they start from."""
+        before = [self.trained_before(self.arm(name)) for name in (one, other)]
+        runs = [[step for step in steps if isinstance(step, int)] for steps in before]
+        return len(before[0]) == len(before[1]) and runs[0] == runs[1]
+
+    def recipe(self, arm: ArmConfig) -> TrainConfig:
+        """How an arm is trained, before anything is tuned."""
+        augment = replace(self.train.augment, **arm.augment)
+        return replace(self.train, augment=augment, on_the_fly=arm.on_the_fly)
+
+    def candidates(self, arm: ArmConfig) -> list[TrainConfig]:
+        """The points of the grid that an arm is tuned over, in the order written; none where nothing is tuned."""
+        return tune_grid(self.recipe(arm), self.tune) if self.tune else []
+
+
+def train_as_dict(train: TrainConfig) -> dict[str, Any]:
+    """A training configuration as JSON; what was not given is left out."""
+    data = asdict(train)
+    data["milestones"] = list(train.milestones)
+    return without_none(data)
+
+
+def train_from_dict(data: Mapping[str, Any]) -> TrainConfig:
+    """What `train_as_dict` wrote, the `train` of a run; keys that are no setting of a training are left alone."""
+    known = {key: value for key, value in data.items() if key in TrainConfig.__dataclass_fields__}
+    mixing = known.get("on_the_fly")
+    return TrainConfig(
+        **{
+            **known,
+            "milestones": tuple(known["milestones"]),
+            "augment": Augment(**known["augment"]),
+            # A share that is not there was None: `without_none` leaves it out.
+            "on_the_fly": OnTheFly(**{"share": None, **mixing}) if mixing else None,
+        }
+    )
 
 
 def read_config(path: Path) -> ExperimentConfig:
@@ -73,169 +197,145 @@ def parse_config(data: Mapping[str, Any]) -> ExperimentConfig:
 
     Raises `Invalid` with all problems: one line each in the message, and by key (`train.epochs`) in `fields`.
     """
-    check = _Checker()
-    check.keys(data, "", _EXPERIMENT_KEYS)
+    check = Checker()
+    check.keys(data, "", ExperimentConfig.__dataclass_fields__)
+    settings = check.values(data, "", _RULES)
     config = ExperimentConfig(
         name=check.text(data, "name"),
         release=check.text(data, "release"),
-        image_set=check.text(data, "image_set") if "image_set" in data else None,
+        image_set=check.text_or_none(data, "image_set"),
         arms=_arms(check, data.get("arms")),
-        seeds=_seeds(check, data.get("seeds")),
+        seeds=_seeds(check, data.get("seeds"), "seeds"),
         train_on=check.text(data, "train_on", default="train"),
         evaluate_on=check.text(data, "evaluate_on", default="test"),
-        train=_train(check, data.get("train", {})),
+        validation=_validation(check, data.get("validation", 0)),
+        primary=_primary(check, data),
+        contrasts=_contrasts(check, data),
+        robustness=_names(check, data, "robustness", ROBUSTNESS),
+        exclude=_names(check, data, "exclude", EXCLUSIONS),
+        tune=_tune(check, data),
+        train=read_train(check, data.get("train", {})),
+        **settings,
     )
-    if config.train_on and config.train_on == config.evaluate_on:
-        check.refuse("evaluate_on", f"is {config.evaluate_on!r}, which is trained on; choose another")
+    check_splits(check, config)
+    check_arms(check, config)
+    check_contrasts(check, config)
     check.raise_if_any()
     return config
 
 
-def _arms(check: _Checker, value: Any) -> tuple[ArmConfig, ...]:
-    if not isinstance(value, list) or not value or not all(isinstance(arm, dict) for arm in value):
-        check.refuse("arms", "must be a list of at least one arm ([[arms]] in TOML), each with a policy")
+_RULES = {
+    "resample_people": Rule(bool, lambda v: True, "must be true or false"),
+    "holdout_mixes": Rule(
+        float, lambda v: 0 <= v <= 0.5, "must be a share above 0, at most 0.5; 0 holds none out"
+    ),
+}
+_ARM_RULES = {
+    "answers_per_image": Rule(int, lambda v: v >= 1, "must be a whole number of at least 1"),
+    "people": Rule(int, lambda v: v >= 1, "must be a whole number of at least 1"),
+    "mixed_share": Rule(float, lambda v: 0 < v < 1, "must be between 0 and 1"),
+    "base_labels": Rule(str, BASE_LABELS.__contains__, f"must be one of {', '.join(BASE_LABELS)}"),
+}
+
+
+def _arms(check: Checker, value: Any) -> tuple[ArmConfig, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(arm, Mapping) for arm in value):
+        check.refuse("arms", "must be a list of at least one arm ([[arms]] in TOML)")
         return ()
     arms = []
-    for arm in value:
-        check.keys(arm, "arms", _ARM_KEYS)
-        policy = check.text(arm, "policy", where="arms")
-        name = check.text(arm, "name", where="arms", default=policy)
-        condition = check.text(arm, "condition", where="arms") if "condition" in arm else None
-        arms.append(ArmConfig(name, policy, condition))
-    for name in _repeated(arm.name.casefold() for arm in arms):
+    for number, data in enumerate(value, 1):
+        own = Checker()
+        arms.append(_arm(own, data))
+        name = arms[-1].name or f"arm {number}"
+        for key, problems in own.problems.items():
+            for problem in problems:
+                check.refuse(key, problem if len(value) == 1 else f"{problem} ({name})")
+    for name in repeated(arm.name.casefold() for arm in arms if arm.name):
         check.refuse("arms", f"two arms are called {name!r}; give each its own name")
     return tuple(arms)
 
 
-def _seeds(check: _Checker, value: Any) -> tuple[int, ...]:
+def _arm(check: Checker, data: Mapping[str, Any]) -> ArmConfig:
+    check.keys(data, "arms", ArmConfig.__dataclass_fields__)
+    policy = check.text_or_none(data, "policy", where="arms")
+    augment = check.table(data, "augment", "must be a table such as {flip = true}", where="arms")
+    check.keys(augment, "arms.augment", AUGMENT_RULES)
+    start = data.get("start_from")
+    if start is not None and not is_a(start, int):
+        start = check.text(data, "start_from", where="arms")
+    return ArmConfig(
+        name=check.text(data, "name", where="arms", default=policy),
+        policy=policy,
+        condition=check.text_or_none(data, "condition", where="arms"),
+        start_from=start,
+        augment=check.values(augment, "arms.augment", AUGMENT_RULES),
+        on_the_fly=read_on_the_fly(check, data.get("on_the_fly")),
+        seeds=_seeds(check, data["seeds"], "arms.seeds") if "seeds" in data else None,
+        **check.values(data, "arms", _ARM_RULES),
+    )
+
+
+def _seeds(check: Checker, value: Any, key: str) -> tuple[int, ...]:
     if not isinstance(value, list) or not value:
-        check.refuse("seeds", "must be a list of at least one whole number, such as [0, 1]")
+        check.refuse(key, "must be a list of at least one whole number, such as [0, 1]")
         return ()
-    if not all(_is(seed, int) and 0 <= seed <= MAX_SEED for seed in value):
-        check.refuse("seeds", f"must be whole numbers from 0 to {MAX_SEED}")
+    if not all(is_a(seed, int) and 0 <= seed <= MAX_SEED for seed in value):
+        check.refuse(key, f"must be whole numbers from 0 to {MAX_SEED}")
         return ()
-    for seed in _repeated(value):
-        check.refuse("seeds", f"{seed} stands there twice; the same seed gives the same model")
+    for seed in repeated(value):
+        check.refuse(key, f"{seed} stands there twice; the same seed gives the same model")
     return tuple(value)
 
 
-def _train(check: _Checker, value: Any) -> TrainConfig:
-    if not isinstance(value, dict):
-        check.refuse("train", "must be a table ([train] in TOML)")
-        return TrainConfig()
-    augment = value.get("augment", {})
-    if not isinstance(augment, dict):
-        check.refuse("train.augment", "must be a table with crop and flip")
-        augment = {}
-    check.keys(value, "train", [*_TRAIN_RULES, "augment"])
-    check.keys(augment, "train.augment", _AUGMENT_RULES)
-    settings = check.values(value, "train", _TRAIN_RULES)
-    settings |= check.values(augment, "train.augment", _AUGMENT_RULES)
-    return TrainConfig(**settings)
+def _validation(check: Checker, value: Any) -> int | str:
+    if is_a(value, int) and value >= 0:
+        return int(value)
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    check.refuse("validation", f"is {value!r}; it must be a number of images, or the name of a split")
+    return 0
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """What a value must be: its type, the test it must pass, and the words for it."""
-
-    kind: type
-    test: Any
-    words: str
+def _primary(check: Checker, data: Mapping[str, Any]) -> str | None:
+    if "primary" not in data:
+        return None
+    check.one_of(data["primary"], "primary", PRIMARIES)
+    return str(data["primary"])
 
 
-_EXPERIMENT_KEYS = ("name", "release", "image_set", "train_on", "evaluate_on", "arms", "seeds", "train")
-_ARM_KEYS = ("name", "policy", "condition")
-_TRAIN_RULES = {
-    "net": _Rule(str, NETS.__contains__, f"must be one of {', '.join(NETS)}"),
-    "epochs": _Rule(int, lambda v: 1 <= v <= 1000, "must be a whole number from 1 to 1000"),
-    "batch_size": _Rule(int, lambda v: 2 <= v <= 8192, "must be a whole number from 2 to 8192"),
-    "lr": _Rule(float, lambda v: 0 < v <= 10, "must be a number above 0, at most 10"),
-    "momentum": _Rule(float, lambda v: 0 <= v < 1, "must be a number from 0 to below 1"),
-    "weight_decay": _Rule(float, lambda v: 0 <= v <= 1, "must be a number from 0 to 1"),
-    "warmup_epochs": _Rule(float, lambda v: 0 <= v <= 1000, "must be a number of epochs, 0 or more"),
-    "mixed_share": _Rule(
-        float, lambda v: 0 < v < 1, "must be between 0 and 1; leave it out for the natural share"
-    ),
-    "precision": _Rule(str, PRECISIONS.__contains__, f"must be one of {', '.join(PRECISIONS)}"),
-    "threads": _Rule(int, lambda v: 1 <= v <= 1024, "must be a whole number of at least 1"),
-}
-_AUGMENT_RULES = {
-    "crop": _Rule(int, lambda v: 0 <= v <= 64, "must be a whole number of pixels from 0 to 64"),
-    "flip": _Rule(bool, lambda v: True, "must be true or false"),
-}
+def _contrasts(check: Checker, data: Mapping[str, Any]) -> tuple[Contrast, ...]:
+    found = []
+    for table in check.tables(
+        data, "contrasts", "must be a list of [[contrasts]], each with arm and against"
+    ):
+        check.keys(table, "contrasts", Contrast.__dataclass_fields__)
+        about = check.text(table, "about", where="contrasts") if table.get("about") else ""
+        arm, against = (check.text(table, key, where="contrasts") for key in ("arm", "against"))
+        found.append(Contrast(arm, against, about))
+    return tuple(found)
 
 
-class _Checker:
-    """Collects what is wrong, so that a person mends it all in one go."""
-
-    def __init__(self) -> None:
-        self.problems: Problems = {}
-
-    def refuse(self, key: str, problem: str) -> None:
-        self.problems.setdefault(key, []).append(problem)
-
-    def raise_if_any(self) -> None:
-        if self.problems:
-            raise Invalid(problem_lines(self.problems), fields=self.problems)
-
-    def keys(self, table: Mapping[str, Any], where: str, known: Iterable[str]) -> None:
-        """Refuse keys that mean nothing here: a misspelt one would silently leave a default in place."""
-        for key in table:
-            if key not in known:
-                self.refuse(_join(where, key), f"is not known here{did_you_mean(key, known)}")
-
-    def text(self, table: Mapping[str, Any], key: str, *, where: str = "", default: str | None = None) -> str:
-        value = table.get(key, default)
-        if isinstance(value, str) and value.strip() and len(value) <= 120:
-            return value.strip()
-        problem = "is missing" if value is None else "must be a text of 1 to 120 characters"
-        self.refuse(_join(where, key), problem)
-        return ""
-
-    def values(self, table: Mapping[str, Any], where: str, rules: Mapping[str, _Rule]) -> dict[str, Any]:
-        """The values of a table that follow their rule; the others are refused."""
-        good: dict[str, Any] = {}
-        for key in rules.keys() & table.keys():
-            rule, value = rules[key], table[key]
-            if _is(value, rule.kind) and rule.test(value):
-                good[key] = rule.kind(value)
-            else:
-                self.refuse(_join(where, key), f"is {value!r}; it {rule.words}")
-        return good
+def _names(check: Checker, data: Mapping[str, Any], key: str, known: Iterable[str]) -> tuple[str, ...]:
+    value = data.get(key, [])
+    if not isinstance(value, list):
+        check.refuse(key, f"must be a list of some of {', '.join(known)}")
+        return ()
+    for name in value:
+        check.one_of(name, key, known)
+    return tuple(dict.fromkeys(str(name) for name in value))
 
 
-def problem_lines(problems: Mapping[str, Iterable[str]]) -> str:
-    """One line a problem, such as `train.epochs: is 0; it must be …`."""
-    return "\n".join(f"{key}: {text}" for key, texts in problems.items() for text in texts)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """What to append to a refusal: the known word that is closest, or all of them."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known) or 'none'}"
-
-
-def _is(value: Any, kind: type) -> bool:
-    """Whether `value` is of `kind`; a whole number is a number, true and false are not."""
-    if kind is bool or isinstance(value, bool):
-        return kind is bool and isinstance(value, bool)
-    return isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
-
-
-def _repeated(values: Iterable[Any]) -> list[Any]:
-    seen: set[Any] = set()
-    return [value for value in values if value in seen or seen.add(value)]  # type: ignore[func-returns-value]
-
-
-def _join(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
-
-
-def _without_none(data: dict[str, Any]) -> dict[str, Any]:
-    """TOML has no null: what was not given is left out."""
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in data.items()
-        if value is not None
-    }
+def _tune(check: Checker, data: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    grid = check.table(data, "tune", "must be a table of lists, such as lr = [0.05, 0.1]")
+    check.keys(grid, "tune", TUNE_RULES)
+    good = {}
+    for key in (key for key in TUNE_RULES if key in grid):
+        values = grid[key]
+        if not isinstance(values, list) or not values:
+            check.refuse(f"tune.{key}", "must be a list of at least one value")
+            continue
+        read = [check.values({key: value}, "tune", TUNE_RULES).get(key) for value in values]
+        if repeated(values):
+            check.refuse(f"tune.{key}", "a value stands there twice")
+        good[key] = tuple(read)
+    return good

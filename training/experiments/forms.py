@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
-from django.forms.boundfield import BoundWidget
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from hilmix.accounts.roles import Actor
-from hilmix.core.softlabels import DEFAULT_POLICY, POLICIES
+from hilmix.core.softlabels import DEFAULT_POLICY
 from hilmix.errors import Invalid
 from hilmix.hub.models import Release
-from training.engine.config import NETS, PRECISIONS, TrainConfig
-from training.experiments.config import ExperimentConfig, parse_config
+from training.engine.config import PRECISIONS, SCHEDULES, TrainConfig
+from training.engine.net_table import NET_TABLE
+from training.evaluation.values import BY_KEY
+from training.experiments.arm_forms import ArmForm, Arms, Contrasts, number, numbers, policies_of
+from training.experiments.config import EXCLUSIONS, PRIMARIES, ROBUSTNESS, ExperimentConfig, parse_config
 from training.experiments.models import Experiment
+from training.experiments.recipe import TUNE_RULES
 from training.experiments.services import create_experiment
 
 _USUAL = TrainConfig()
+_LARGE = 16  # pixels a side, from which a picture bears a crop of 4
+MORE_ROWS = 2
 
 
 class ExperimentForm(forms.Form):
     """Fields say what they are; `parse_config` and `create_experiment` decide what is acceptable."""
 
     name = forms.CharField(label=_("Name"), max_length=120)
-    release = forms.ChoiceField(label=_("Release"))
-    policies = forms.MultipleChoiceField(
-        label=_("Arms: one for each label policy"),
-        choices=[(policy, policy) for policy in POLICIES],
-        widget=forms.CheckboxSelectMultiple,
-        initial=["mixup", DEFAULT_POLICY],
-    )
-    condition = forms.CharField(
-        label=_("Condition"),
+    image_set = forms.CharField(
+        label=_("Image set"),
         required=False,
         max_length=120,
+        help_text=_("Only where the release's has another name here."),
+    )
+    train_on = forms.CharField(label=_("Train on the split"), initial="train", max_length=120)
+    evaluate_on = forms.CharField(label=_("Evaluate on the split"), initial="test", max_length=120)
+    validation = forms.CharField(
+        label=_("Validation"),
+        initial="0",
+        max_length=120,
         help_text=_(
-            "Only where people were asked in several ways: the name of one, from the release's page."
+            "So many images of the training split that are in no mixed image, or the name of a split; they leave "
+            "training. Temperatures, tuning and the choice of an arm need them."
         ),
     )
     seeds = forms.CharField(
@@ -44,21 +53,54 @@ class ExperimentForm(forms.Form):
         initial="0, 1, 2, 3, 4",
         help_text=_("Whole numbers. Below five seeds there is no verdict."),
     )
-    net = forms.ChoiceField(label=_("Net"), choices=[(net, net) for net in NETS])
+    primary = forms.ChoiceField(
+        label=_("Primary metric"),
+        required=False,
+        choices=[
+            ("", _("cross-entropy against people, or the labels where there are none")),
+            *((key, BY_KEY[key].name) for key in PRIMARIES),
+        ],
+        help_text=_("Planned contrasts are judged by it alone."),
+    )
+    holdout_mixes = forms.FloatField(
+        label=_("Share of mixed images held out at a time"),
+        required=False,
+        help_text=_(
+            "Empty: none. 0.2 trains every arm five times more, each without a fifth and its parents."
+        ),
+    )
+    resample_people = forms.BooleanField(label=_("Resample participants too"), required=False)
+    robustness = forms.MultipleChoiceField(
+        label=_("Robustness"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        choices=[(key, f"{key}: {words}") for key, words in ROBUSTNESS.items()],
+    )
+    exclude = forms.MultipleChoiceField(
+        label=_("Runs that are left out, by a rule fixed now"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        choices=[(key, f"{key}: {words}") for key, words in EXCLUSIONS.items()],
+    )
+    net = forms.ChoiceField(label=_("Net"))
     epochs = forms.IntegerField(label=_("Epochs"), initial=_USUAL.epochs)
     batch_size = forms.IntegerField(label=_("Images in a batch"), initial=_USUAL.batch_size)
     lr = forms.FloatField(label=_("Learning rate"), initial=_USUAL.lr)
+    momentum = forms.FloatField(label=_("Momentum"), initial=_USUAL.momentum)
     weight_decay = forms.FloatField(label=_("Weight decay"), initial=_USUAL.weight_decay)
     warmup_epochs = forms.FloatField(label=_("Epochs of warm-up"), initial=_USUAL.warmup_epochs)
-    crop = forms.IntegerField(
-        label=_("Random crop, pixels"),
-        initial=1,
-        help_text=_("1 suits 8×8 images, 4 suits 32×32; 0 for none."),
-    )
-    flip = forms.BooleanField(
-        label=_("Mirror at random"),
+    schedule = forms.ChoiceField(label=_("How the rate falls"), choices=[(name, name) for name in SCHEDULES])
+    milestones = forms.CharField(
+        label=_("Steps down after"),
         required=False,
-        help_text=_("Not for digits and other images with a left and a right."),
+        help_text=_("Fractions of the training, for the schedule “steps”, such as 0.5, 0.75."),
+    )
+    factor = forms.FloatField(label=_("Factor of each step down"), required=False)
+    ema = forms.FloatField(
+        label=_("Moving average of weights"), required=False, help_text=_("Decay a step; empty for none.")
+    )
+    clip_norm = forms.FloatField(
+        label=_("Largest norm of a gradient"), required=False, help_text=_("Empty for no clipping.")
     )
     mixed_share = forms.FloatField(
         label=_("Share of mixed images in a batch"),
@@ -66,24 +108,111 @@ class ExperimentForm(forms.Form):
         help_text=_("Empty for their natural share."),
     )
     precision = forms.ChoiceField(label=_("Precision"), choices=[(name, name) for name in PRECISIONS])
-    train_on = forms.CharField(label=_("Train on the split"), initial="train")
-    evaluate_on = forms.CharField(label=_("Evaluate on the split"), initial="test")
+    threads = forms.IntegerField(
+        label=_("Processor threads"), required=False, help_text=_("Empty: what torch chooses.")
+    )
+    deterministic = forms.BooleanField(
+        label=_("Deterministic"), required=False, help_text=_("fp32, fixed threads.")
+    )
+    crop = forms.IntegerField(label=_("Random crop, pixels"), help_text=_("0 for none."))
+    flip = forms.BooleanField(
+        label=_("Mirror at random"),
+        required=False,
+        help_text=_("Not for digits and other images with a left and a right."),
+    )
+    rotation = forms.FloatField(label=_("Turn, degrees either way"), initial=0)
+    blur = forms.FloatField(label=_("Blur, pixels"), initial=0)
+    noise = forms.FloatField(label=_("Noise, 1 is white"), initial=0)
+    brightness = forms.FloatField(label=_("Brightness, times 1 ±"), initial=0)
+    contrast = forms.FloatField(label=_("Contrast, times 1 ±"), initial=0)
 
-    def __init__(self, actor: Actor, data: Any = None, *, release: str = "") -> None:
-        """`release` is the name of the one to choose at first; the newest if there is none of that name."""
+    GROUPS = (
+        (
+            _("What is compared"),
+            (
+                "name",
+                "seeds",
+                "primary",
+                "train_on",
+                "evaluate_on",
+                "validation",
+                "holdout_mixes",
+                "image_set",
+            ),
+        ),
+        (_("How it is judged"), ("robustness", "exclude", "resample_people")),
+        (
+            _("Training"),
+            (
+                "net",
+                "epochs",
+                "batch_size",
+                "lr",
+                "weight_decay",
+                "warmup_epochs",
+                "mixed_share",
+                "precision",
+            ),
+        ),
+        (_("Augmentation"), ("crop", "flip", "rotation", "blur", "noise", "brightness", "contrast")),
+    )
+    RARE = ("momentum", "schedule", "milestones", "factor", "ema", "clip_norm", "threads", "deterministic")
+
+    def __init__(self, actor: Actor, release: Release, data: Any = None, *, more: bool = False) -> None:
+        """`more` shows further rows for arms and contrasts instead of judging what is filled in."""
+        initial = [{"policy": "mixup"}, {"policy": DEFAULT_POLICY}]
+        self.actor, self.release = actor, release
+        if data is not None and more:
+            data = data.copy()
+            for prefix in ("arms", "contrasts"):
+                key = f"{prefix}-TOTAL_FORMS"
+                data[key] = str(int(data.get(key) or 0) + MORE_ROWS)
         super().__init__(data)
-        self.actor = actor
-        names = [known.name for known in Release.objects.select_related("study")]
-        self.fields["release"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
-        self.fields["release"].initial = release
+        self.arms = Arms(data, prefix="arms", initial=None if data else [*initial, {}])
+        self.contrasts = Contrasts(data, prefix="contrasts", initial=None if data else [{}, {}])
+        self._fit_to_images()
+        for key in TUNE_RULES:
+            self.fields[f"tune_{key}"] = forms.CharField(label=f"tune.{key}", required=False)
 
-    def policy_choices(self) -> list[tuple[BoundWidget, str]]:
-        """Each checkbox with what its policy means."""
-        return [(choice, POLICIES[choice.data["value"]].meaning) for choice in self["policies"]]
+    def _fit_to_images(self) -> None:
+        """What the pictures of the release allow."""
+        images = self.release.study.image_set
+        side = min(images.height, images.width)
+        self.fields["crop"].initial = 4 if side >= _LARGE else 1
+        self.fields["flip"].initial = side >= _LARGE
+        self.fields["net"].choices = [  # type: ignore[attr-defined]
+            (net.name, f"{net.name}: {net.parameters:,} weights")
+            for net in NET_TABLE.values()
+            if net.least_side <= side
+        ]
+
+    @cached_property
+    def policies(self) -> list[tuple[str, str]]:
+        """The labels that arms can learn from, with their meanings."""
+        return policies_of(self.release)
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        return self.release.opened.conditions
+
+    def groups(self) -> Iterable[tuple[Any, list[forms.BoundField]]]:
+        """The titled fields that everybody sees."""
+        for title, names in self.GROUPS:
+            yield title, [self[name] for name in names]
+
+    def rare(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.RARE]
+
+    def tuning(self) -> list[forms.BoundField]:
+        return [self[f"tune_{key}"] for key in TUNE_RULES]
+
+    def rare_is_open(self) -> bool:
+        """Whether something is refused among what is folded away."""
+        return any(field.errors for field in (*self.rare(), *self.tuning()))
 
     def create(self) -> Experiment | None:
         """The experiment, or None with what stands in its way beside the fields."""
-        if not self.is_valid():
+        if not all([self.is_valid(), self.arms.is_valid(), self.contrasts.is_valid()]):
             return None
         try:
             return create_experiment(config=self._config(), actor=self.actor)
@@ -93,37 +222,81 @@ class ExperimentForm(forms.Form):
 
     def _config(self) -> ExperimentConfig:
         given = self.cleaned_data
-        train = {
-            key: given[key] for key in ("net", "epochs", "batch_size", "lr", "weight_decay", "warmup_epochs")
+        known = {key: value for key, value in given.items() if _is_given(value)}
+        config: dict[str, Any] = {
+            key: known[key]
+            for key in (
+                *(
+                    "name",
+                    "image_set",
+                    "train_on",
+                    "evaluate_on",
+                    "primary",
+                    "holdout_mixes",
+                    "resample_people",
+                ),
+                *("robustness", "exclude"),
+            )
+            if key in known
         }
-        train |= {"precision": given["precision"], "augment": {"crop": given["crop"], "flip": given["flip"]}}
-        if given["mixed_share"] is not None:
-            train["mixed_share"] = given["mixed_share"]
-        asked = {"condition": given["condition"]} if given["condition"] else {}
-        return parse_config(
-            {
-                "name": given["name"],
-                "release": given["release"],
-                "arms": [{"name": policy, "policy": policy, **asked} for policy in given["policies"]],
-                "seeds": [_whole(text) for text in given["seeds"].replace(",", " ").split()],
-                "train_on": given["train_on"],
-                "evaluate_on": given["evaluate_on"],
-                "train": train,
-            }
-        )
+        config |= {"release": self.release.name, "seeds": numbers(given["seeds"])}
+        config |= {"validation": number(given["validation"])}
+        config["arms"] = [row.as_config() for row in self.arms if row.is_filled()]
+        config["contrasts"] = [
+            {key: value for key, value in row.cleaned_data.items() if value}
+            for row in self.contrasts
+            if row.is_filled()
+        ]
+        tune = {key: numbers(known[f"tune_{key}"]) for key in TUNE_RULES if f"tune_{key}" in known}
+        if tune:
+            config["tune"] = tune
+        return parse_config(config | {"train": self._train()})
+
+    def _train(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        names = [*self.GROUPS[2][1], *self.RARE]
+        train = {key: given[key] for key in names if _is_given(given[key])}
+        if "milestones" in train:
+            train["milestones"] = numbers(train["milestones"])
+        return train | {"augment": {key: given[key] for key in self.GROUPS[3][1]}}
 
     def _show(self, refusal: Invalid) -> None:
         """Put each reason beside the field it is about, those about none at the top."""
         for key, reasons in refusal.fields.items():
-            name = {"arms": "policies"}.get(key, key.rpartition(".")[2])
-            if name in self.fields:
-                self.add_error(name, [reason[0].upper() + reason[1:] for reason in reasons])
-            else:
-                self.add_error(None, [f"{key}: {reason}" for reason in reasons])
+            for reason in reasons:
+                self._show_one(key, reason)
         if not refusal.fields:
             self.add_error(None, refusal.message)
 
+    def _show_one(self, key: str, reason: str) -> None:
+        said = reason[0].upper() + reason[1:]
+        place, _dot, last = key.rpartition(".")
+        if key.split(".")[0] == "arms":
+            part = key.split(".")[1] if "." in key else "policy"
+            field = {"on_the_fly": "fly_method"}.get(part, part)
+            row = self._row_of(reason)
+            if row is not None and field in row.fields:
+                row.add_error(field, said)
+                return
+        name = (
+            f"tune_{last}" if place == "tune" else key.removeprefix("train.augment.").removeprefix("train.")
+        )
+        if name in self.fields:
+            self.add_error(name, said)
+        else:
+            self.add_error(None, f"{key}: {reason}")
 
-def _whole(text: str) -> int | str:
-    """The number, or the text for `parse_config` to refuse."""
-    return int(text) if text.isdecimal() else text
+    def _row_of(self, reason: str) -> ArmForm | None:
+        """The row of the arm that a refusal names, at its end or before a colon, or the only one."""
+        rows = [row for row in self.arms if row.is_filled()]
+        named = [
+            row
+            for row in rows
+            if reason.endswith(f"({row.shown_name()})") or reason.startswith(f"{row.shown_name()}: ")
+        ]
+        return (named or rows)[0] if named or len(rows) == 1 else None
+
+
+def _is_given(value: Any) -> bool:
+    """Whether something is filled in: 0 is, a box without its tick is not."""
+    return value is not None and value is not False and value not in ("", [])

@@ -12,7 +12,7 @@ from elicitation.studies.models import Source, Study
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Actor, Operator
 from hilmix.hub.models import Release
-from hilmix.jobs.models import Job
+from hilmix.jobs.models import Job, JobState
 from training.experiments.config import ExperimentConfig, parse_config
 
 
@@ -35,6 +35,12 @@ class Experiment(models.Model):
     image_set = models.ForeignKey(ImageSet, models.PROTECT, related_name="experiments")
     precision = models.CharField(
         max_length=4, blank=True, help_text="fp32 or bf16, decided when the first run starts and kept for all"
+    )
+    threads = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="decided with the precision, and for the same reason"
+    )
+    forecast = models.JSONField(
+        default=dict, help_text="seconds, memory and disk of all runs, from a few steps"
     )
     job = models.ForeignKey(Job, models.SET_NULL, null=True, blank=True, related_name="+")
     created_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
@@ -61,20 +67,35 @@ class Experiment(models.Model):
 
     @property
     def state(self) -> str:
-        """`done` once the report exists, else the state of its job; `new` before anyone started it."""
+        """`done` once the report exists; `new` before anyone started it; else the state of its own job until that is
+        done, and then what the jobs of its unfinished runs come to: one that goes on counts before one that failed.
+        """
         if hasattr(self, "report"):
             return "done"
-        return self.job.state if self.job else "new"
+        if self.job is None:
+            return "new"
+        if self.job.state != JobState.DONE:
+            return self.job.state
+        runs = [run for arm in self.arms.all() for run in arm.runs.all() if run.finished_at is None]
+        states = {run.job.state for run in runs if run.job is not None}
+        order = (JobState.RUNNING, JobState.QUEUED, JobState.FAILED, JobState.LOST, JobState.CANCELLED)
+        return next((state.value for state in order if state in states), JobState.QUEUED.value)
 
 
 class Arm(models.Model):
-    """One of the things compared: a label policy of the release, with the parameters recorded there."""
+    """One of the things compared: how it is trained beside what all arms share, or predictions from elsewhere."""
 
     experiment = models.ForeignKey(Experiment, models.CASCADE, related_name="arms")
     ordinal = models.PositiveSmallIntegerField()
     name = models.CharField(max_length=120)
-    policy = models.CharField(max_length=60)
-    params = models.JSONField(help_text="version, meaning and fitted parameters, as the release records them")
+    policy = models.CharField(
+        max_length=60, blank=True, help_text="empty without mixed images of the release"
+    )
+    params = models.JSONField(
+        default=dict, help_text="version, meaning and fitted parameters, as the release records them"
+    )
+    settings = models.JSONField(default=dict, help_text="the arm's part of the configuration")
+    is_external = models.BooleanField(default=False, help_text="predictions of a model trained elsewhere")
 
     class Meta:
         ordering = ["ordinal"]

@@ -15,18 +15,21 @@ from django_filters import ChoiceFilter
 from elicitation.studies.models import Source
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, allowed, require
-from hilmix.errors import Conflict, NotFound
+from hilmix.errors import Conflict, Invalid, NotFound
+from hilmix.hub.downloads import figure_file
 from hilmix.hub.models import Release
 from hilmix.hub.withdrawn import count_withdrawn, n_withdrawn
 from hilmix.jobs.models import Job, JobState
 from hilmix.jobs.services import workers_alive
 from hilmix.lists import Filters, SortedBy, TextFilter, listing
+from training.experiments.arm_forms import numbers
 from training.experiments.forms import ExperimentForm
 from training.experiments.models import Experiment
-from training.experiments.services import launch_experiment
-from training.reports.content import score_table
+from training.reports.sections import sections_of
+from training.reports.tables import checks_of, definitions_of, score_table
 from training.reports.text import as_markdown
-from training.runs.models import Run
+from training.reports.words import about_arm, configuration_words, forecast_words
+from training.runs.services import add_seeds, cancel_experiment, current_job, launch_experiment
 
 
 class ExperimentFilters(Filters):
@@ -59,15 +62,27 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def new_experiment(request: HttpRequest) -> HttpResponse:
-    """The form, for `?release=NAME` if given; a good one creates the experiment and queues its training."""
+    """The form for `?release=NAME`, the newest without one; a good one creates the experiment and queues its
+    training."""
     require(request.user, Action.LAUNCH_EXPERIMENT)
-    form = ExperimentForm(request.user, request.POST or None, release=request.GET.get("release", ""))
-    experiment = form.create() if request.method == "POST" else None
-    if experiment:
-        _launch(request, experiment)
-        return redirect(experiment)
-    context = {"form": form, "has_releases": Release.objects.exists()}
-    return render(request, "training/new.html", context, status=400 if form.errors else 200)
+    releases = list(Release.objects.select_related("study__image_set"))
+    asked = request.POST.get("release") or request.GET.get("release", "")
+    release = next((one for one in releases if one.name == asked), releases[0] if releases else None)
+    if release is None:
+        return render(request, "training/new.html", {}, status=400 if request.method == "POST" else 200)
+    more = request.POST.get("do") == "more"
+    form = ExperimentForm(request.user, release, request.POST or None, more=more)
+    if request.method == "POST" and not more:
+        if asked != release.name:
+            form.add_error(
+                None, _("There is no release %(name)s any more; this is another.") % {"name": asked}
+            )
+        elif experiment := form.create():
+            _launch(request, experiment)
+            return redirect(experiment)
+    context = {"form": form, "releases": releases, "release": release}
+    refused = request.method == "POST" and not more
+    return render(request, "training/new.html", context, status=400 if refused else 200)
 
 
 @require_POST
@@ -76,6 +91,38 @@ def experiment_launch(request: HttpRequest, experiment_id: int) -> HttpResponse:
     experiment = _visible(request, experiment_id)
     require(request.user, Action.LAUNCH_EXPERIMENT)
     _launch(request, experiment)
+    return redirect(experiment)
+
+
+@require_POST
+def experiment_cancel(request: HttpRequest, experiment_id: int) -> HttpResponse:
+    """Stop whatever of it waits or runs; finished runs are kept, the others go on from their checkpoints."""
+    experiment = _visible(request, experiment_id)
+    require(request.user, Action.LAUNCH_EXPERIMENT)
+    try:
+        cancel_experiment(experiment=experiment, actor=request.user)
+    except Conflict as refusal:
+        messages.info(request, refusal.message)
+    return redirect(experiment)
+
+
+@require_POST
+def experiment_seeds(request: HttpRequest, experiment_id: int) -> HttpResponse:
+    """Train further seeds of a finished experiment; its report is written anew."""
+    experiment = _visible(request, experiment_id)
+    require(request.user, Action.LAUNCH_EXPERIMENT)
+    given = numbers(request.POST.get("seeds", ""))
+    seeds = [one for one in given if isinstance(one, int)]
+    try:
+        if len(seeds) < len(given) or not seeds:
+            raise Invalid(_("Seeds are whole numbers, such as 5, 6."))
+        add_seeds(experiment=experiment, seeds=seeds, actor=request.user)
+    except (Conflict, Invalid) as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(
+            request, _("The seeds are queued. The report is written anew when they are trained.")
+        )
     return redirect(experiment)
 
 
@@ -88,10 +135,18 @@ def experiment_detail(request: HttpRequest, experiment_id: int) -> HttpResponse:
         "experiment": experiment,
         "watermark": release.study.watermark,
         "n_withdrawn": n_withdrawn(release),
+        "configuration": configuration_words(experiment.config),
     }
     if hasattr(experiment, "report"):
         content = experiment.report.content
-        context |= {"content": content, "scores": score_table(content)}
+        context |= {
+            "content": content,
+            "scores": score_table(content),
+            "definitions": definitions_of(content),
+            "sections": sections_of(content),
+            "checks": checks_of(content),
+            "may_add_seeds": allowed(request.user, Action.LAUNCH_EXPERIMENT),
+        }
     else:
         context |= _progress(request.user, experiment)
     return render(request, "training/detail.html", context)
@@ -111,6 +166,16 @@ def report_markdown(request: HttpRequest, experiment_id: int) -> HttpResponse:
     )
 
 
+@require_safe
+def report_figure(request: HttpRequest, experiment_id: int, key: str, extension: str) -> HttpResponse:
+    """One figure of the report as a file: its data as csv, or drawn as PNG or PDF."""
+    content = _report(request, experiment_id)
+    figure = next((one for one in content["figures"] if one["key"] == key), None)
+    if figure is None:
+        raise NotFound(f"This report has no figure {key!r}.")
+    return figure_file(figure, f"experiment-{experiment_id}-{key}", extension, content["watermark"])
+
+
 def _launch(request: HttpRequest, experiment: Experiment) -> None:
     try:
         launch_experiment(experiment=experiment, actor=request.user)
@@ -121,17 +186,21 @@ def _launch(request: HttpRequest, experiment: Experiment) -> None:
 
 
 def _progress(person: Any, experiment: Experiment) -> dict[str, Any]:
-    """The job as far as this person may see and steer it."""
-    job = experiment.job
-    runs = Run.objects.filter(arm__experiment=experiment)
+    """The job that tells best how far it is, as far as this person may see and steer it, and every run."""
+    job = current_job(experiment)
+    arms = list(experiment.arms.prefetch_related("runs__job"))
+    runs = [run for arm in arms for run in arm.runs.all()]
     may_see = job is not None and Job.objects.visible_to(person).filter(pk=job.pk).exists()
+    resting = all(run.job is None or run.job.is_over for run in runs) and (job is None or job.is_over)
     return {
         "job": job if may_see else None,
         "no_worker": job is not None and job.state == JobState.QUEUED and not workers_alive(job.queue),
-        "may_launch": (job is None or job.is_over) and allowed(person, Action.LAUNCH_EXPERIMENT),
-        "arms": experiment.arms.prefetch_related("runs"),
-        "n_runs": runs.count(),
-        "n_done": runs.filter(finished_at__isnull=False).count(),
+        "may_cancel": not resting and allowed(person, Action.LAUNCH_EXPERIMENT),
+        "may_launch": resting and allowed(person, Action.LAUNCH_EXPERIMENT),
+        "arms": [(arm, about_arm(arm)) for arm in arms],
+        "n_runs": len(runs),
+        "n_done": sum(run.is_done for run in runs),
+        "forecast": forecast_words(experiment.forecast),
     }
 
 

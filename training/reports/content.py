@@ -1,47 +1,26 @@
 """What a report says, as data: numbers, figures, definitions and where they come from, and no verdict that is
 not earned.
 
-Pure: finished runs as plain values in, one JSON dictionary out. The page, the Markdown and the command line
-all show this.
+Pure: finished runs as plain values in, one JSON dictionary out (`hilmix-report/2`). The page, the Markdown and the
+command line all show this, by the tables of `training.reports.tables`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
-from hilmix.figures import Figure, Series, Table
+from training.evaluation.inference import LEAST_SEEDS
 from training.evaluation.leakage import Leakage
-from training.evaluation.scores import METRICS, pool_reliability, summarise
+from training.evaluation.near_duplicates import NearDuplicates
+from training.evaluation.values import METRICS
+from training.reports import comparing, drawing, examining, robust
+from training.reports.inputs import ArmResult, RunResult
+from training.reports.words import about_arm
 
-FORMAT = "hilmix-report/1"
-ENOUGH_SEEDS = 5
-_ARROWS = {True: " ↑", False: " ↓", None: ""}
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """One finished run as the report needs it; fields as in `training.runs.models.Run`."""
-
-    seed: int
-    curves: list[dict[str, float]]
-    metrics: dict[str, Any]
-    environment: dict[str, Any]
-    n_steps: int
-    plan_sha256: str
-
-
-@dataclass(frozen=True)
-class ArmResult:
-    """One arm with its runs in order of seed; `params` is the release's record of the policy."""
-
-    name: str
-    policy: str
-    params: dict[str, Any]
-    runs: tuple[RunResult, ...]
+FORMAT = "hilmix-report/2"
+_PAIRS = 50  # near-duplicates that are listed
 
 
 def report_content(
@@ -52,59 +31,101 @@ def report_content(
     leakage: Leakage,
     provenance: Sequence[tuple[str, str]],
     config: dict[str, Any],
+    near_duplicates: NearDuplicates | None = None,
+    added_later: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The report of an experiment whose runs are all finished.
 
     `source` is the release's (person, simulated or imported); `provenance` pairs of label and value that name
-    release, image set, configuration and code.
+    release, image set, configuration and code; `added_later` names what was trained after the first report.
     """
-    seeds = [run.seed for run in arms[0].runs]
-    first = arms[0].runs[0]
+    judged = [arm for arm in arms if arm.runs]
+    n = _n_evaluation(judged)
     cited = "; ".join(f"{label} {value}" for label, value in provenance[:4])
+    measured = {arm.name: comparing.measure_arm(arm) for arm in judged}
+    scores = {arm.name: examining.scores_of(arm, measured[arm.name]) for arm in judged}
+    metrics = [metric for metric in METRICS if any(metric.key in one for one in scores.values())]
+    primary = _primary(config, {metric.key for metric in metrics})
+    reference = _reference(judged)
+    contrasts = comparing.compare(
+        judged,
+        measured,
+        planned=config.get("contrasts", []),
+        primary=primary,
+        reference=reference,
+        verdicts=source != "simulated",
+    )
+    calibration = {arm.name: examining.calibration_of(arm) for arm in judged}
+    thirds = {arm.name: examining.thirds_of(arm) for arm in judged}
+    robustness = robust.robustness_of(judged, reference)
+    figures = [
+        *drawing.contrasts_of(contrasts, primary, cited),
+        *drawing.curves_of(judged, n, cited),
+        *drawing.reliability_of(calibration, n, cited),
+        *drawing.thirds_of(thirds, cited),
+        *drawing.robustness_of(robustness, cited),
+    ]
+    seeds = sorted({seed for arm in judged if not arm.is_external for seed in arm.seeds})
     return {
         "format": FORMAT,
         "name": name,
         "source": source,
         "watermark": "Simulated participants" if source == "simulated" else "",
-        "notes": _notes(source, len(seeds), first.metrics["ce_human"] is None),
+        "notes": _notes(source, judged, config, primary, contrasts, added_later),
         "seeds": seeds,
-        "n_evaluation": first.metrics["n"],
-        "metrics": [asdict(metric) for metric in METRICS if first.metrics[metric.key] is not None],
-        "arms": [_arm(arm) for arm in arms],
-        "figures": [figure.as_dict() for figure in _figures(arms, first.metrics["n"], cited)],
+        "n_evaluation": n,
+        "primary": primary,
+        "reference": reference,
+        "metrics": [asdict(metric) for metric in metrics],
+        "arms": [_arm(arm, scores.get(arm.name, {})) for arm in arms],
+        "contrasts": contrasts,
+        "choice": comparing.chosen(judged, primary),
+        "calibration": calibration,
+        "human_thirds": thirds,
+        "mixed": {arm.name: found for arm in judged if (found := examining.mixed_of(arm))},
+        "robustness": robustness,
+        "diagnosis": {arm.name: examining.diagnosis_of(arm, leakage, near_duplicates) for arm in judged},
+        "not_assessed": _not_assessed(judged, config, robustness),
+        "excluded": [
+            {"arm": arm.name, "seed": seed, "why": why} for arm in arms for seed, why in arm.excluded
+        ],
+        "figures": [figure.as_dict() for figure in figures],
         "leakage": {**asdict(leakage), "sentences": list(leakage.sentences)},
-        "budget": _budget(arms),
-        "provenance": [list(pair) for pair in (*provenance, *_environment(arms))],
+        "near_duplicates": _near(near_duplicates),
+        "budget": _budget(judged),
+        "provenance": [list(pair) for pair in (*provenance, *_environment(judged))],
         "config": config,
     }
 
 
-def score_table(content: dict[str, Any]) -> Table:
-    """Arms × metrics as mean ± spread over the seeds: the table of the page, the command line and the
-    Markdown."""
-    rows = []
-    for arm in content["arms"]:
-        cells = [spread_text(arm["summary"][metric["key"]]) for metric in content["metrics"]]
-        rows.append((arm["name"], *cells))
-    n_seeds, n_images = len(content["seeds"]), content["n_evaluation"]
-    caption = (
-        f"Mean ± standard deviation over {n_seeds} seed{'s' * (n_seeds > 1)}, on {n_images} evaluation "
-        "images. ↑ higher is better, ↓ lower is better."
+def _n_evaluation(arms: Sequence[ArmResult]) -> int:
+    runs = [run for arm in arms for run in arm.runs]
+    return int(next((run.metrics["n"] for run in runs if "n" in run.metrics), 0)) or next(
+        (len(run.test.labels) for run in runs if run.test is not None), 0
     )
-    heads = [f"{metric['name']}{_ARROWS[metric['higher_is_better']]}" for metric in content["metrics"]]
-    return Table(caption, ("Arm", *heads), tuple(rows))
 
 
-def spread_text(summary: dict[str, Any] | None) -> str:
-    """ "0.912 ± 0.004"; without a spread for one seed, a dash where nothing was measured."""
-    if summary is None:
-        return "–"
-    if summary["sd"] is None:
-        return f"{summary['mean']:.4f}"
-    return f"{summary['mean']:.4f} ± {summary['sd']:.4f}"
+def _primary(config: Mapping[str, Any], known: set[str]) -> str:
+    """The metric that contrasts are judged by: the configuration's, else that of people, else that of the labels."""
+    given = config.get("primary")
+    if given:
+        return str(given)
+    return "human_cross_entropy" if "human_cross_entropy" in known else "log_loss"
 
 
-def _notes(source: str, n_seeds: int, no_human_labels: bool) -> list[str]:
+def _reference(arms: Sequence[ArmResult]) -> str:
+    """The arm that robustness is measured against: the one without any mixed image, else the first."""
+    return next((arm.name for arm in arms if arm.is_base_only), arms[0].name if arms else "")
+
+
+def _notes(
+    source: str,
+    arms: Sequence[ArmResult],
+    config: Mapping[str, Any],
+    primary: str,
+    contrasts: Mapping[str, Any],
+    added_later: Sequence[str],
+) -> list[str]:
     """Why there is no verdict, and what else a reader must know first."""
     notes = []
     if source == "simulated":
@@ -112,155 +133,127 @@ def _notes(source: str, n_seeds: int, no_human_labels: bool) -> list[str]:
             "The answers were simulated, not given by people: this report shows that the way works, "
             "and gives no verdict."
         )
-    if n_seeds < ENOUGH_SEEDS:
-        notes.append(f"Too few seeds for a verdict: {n_seeds}, where at least {ENOUGH_SEEDS} are needed.")
-    notes.append("No contrast was planned before the first run, so every difference here is exploratory.")
-    if no_human_labels:
+    few = {len(arm.runs) for arm in arms if not arm.is_external and len(arm.runs) < LEAST_SEEDS}
+    if few:
+        some = "" if all(len(arm.runs) < LEAST_SEEDS for arm in arms) else " for some arms"
+        counts = ", ".join(str(n) for n in sorted(few))
+        notes.append(
+            f"Too few seeds for a verdict{some}: {counts}, where at least {LEAST_SEEDS} are needed. Their "
+            "intervals are for these trained models only."
+        )
+    if not config.get("contrasts"):
+        notes.append("No contrast was planned before the first run, so every difference here is exploratory.")
+    notes += [f"A planned contrast could not be judged. {one}." for one in contrasts["impossible"]]
+    if arms and not any("human_cross_entropy" in run.values for arm in arms for run in arm.runs):
         notes.append("The image set has no human labels, so cross-entropy against them was not measured.")
+    if config.get("resample_people"):
+        notes.append(
+            "Resampling of participants was asked for and is not assessed: what single people said of the evaluation "
+            "images is not known here, only their shares. Intervals are for these people."
+        )
+    for one in arms:
+        if one.is_external:
+            notes.append(
+                f"{one.name} was trained elsewhere: its predictions were brought in, its budget is not known."
+            )
+        for seed, why in one.excluded:
+            notes.append(f"{one.name}, seed {seed}, is left out by a rule fixed before the first run: {why}")
+    if added_later:
+        notes.append(f"Added after the first report: {', '.join(added_later)}.")
     return notes
 
 
-def _arm(arm: ArmResult) -> dict[str, Any]:
-    summary = {}
-    for metric in METRICS:
-        found = summarise([run.metrics[metric.key] for run in arm.runs])
-        summary[metric.key] = asdict(found) if found else None
-    return {"name": arm.name, "policy": arm.policy, "params": arm.params, "summary": summary}
+def _arm(arm: ArmResult, summary: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": arm.name,
+        "policy": arm.policy,
+        "params": arm.params,
+        "settings": dict(arm.settings),
+        "about": about_arm(arm),
+        "is_external": arm.is_external,
+        "seeds": list(arm.seeds),
+        "summary": dict(summary),
+    }
+
+
+def _not_assessed(
+    arms: Sequence[ArmResult], config: Mapping[str, Any], robustness: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """What was not measured, for which arms, and why: nothing is left out without a word."""
+    found: dict[tuple[str, str], list[str]] = {}
+
+    def say(what: str, why: str, arm: str) -> None:
+        names = found.setdefault((what, why), [])
+        if arm not in names:
+            names.append(arm)
+
+    for arm in arms:
+        for run in arm.runs:
+            for what, why in (run.evaluations.get("not_assessed") or {}).items():
+                say(what, str(why), arm.name)
+            if run.test is None:
+                say("intervals over images", "the predictions of its runs are not here", arm.name)
+    for one in robustness["arms"]:
+        if "not_assessed" in one:
+            say("corruptions", one["not_assessed"], one["name"])
+        if not one["attacks"]:
+            say("attacks", "not asked for: name fgsm, pgd or square under robustness", one["name"])
+    if not config.get("holdout_mixes"):
+        say("held-out mixed images", "none were held out: set holdout_mixes", "all arms")
+    everybody = [arm.name for arm in arms]
+    return [
+        {"what": what, "why": why, "arms": ["all arms"] if sorted(names) == sorted(everybody) else names}
+        for (what, why), names in found.items()
+    ]
+
+
+def _near(found: NearDuplicates | None) -> dict[str, Any]:
+    if found is None:
+        return {"sentence": "Near-duplicates across the splits were not looked for.", "pairs": []}
+    return {
+        "sentence": found.sentence,
+        "n_images": found.n_images,
+        "assessed": found.assessed,
+        "pairs": [asdict(pair) for pair in found.pairs[:_PAIRS]],
+    }
 
 
 def _budget(arms: Sequence[ArmResult]) -> dict[str, Any]:
     """Whether every arm of a seed saw the same batches with the same augmentation, by the hash of each run's
     plan."""
-    plans = [[run.plan_sha256 for run in arm.runs] for arm in arms]
-    steps = {run.n_steps for arm in arms for run in arm.runs}
-    equal = len(steps) == 1 and all(row == plans[0] for row in plans)
-    sentence = (
-        f"Every run took {steps.pop()} steps; all arms of a seed saw the same batches, augmented alike."
-        if equal
-        else "The arms did NOT see the same batches: do not compare them."
-    )
-    return {"equal": equal, "sentence": sentence, "plans": plans[0]}
+    own = [arm for arm in arms if not arm.is_external]
+    going_on = [arm for arm in own if arm.start]
+    equal = comparing.equal_budget(own)
+    fresh = comparing.equal_budget([arm for arm in own if not arm.start])
+    steps = {arm.name: sorted({run.n_steps for run in arm.runs}) for arm in own}
+    if equal and own:
+        sentence = (
+            f"Every run took {own[0].runs[0].n_steps} steps; all arms of a seed saw the same batches, augmented from "
+            "the same draws."
+        )
+    elif fresh and going_on:
+        named = ", ".join(f"{arm.name} ({arm.runs[0].n_steps} steps in all)" for arm in going_on)
+        sentence = (
+            f"Unequal budget: {named} went on from another arm's weights, whose steps count as well. All other arms of "
+            "a seed took the same steps on the same batches."
+        )
+    else:
+        sentence = "The arms did NOT see the same batches: do not compare them." if own else ""
+    plans = [run.plan_sha256 for arm in own[:1] for run in arm.runs]
+    return {"equal": equal, "sentence": sentence, "plans": plans, "steps": steps}
 
 
 def _environment(arms: Sequence[ArmResult]) -> list[tuple[str, str]]:
     """Device, precision and versions; where runs differ (a resumed experiment), all values are named."""
-    runs = [run for arm in arms for run in arm.runs]
+    runs = [run for arm in arms if not arm.is_external for run in (*arm.runs, *arm.folds)]
     labels = {
         "device": "Device", "threads": "Threads", "precision": "Precision", "python": "Python", "torch":
         "torch", "numpy": "numpy", "code": "Code that trained",
     }  # fmt: skip
-    pairs = []
-    for key, label in labels.items():
-        values = sorted({str(run.environment[key]) for run in runs if key in run.environment})
-        pairs.append((label, ", ".join(values)))
-    seconds = sum(run.environment["seconds"] for run in runs)
+    pairs = [(label, _values(runs, key)) for key, label in labels.items()]
+    seconds = sum(run.environment.get("seconds", 0.0) for run in runs)
     return [*pairs, ("Training time", f"{seconds:.0f} s for {len(runs)} runs")]
 
 
-def _figures(arms: Sequence[ArmResult], n: int, source: str) -> list[Figure]:
-    n_seeds = len(arms[0].runs)
-    over = f"Thick: mean over {n_seeds} seeds; thin: each seed." if n_seeds > 1 else "One seed."
-    return [
-        _curve(
-            arms, source, "train_loss", "Training loss", "cross-entropy, nats",
-            f"Mean soft cross-entropy of each epoch's batches, augmentation on. {over} Dashed: the "
-            "mean entropy of the arm's targets, the floor below which no loss can fall; compare the distance "
-            "to the floor, not the height.",
-            floor=True,
-        ),
-        _curve(
-            arms, source, "validation_loss", "Evaluation loss", "cross-entropy, nats",
-            f"Cross-entropy against the hard labels of the {n} evaluation images after each epoch. {over} "
-            "Nothing is selected on it: the weights of the last epoch are judged. Logarithmic scale.",
-            log_y=True,
-        ),
-        _curve(
-            arms, source, "validation_accuracy", "Evaluation accuracy", "share correct",
-            f"Accuracy on the {n} evaluation images after each epoch. {over}",
-        ),
-        _reliability(arms, n, source),
-    ]  # fmt: skip
-
-
-def _curve(
-    arms: Sequence[ArmResult],
-    source: str,
-    key: str,
-    title: str,
-    unit: str,
-    definition: str,
-    *,
-    floor: bool = False,
-    log_y: bool = False,
-) -> Figure:
-    """One figure over epochs: each seed faint, the mean on top, and a dashed floor where asked for."""
-    series, columns, means = [], ["Epoch"], []
-    for group, arm in enumerate(arms):
-        line = _mean_curve(arm, key)
-        if len(arm.runs) > 1:
-            series += [
-                Series(f"{arm.name}, seed {run.seed}", _points(_curve_of(run, key)), group, "faint")
-                for run in arm.runs
-            ]
-        series.append(Series(arm.name, _points(line), group))
-        columns.append(arm.name)
-        means.append(line)
-        if floor:
-            lowest = _mean_curve(arm, "train_floor")
-            series.append(Series(f"{arm.name}, floor", _points(lowest), group, "dashed"))
-            columns.append(f"{arm.name}, floor")
-            means.append(lowest)
-    rows = tuple((epoch + 1, *(values[epoch] for values in means)) for epoch in range(len(means[0])))
-    table = Table(f"{title}, mean over seeds", tuple(columns), rows)
-    return Figure(key, "curve", title, definition, "epoch", unit, tuple(series), table, source, log_y)
-
-
-def _reliability(arms: Sequence[ArmResult], n: int, source: str) -> Figure:
-    """Accuracy against confidence, all seeds together; bins without predictions are left out."""
-    series, pooled = [], []
-    for group, arm in enumerate(arms):
-        bins = pool_reliability([run.metrics["reliability"] for run in arm.runs])
-        pooled.append(bins)
-        filled = tuple((b["confidence"], b["accuracy"], b["n"]) for b in bins if b["n"])
-        series.append(Series(arm.name, filled, group))
-    columns = ["Confidence"]
-    for arm in arms:
-        columns += [f"{arm.name}: {what}" for what in ("predictions", "mean confidence", "accuracy")]
-    rows = []
-    for bins in zip(*pooled, strict=True):
-        cells: list[str | int | float | None] = [f"{bins[0]['low']:.2f}–{bins[0]['high']:.2f}"]
-        for b in bins:
-            cells += [b["n"], b["confidence"], b["accuracy"]]
-        rows.append(tuple(cells))
-    definition = (
-        "Share of correct predictions against mean confidence of the most probable class, in "
-        f"{len(rows)} bins of equal width; predictions of all seeds together ({n} images each). On the "
-        "diagonal a model is as often right as it says, below it less often. The larger a point, the more "
-        "predictions are behind it."
-    )
-    return Figure(
-        "reliability",
-        "reliability",
-        "Reliability",
-        definition,
-        "confidence",
-        "accuracy",
-        tuple(series),
-        Table("Reliability, all seeds together", tuple(columns), tuple(rows)),
-        source,
-    )
-
-
-def _mean_curve(arm: ArmResult, key: str) -> list[float]:
-    """Mean over seeds, epoch by epoch."""
-    return [
-        float(mean) for mean in np.mean([[epoch[key] for epoch in run.curves] for run in arm.runs], axis=0)
-    ]
-
-
-def _points(values: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    return tuple((epoch + 1, value) for epoch, value in enumerate(values))
-
-
-def _curve_of(run: RunResult, key: str) -> list[float]:
-    return [epoch[key] for epoch in run.curves]
+def _values(runs: Iterable[RunResult], key: str) -> str:
+    return ", ".join(sorted({str(run.environment[key]) for run in runs if key in run.environment}))

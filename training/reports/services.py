@@ -1,46 +1,93 @@
-"""The report of an experiment is computed here, once, by the job that ends it."""
+"""The report of an experiment is computed here, once, by the job that ends it; without torch."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
 from hilmix.errors import Conflict
-from training.evaluation.leakage import Leakage
 from training.experiments.models import Arm, Experiment
-from training.reports.content import ArmResult, RunResult, report_content
 from training.reports.models import Report
+from training.runs.models import Run
+
+if TYPE_CHECKING:
+    from training.evaluation.leakage import Leakage
+    from training.evaluation.near_duplicates import NearDuplicates
+    from training.experiments.material import Material
 
 
-def build_report(*, experiment: Experiment, leakage: Leakage) -> Report:
+def report_if_finished(*, experiment: Experiment) -> Report | None:
+    """The stored report, computed now if there is none; None while a run is missing."""
+    existing = Report.objects.filter(experiment=experiment).first()
+    if existing or not _is_finished(experiment):
+        return existing
+    from training.experiments.material import material_of
+
+    material = material_of(experiment)
+    return build_report(
+        experiment=experiment,
+        leakage=material.leakage,
+        near_duplicates=material.near_duplicates,
+        material=material,
+    )
+
+
+def build_report(
+    *,
+    experiment: Experiment,
+    leakage: Leakage,
+    near_duplicates: NearDuplicates | None = None,
+    material: Material | None = None,
+) -> Report:
     """The stored report of a finished experiment, computed on the first call. Raises `Conflict` while a run
-    is missing."""
+    is missing. Without `material` what a run left in its folder is not looked at: only what its row says."""
+    # Imported here: the web process loads this module, and has no need of what a report is computed with.
+    from training.reports.content import report_content
+    from training.reports.gathering import arm_result
+
     existing = Report.objects.filter(experiment=experiment).first()
     if existing:
         return existing
-    arms = [_arm_result(arm) for arm in experiment.arms.prefetch_related("runs")]
+    if not _is_finished(experiment):
+        raise Conflict("A report needs every run; some are not finished.")
+    rows = list(experiment.arms.prefetch_related("runs"))
+    counted = [run.pk for run in _runs(experiment)]
     content = report_content(
         name=experiment.name,
         source=experiment.release.source,
-        arms=arms,
+        arms=[arm_result(arm, material) for arm in rows],
         leakage=leakage,
+        near_duplicates=near_duplicates,
         provenance=_provenance(experiment),
         config=experiment.config,
+        added_later=_added_later(experiment, rows),
     )
-    report, _ = Report.objects.get_or_create(experiment=experiment, defaults={"content": content})
+    with transaction.atomic():
+        Experiment.objects.select_for_update(of=("self",)).get(pk=experiment.pk)
+        if [run.pk for run in _runs(experiment)] != counted:
+            raise Conflict("A run was added while the report was written; it is written anew when that ends.")
+        report, _ = Report.objects.get_or_create(experiment=experiment, defaults={"content": content})
     return report
 
 
-def _arm_result(arm: Arm) -> ArmResult:
-    runs = sorted(arm.runs.all(), key=lambda run: run.seed)
-    if not all(run.is_done for run in runs):
-        raise Conflict("A report needs every run; some are not finished.")
-    return ArmResult(
-        name=arm.name,
-        policy=arm.policy,
-        params=arm.params,
-        runs=tuple(
-            RunResult(run.seed, run.curves, run.metrics, run.environment, run.n_steps, run.plan_sha256)
-            for run in runs
-        ),
-    )
+def _runs(experiment: Experiment) -> list[Run]:
+    return list(Run.objects.filter(arm__experiment=experiment).order_by("pk"))
+
+
+def _is_finished(experiment: Experiment) -> bool:
+    return not Run.objects.filter(arm__experiment=experiment, finished_at=None).exists()
+
+
+def _added_later(experiment: Experiment, arms: list[Arm]) -> list[str]:
+    """Seeds that are none of those that the configuration froze."""
+    found = []
+    for arm in arms:
+        frozen = arm.settings.get("seeds") or experiment.config["seeds"]
+        later = sorted({run.seed for run in arm.runs.all()} - set(frozen))
+        if later and not arm.is_external:
+            found.append(f"{arm.name}, seed {', '.join(map(str, later))}")
+    return found
 
 
 def _provenance(experiment: Experiment) -> list[tuple[str, str]]:

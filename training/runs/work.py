@@ -1,198 +1,243 @@
-"""Doing an experiment: train every untrained run, score it, keep its files, and in the end write the report.
+"""Doing the work of an experiment: what its runs will take, one run's training, and what it is judged on.
 
-This is the one module outside the engine that imports torch; only jobs and commands import it. It may be
-stopped at any moment and started again: a run counts once its row says so, and its files are there before
-that.
+Only jobs and commands import this module and `judging`, as they import torch. Any of it may be stopped at any moment
+and done again: a run goes on from its checkpoint, and counts once its row says so; its files are there before that.
 """
 
 from __future__ import annotations
 
 import shutil
-import time
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import torch
+from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
-from numpy.typing import NDArray
+from safetensors.torch import load_file
 
+from hilmix.errors import Invalid
+from hilmix.jobs.models import Queue, Worker
 from hilmix.jobs.progress import JobCancelled, Progress
 from hilmix.version import code_version
 from training.engine.config import TrainConfig
-from training.engine.data import TrainData
-from training.engine.device import describe, pick_device, resolve_precision, settled
-from training.engine.loop import Step, TrainingStopped, TrainResult, train
-from training.engine.predict import load_model, predict, save_weights
-from training.evaluation.scores import score
-from training.experiments.models import Arm, Experiment
-from training.experiments.resolve import Material, resolve
-from training.reports.services import build_report
+from training.engine.device import describe, pick_device, resolved, settled
+from training.engine.loop import Step, TrainingDiverged, TrainingStopped, TrainResult, train
+from training.engine.predict import load_model, save_weights
+from training.engine.probe import forecast, probe
+from training.experiments.config import train_as_dict, train_from_dict
+from training.experiments.material import Material, budget_of, data_of, material_of, tuned_recipe
+from training.experiments.models import Experiment
+from training.runs import keeping
+from training.runs.judging import judge
 from training.runs.models import Run
+from training.runs.services import finish_run, parent_of, queue_due, runs_of
+
+PROBE_STEPS = 20
 
 
-def run_experiment(progress: Progress, experiment_id: int) -> None:
-    """Train what is untrained of an experiment, then write its report. Raises `JobCancelled` when asked to
-    stop."""
-    experiment = Experiment.objects.get(pk=experiment_id)
-    material = _same_material(experiment)
-    device = pick_device()
-    config = _settle_precision(experiment, material, device)
-    runs = (
-        Run.objects.filter(arm__experiment=experiment).select_related("arm").order_by("seed", "arm__ordinal")
-    )
-    clock = _Clock(progress, len(runs))
-    images = np.concatenate(
-        [material.images.images[material.training], material.data.images(material.images)]
-    )
-    for number, run in enumerate(runs):
-        clock.begin(number, run)
-        if not run.is_done:
-            _train_run(run, config, _data_of(run, material, images), material, device, clock)
-    build_report(experiment=experiment, leakage=material.leakage)
-    progress.log("the report is written")
+def launch(progress: Progress, experiment_id: int) -> None:
+    """Decide precision and threads, forecast what the runs will take, and queue those that may begin.
+
+    Raises `Invalid` where they cannot fit in memory or on disk.
+    """
+    experiment = Experiment.objects.select_related("release", "image_set", "job").get(pk=experiment_id)
+    left = [run for run in runs_of(experiment) if not run.is_done]
+    if left:
+        material = material_of(experiment)
+        _forecast(experiment, material, left, progress)
+    with transaction.atomic():
+        queue_due(experiment=experiment, actor=progress.actor)
+    progress.log(f"{len(left)} runs are to be trained" if left else "every run is finished")
 
 
-def _same_material(experiment: Experiment) -> Material:
-    """What the experiment was created on, opened and checked again; never a newer release of the same
-    name."""
-    config = replace(experiment.parsed, release=experiment.release.name, image_set=experiment.image_set.name)
-    return resolve(config)
-
-
-def _settle_precision(experiment: Experiment, material: Material, device: torch.device) -> TrainConfig:
-    """The training configuration with its precision decided, once for all runs of the experiment."""
-    config = experiment.parsed.train
-    if not experiment.precision:
-        experiment.precision = resolve_precision(
-            config, image_shape=_shape(material), n_classes=len(material.images.classes), device=device
-        )
-        experiment.save(update_fields=["precision"])
-    return replace(config, precision=experiment.precision)
-
-
-def _data_of(run: Run, material: Material, images: NDArray[np.uint8]) -> TrainData:
-    """The training data of a run's arm: only the labels of the mixed images depend on the arm."""
-    hard = np.eye(len(material.images.classes))[material.images.labels[material.training]]
-    soft = labels_of(run.arm, material)
-    return TrainData(
-        images=images,
-        targets=np.concatenate([hard, soft]),
-        n_parents=len(material.training),
-        validation_images=np.asarray(material.images.images[material.evaluation]),
-        validation_labels=material.images.labels[material.evaluation],
-    )
-
-
-def labels_of(arm: Arm, material: Material) -> NDArray[np.float64]:
-    """The labels of the mixed images that an arm learns from, float64 [n, K]. Arms of hilmix 0.1 know no condition."""
-    return material.data.labels(arm.policy, arm.params.get("condition"))
-
-
-def _train_run(
-    run: Run, config: TrainConfig, data: TrainData, material: Material, device: torch.device, clock: _Clock
-) -> None:
-    started_at = timezone.now()
+def train_run(progress: Progress, run_id: int) -> None:
+    """Train, judge and keep one run, from its checkpoint if there is one. Raises `JobCancelled` when asked to stop."""
+    run = Run.objects.select_related("arm__experiment__release", "arm__experiment__image_set").get(pk=run_id)
+    if run.is_done:
+        progress.log("trained before, kept")
+        with transaction.atomic():
+            queue_due(experiment=run.arm.experiment, actor=progress.actor)
+        return
+    keeping.make_room(progress)
+    experiment = run.arm.experiment
+    material, device = material_of(experiment), pick_device()
+    config = settle(experiment, material, chosen(run), device)
+    run.train = {**run.train, **train_as_dict(config)}
+    run.started_at = run.started_at or timezone.now()
+    run.save(update_fields=["train", "started_at"])
+    parent = _parent(run)
     try:
-        result = train(
+        result = _train(run, config, parent, material, device, progress)
+    except TrainingDiverged as error:
+        # A point of the grid that diverges is no good point; a run that is compared needs a rule to be left out.
+        if not run.candidate and "diverged" not in experiment.config.get("exclude", []):
+            raise
+        run.evaluations = {"excluded": {"rule": "diverged", "why": str(error)}}
+        progress.log(f"{error}; it is left out by the rule “diverged”")
+    else:
+        _judge_and_keep(run, config, result, material, device, progress)
+        _describe(run, config, result, parent, device)
+        progress.log(f"accuracy {run.metrics['accuracy']:.3f}, {duration(result.seconds)}")
+    finish_run(run=run, actor=progress.actor)
+    shutil.rmtree(keeping.checkpoints(run), ignore_errors=True)
+
+
+def settle(
+    experiment: Experiment, material: Material, config: TrainConfig, device: torch.device
+) -> TrainConfig:
+    """The configuration with precision and number of threads decided: once for all runs, by the first that asks."""
+    if not experiment.precision:
+        shape, n_classes = material.image_shape, len(material.images.classes)
+        found = resolved(config, image_shape=shape, n_classes=n_classes, device=device)
+        undecided = Experiment.objects.filter(pk=experiment.pk, precision="")
+        undecided.update(precision=found.precision, threads=found.threads)
+        experiment.refresh_from_db(fields=["precision", "threads"])
+    return replace(config, precision=experiment.precision, threads=experiment.threads or config.threads)
+
+
+def chosen(run: Run) -> TrainConfig:
+    """How a run is trained: as its row says, or, where its arm was tuned, as the best of the finished candidates."""
+    experiment = run.arm.experiment
+    tried = {} if run.candidate else {one.candidate: one for one in run.arm.runs.all() if one.candidate}
+    if tried and all(one.is_done for one in tried.values()):
+        config = experiment.parsed
+        figures = {
+            number: one.evaluations.get("validation", {}).get(config.primary, {}).get("value")
+            for number, one in tried.items()
+        }
+        return tuned_recipe(config, run.arm.name, figures)
+    return train_from_dict(run.train) if run.train else experiment.parsed.train
+
+
+def _forecast(experiment: Experiment, material: Material, runs: list[Run], progress: Progress) -> None:
+    """Measure a few steps of each recipe, and keep with the experiment what all of it will take at the dearest."""
+    device = pick_device()
+    probes = []
+    for run in _unlike(runs):
+        progress.update(0, 0, f"measuring {PROBE_STEPS} steps of {run.arm.name}")
+        progress.check()
+        config = settle(experiment, material, chosen(run), device)
+        data = data_of(material, run.arm.name, seed=run.seed, fold=run.fold)
+        budget = budget_of(material, fold=run.fold)
+        probes.append(probe(config, data, budget=budget, device=device, steps=PROBE_STEPS))
+    one = max(probes, key=lambda found: found.seconds)
+    # Workers each have a device of their own; of a processor there is one, and runs side by side share it.
+    workers = Worker.objects.alive().filter(queue=Queue.TRAIN).count()
+    at_once = max(1, workers) if device.type == "cuda" else 1
+    found = forecast(one, n_runs=len(runs), directory=settings.VAR / "runs", device=device)
+    seconds = found.seconds / min(at_once, len(runs))
+    experiment.forecast = {
+        **asdict(found),
+        "refusals": list(found.refusals),
+        "seconds": seconds,
+        "seconds_a_run": one.seconds,
+        "seconds_a_step": one.seconds_a_step,
+        "n_runs": len(runs),
+        "at_once": at_once,
+        "device": device.type,
+    }
+    experiment.save(update_fields=["forecast"])
+    if found.refusals:
+        raise Invalid(" ".join(found.refusals))
+    progress.log(
+        f"{len(runs)} runs will take about {duration(seconds)} of training, {found.memory / 1e9:.1f} GB of memory and "
+        f"{found.disk / 1e9:.2f} GB of disk"
+    )
+
+
+def _unlike(runs: list[Run]) -> list[Run]:
+    """One run of each recipe that takes time or memory of its own."""
+    found: dict[str, Run] = {}
+    for run in runs:
+        config = chosen(run)
+        key = repr(
+            (config.net, config.epochs, config.batch_size, config.mixed_share, config.on_the_fly, config.ema)
+        )
+        found.setdefault(key, run)
+    return list(found.values())
+
+
+def _parent(run: Run) -> Run | None:
+    """The finished run whose weights this one starts from: of the same experiment, or one named by its number."""
+    wanted = run.arm.settings.get("start_from")
+    if wanted is None:
+        return None
+    found = parent_of(run, runs_of(run.arm.experiment))
+    if isinstance(wanted, int):
+        found = Run.objects.filter(pk=wanted).first()
+    if found is None or not (found.directory / keeping.WEIGHTS).exists():
+        raise Invalid(f"The weights of {wanted}, which {run.title} starts from, are not there.")
+    return found
+
+
+def _train(
+    run: Run,
+    config: TrainConfig,
+    parent: Run | None,
+    material: Material,
+    device: torch.device,
+    progress: Progress,
+) -> TrainResult:
+    start = None if parent is None else load_file(parent.directory / keeping.WEIGHTS)
+
+    def on_step(step: Step) -> None:
+        progress.update(
+            step.done, step.total, f"epoch {step.epoch}, about {duration(step.seconds_left)} left"
+        )
+
+    try:
+        return train(
             config,
-            data,
+            data_of(material, run.arm.name, seed=run.seed, fold=run.fold),
             seed=run.seed,
+            budget=budget_of(material, fold=run.fold),
+            start=start,
+            checkpoints=keeping.checkpoints(run),
             device=device,
-            on_step=clock.step,
-            should_stop=lambda: clock.progress.cancelled,
+            on_step=on_step,
+            should_stop=lambda: progress.cancelled,
         )
     except TrainingStopped:
         raise JobCancelled from None
-    logits = _keep(run, config, result, data, material, device)
-    human = material.images.human_labels
-    run.metrics = score(logits, data.validation_labels, None if human is None else human[material.evaluation])
-    run.curves = result.curves
-    run.environment = _environment(config, result, device)
-    run.n_steps, run.plan_sha256 = result.n_steps, result.plan_sha256
-    run.started_at, run.finished_at = started_at, timezone.now()
-    run.save()
-    clock.progress.log(f"{clock.title}: accuracy {run.metrics['accuracy']:.3f}, {duration(result.seconds)}")
 
 
-def _keep(
+def _judge_and_keep(
     run: Run,
     config: TrainConfig,
     result: TrainResult,
-    data: TrainData,
     material: Material,
     device: torch.device,
-) -> NDArray[np.float64]:
-    """Write weights and predictions, complete or not at all; predict in fp32 from the weights as they were
-    written."""
-    unfinished = run.directory.with_name(f"{run.directory.name}.unfinished")
-    for leftover in (unfinished, run.directory):
-        shutil.rmtree(leftover, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    weights = unfinished / "weights.safetensors"
-    save_weights(result.state_dict, weights)
-    logits = _predict(weights, config, data, material, device)
-    np.savez(
-        unfinished / "predictions.npz",
-        indices=material.evaluation,
-        labels=data.validation_labels,
-        logits=logits,
-    )
-    unfinished.rename(run.directory)
-    return logits
-
-
-def _predict(
-    weights: Path, config: TrainConfig, data: TrainData, material: Material, device: torch.device
-) -> NDArray[np.float64]:
+    progress: Progress,
+) -> None:
+    """Judge the weights as they are written, and keep all files; the run's row is not saved here."""
+    weights = keeping.write(run, keeping.WEIGHTS, lambda path: save_weights(dict(result.state_dict), path))
     n_classes = len(material.images.classes)
-    model = load_model(weights, net=config.net, image_shape=_shape(material), n_classes=n_classes).to(device)
+    model = load_model(weights, net=config.net, image_shape=material.image_shape, n_classes=n_classes).to(
+        device
+    )
     with settled(config.threads):
-        return predict(model, data.validation_images, device=device)
+        found = judge(model, run, material, device=device, progress=progress, steps=result.n_steps)
+    keeping.write_arrays(run, keeping.PREDICTIONS, found.predictions)
+    if found.corrupted:
+        keeping.write_arrays(run, keeping.CORRUPTED, found.corrupted)
+    run.metrics, run.evaluations = found.metrics, found.evaluations
 
 
-def _environment(
-    config: TrainConfig, result: TrainResult, device: torch.device
-) -> dict[str, str | int | float]:
+def _describe(
+    run: Run, config: TrainConfig, result: TrainResult, parent: Run | None, device: torch.device
+) -> None:
+    """Curves, steps and environment; a run that starts from another's weights has its parent's steps too."""
     with settled(config.threads):
-        record = describe(device)
-    return {
-        **record,
-        "precision": result.precision,
-        "numpy": np.__version__,
-        "code": code_version(),
-        "seconds": round(result.seconds, 2),
-    }
-
-
-def _shape(material: Material) -> tuple[int, int, int]:
-    height, width, channels = material.images.images.shape[1:]
-    return height, width, channels
-
-
-@dataclass
-class _Clock:
-    """Says how far the whole experiment is, and how long it will take at the speed so far."""
-
-    progress: Progress
-    n_runs: int
-    number: int = 0
-    title: str = ""
-    steps_done: int = 0
-    began: float = 0.0
-
-    def begin(self, number: int, run: Run) -> None:
-        self.number, self.title = number, f"{run.arm.name}, seed {run.seed}"
-        self.began = self.began or time.monotonic()
-        if run.is_done:
-            self.progress.log(f"{self.title}: trained before, kept")
-
-    def step(self, step: Step) -> None:
-        self.steps_done += 1
-        total = self.n_runs * step.total
-        done = self.number * step.total + step.done
-        left = (time.monotonic() - self.began) / self.steps_done * (total - done)
-        self.progress.update(done, total, f"{self.title}: epoch {step.epoch}, about {duration(left)} left")
+        record: dict[str, Any] = dict(describe(device))
+    record |= {"precision": result.precision, "numpy": np.__version__, "code": code_version()}
+    record |= {"seconds": round(result.seconds, 2)}
+    if parent is not None:
+        record["started_from"] = f"{parent.title} (run {parent.pk}), {parent.n_steps} steps"
+    run.environment, run.curves = record, result.curves
+    run.n_steps = result.n_steps + (parent.n_steps if parent else 0)
+    run.plan_sha256 = result.plan_sha256
 
 
 def duration(seconds: float) -> str:

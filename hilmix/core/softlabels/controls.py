@@ -23,7 +23,7 @@ from hilmix.core.softlabels.counting import (
 from hilmix.core.softlabels.curves import turned
 from hilmix.core.softlabels.lambdas import LAMBDA_ANSWERS, shrunk_shares
 from hilmix.core.softlabels.rows import Floats, Rows
-from hilmix.core.softlabels.smoothing import smoothed_answers
+from hilmix.core.softlabels.smoothing import mean_confidences, smoothed_answers, smoothed_shares
 
 
 def drawn(units: Sequence[Unit], seed: int, n: int) -> Floats:
@@ -66,7 +66,13 @@ def _matched_entropy(evidence: Evidence, params: Params) -> tuple[Rows, dict[str
 
 
 def _constant_smoothing(evidence: Evidence, params: Params) -> tuple[Rows, dict[str, Any]]:
-    """`confidence_smoothing` with 1 − the mean confidence of all answers in place of everyone's own."""
+    """`confidence_smoothing` with 1 − the mean confidence in place of everyone's own: the mean of all answers, or of
+    the images where it is no answer that is smoothed, so that it is the mean of what `of=shrunk` does there."""
+    if params["of"] != "answers":
+        units = evidence.units
+        shares = shrunk_shares(units).shares if params["of"] == "shrunk" else lambdas_e4(units) / 10_000
+        kept = float(mean_confidences(evidence, "constant_smoothing").mean()) if len(units) else 1.0
+        return smoothed_shares(evidence, shares, np.full(len(units), kept), "uniform"), {"c": 1 - kept}
     numbers, sure = perceived(evidence.units), confidences(evidence.units, "constant_smoothing")
     kept = float(sure.mean()) if len(sure) else 1.0
     rows = smoothed_answers(evidence, numbers, np.full(len(sure), kept), "uniform")
@@ -99,5 +105,11 @@ POLICIES = (
         "The mean perceived λ smoothed by the same for every image and person, as much as confidence_smoothing "
         "smooths on average.",
         "control", _constant_smoothing,
+        params=(
+            Param(
+                "of", "answers", "what is smoothed: answers; shrunk, the label of human_lambda_shrunk; mixup, its λ",
+                choices=("answers", "shrunk", "mixup"),
+            ),
+        ),
     ),
 )  # fmt: skip

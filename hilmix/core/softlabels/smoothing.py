@@ -42,10 +42,36 @@ def smoothed_answers(evidence: Evidence, numbers: Numbers, kept: Floats, to: str
     return mean_labels(units, labels + (1 - kept)[:, None] * elsewhere[groups], groups)
 
 
+def smoothed_shares(evidence: Evidence, shares: Floats, kept: Floats, to: str) -> Rows:
+    """c·two-hot(share) + (1 − c)·elsewhere of each unit, c = `kept` and `shares` float64 [n]."""
+    units, n_classes = evidence.units, evidence.n_classes
+    uniform = np.full((len(units), n_classes), 1 / n_classes)
+    elsewhere = two_hot(units, 0.5, n_classes) if to == "endpoints" else uniform
+    labels = kept[:, None] * two_hot(units, shares, n_classes) + (1 - kept)[:, None] * elsewhere
+    return rows_of_labels(units, labels, numbers=perceived(units))
+
+
+def mean_confidences(evidence: Evidence, policy: str) -> Floats:
+    """The mean confidence of the answers to each unit, float64 [n]; that of the others where it has none."""
+    numbers = perceived(evidence.units)
+    sums = np.bincount(numbers.groups, confidences(evidence.units, policy), len(evidence.units))
+    answered = numbers.sizes > 0
+    means = sums / np.maximum(numbers.sizes, 1)
+    return np.where(answered, means, means[answered].mean() if answered.any() else 1.0)
+
+
 # --- by confidence, and by a constant
 
 
 def _confidence_smoothing(evidence: Evidence, params: Params) -> tuple[Rows, dict[str, Any]]:
+    if params["of"] == "shrunk":
+        n = len(evidence.units)
+        sure = (
+            np.full(n, 1 - params["c"])
+            if params["to"] == "constant"
+            else mean_confidences(evidence, "confidence_smoothing")
+        )
+        return smoothed_shares(evidence, shrunk_shares(evidence.units).shares, sure, params["to"]), {}
     numbers = perceived(evidence.units)
     if params["to"] == "constant":
         kept = np.full(len(numbers.values), 1 - params["c"])
@@ -56,6 +82,10 @@ def _confidence_smoothing(evidence: Evidence, params: Params) -> tuple[Rows, dic
 
 def _smoothed_of_one(answer: Answer, unit: Unit, evidence: Evidence, params: Params) -> Floats | None:
     said, n_classes, to = answer.judgement, evidence.n_classes, params["to"]
+    if params["of"] == "shrunk":
+        raise DataError(
+            "With of=shrunk the label policy confidence_smoothing has no label of a single answer."
+        )
     if not isinstance(said, PerceivedLambda):
         return None
     kept = 1 - params["c"] if to == "constant" else confidence_of(said, unit, "confidence_smoothing")
@@ -157,6 +187,11 @@ POLICIES = (
                 choices=("uniform", "endpoints", "constant"),
             ),
             Param("c", 0.4, "the mass that goes to all classes with to=constant", low=0, high=1),
+            Param(
+                "of", "answers", "what is smoothed: answers, each by its own confidence; shrunk, the label of "
+                "human_lambda_shrunk by the mean confidence of the answers to the image",
+                choices=("answers", "shrunk"),
+            ),
         ),
         of_one=_smoothed_of_one,
     ),

@@ -1,4 +1,4 @@
-"""`manage.py serve`: the web server and one worker a queue, watched, until Ctrl-C ends them all.
+"""`manage.py serve`: the web server and the workers, watched, until Ctrl-C ends them all.
 
 Each service is a process group of its own, started again when it dies, and ends when this process ends, even
 by SIGKILL. A thread sweeps the jobs. Their output goes to `var/logs/`, not to the terminal.
@@ -77,14 +77,32 @@ class Service:
 
 
 def services_to_run(host: str) -> list[Service]:
-    """The web server, and a worker for each queue."""
+    """The web server, a worker for data, and one for training on each device."""
     gunicorn = [sys.executable, "-m", "gunicorn", "hilmix.wsgi:application", f"--bind={host}:{settings.PORT}"]
     size = [f"--workers={os.environ.get('WEB_CONCURRENCY', '2')}", "--worker-class=gthread", "--threads=8"]
-    worker = [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker", f"--name=serve-{os.getpid()}"]
+    worker = [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker"]
+    name = f"serve-{os.getpid()}"
+    gpus = train_devices()
+    training = [
+        Service(f"train-{gpu}", [*worker, f"--name={name}-{gpu}", f"--device={gpu}", Queue.TRAIN])
+        for gpu in gpus
+    ] or [Service("train", [*worker, f"--name={name}", Queue.TRAIN])]
     return [
         Service("web", [*gunicorn, *size, "--graceful-timeout=3", "--no-control-socket"]),
-        *(Service(queue, [*worker, queue]) for queue in Queue.values),
+        Service("data", [*worker, f"--name={name}", Queue.DATA]),
+        *training,
     ]
+
+
+def train_devices(nodes: Path = Path("/dev")) -> list[str]:
+    """The GPUs that each have a worker of their own: those that CUDA_VISIBLE_DEVICES names, else all NVIDIA ones here.
+    Empty with fewer than two, where one worker sees what there is."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        found = [one.strip() for one in named.split(",") if one.strip()]
+    else:
+        found = sorted((node.name[6:] for node in nodes.glob("nvidia[0-9]*")), key=int)
+    return found if len(found) > 1 else []
 
 
 class Command(BaseCommand):

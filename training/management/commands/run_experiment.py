@@ -1,10 +1,11 @@
-"""`manage.py run_experiment CONFIG.toml`: train, judge and report in this terminal, by the same job as the
-page's form."""
+"""`manage.py run_experiment CONFIG.toml`: train, judge and report in this terminal, by the same jobs as the page's
+form. Workers that are alive do runs of it at the same time."""
 
 from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from hilmix.commands import OperatorCommand
 from hilmix.jobs.progress import JobCancelled, TerminalProgress
 from training.experiments.config import read_config
 from training.experiments.models import Experiment
-from training.experiments.services import create_experiment, finish_experiment
+from training.experiments.services import create_experiment
 from training.reports.text import as_markdown, summary
+from training.runs.services import finish_experiment
 
 
 class Command(OperatorCommand):
@@ -25,17 +27,29 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("config", type=Path, metavar="CONFIG.toml")
         parser.add_argument(
+            "--release",
+            metavar="NEW",
+            help="another release than the file names; everything else is repeated",
+        )
+        parser.add_argument(
             "--out", type=Path, metavar="DIR", help="also write report.json and report.md there"
         )
 
-    def handle(self, *args: Any, config: Path, out: Path | None, **options: Any) -> None:
+    def handle(
+        self, *args: Any, config: Path, release: str | None = None, out: Path | None, **options: Any
+    ) -> None:
+        wanted = read_config(config)
+        if release:
+            wanted = replace(wanted, release=release)
         try:
-            experiment = create_experiment(config=read_config(config), actor=OPERATOR)
+            experiment = create_experiment(config=wanted, actor=OPERATOR)
             with TerminalProgress(experiment.name) as progress:
                 finish_experiment(experiment=experiment, actor=OPERATOR, progress=progress)
         except (JobCancelled, KeyboardInterrupt):
             raise CommandError(
-                "Stopped. Finished runs are kept; the same command goes on from there.", returncode=130
+                "Stopped. Finished runs are kept, and a run that was begun has a checkpoint; the same command goes on "
+                "from there.",
+                returncode=130,
             ) from None
         content = Experiment.objects.get(pk=experiment.pk).report.content
         self.stdout.write(summary(content))

@@ -1,4 +1,4 @@
-"""`manage.py worker QUEUE`: one worker. `serve` starts one a queue; further hosts start one a device."""
+"""`manage.py worker QUEUE`: one worker. `serve` starts one for data and one a device for training; hosts add more."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("queue", choices=Queue.values)
         parser.add_argument("--name", default="", help="what to call the worker; by default its process id")
+        parser.add_argument(
+            "--device", default="", help="the one GPU that its jobs see, by number; by default all there are"
+        )
 
-    def handle(self, *args: Any, queue: str, name: str, **options: Any) -> None:
+    def handle(self, *args: Any, queue: str, name: str, device: str, **options: Any) -> None:
+        if device:
+            os.environ["CUDA_VISIBLE_DEVICES"] = device  # which its jobs inherit
         prepare_broker()
         where = [f"--queues={queue}", f"--hostname={queue}-{name or os.getpid()}@%h", "--loglevel=INFO"]
         # The solo pool: work has a process of its own anyway, and a worker that is killed leaves no child of

@@ -1,38 +1,22 @@
-"""The two nets: ResNet-20 for small images and PreActResNet-18, both with normalisation inside.
+"""Plain nets for small images: residual ones with 3×3 stems, and VGG-11.
 
-A model takes pixels in [0, 1] and gives logits, so that a checkpoint needs nothing beside it and an attack
-may work on pixels. ResNet-20 follows He et al. (CVPR 2016, section 4.2, with option A's parameter-free
-shortcuts); PreActResNet-18 follows He et al. (ECCV 2016) in the 3×3-stem form used for CIFAR.
+They are chains (`nn.Sequential`), so that a layer is named by its number; the numbers are in stored weights and
+in `net_table`. ResNet-20 follows He et al. (CVPR 2016, section 4.2, with option A's parameter-free shortcuts);
+PreActResNet-18 He et al. (ECCV 2016) in the form used for CIFAR; the wide net Zagoruyko & Komodakis (BMVC 2016),
+without dropout; VGG-11 Simonyan & Zisserman (ICLR 2015, configuration A) with batch normalisation and one linear
+layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hilmix.core.errors import DataError
-from training.engine.config import NETS
+from training.engine.net_table import ImageShape
 
-
-class Normalised(nn.Module):
-    """`net` behind (x − mean)/std per channel; both are buffers, so they travel with the weights."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, net: nn.Module, mean: Tensor, std: Tensor) -> None:
-        super().__init__()
-        self.net = net
-        self.register_buffer("mean", mean.view(1, -1, 1, 1))
-        self.register_buffer("std", std.view(1, -1, 1, 1))
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Logits [B, K] of pixels float [B, C, H, W] in [0, 1]."""
-        logits: Tensor = self.net((pixels - self.mean) / self.std)
-        return logits
+_VGG11 = (64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)  # channels of a convolution; 0 is a pooling
 
 
 class BasicBlock(nn.Module):
@@ -85,47 +69,39 @@ def conv3x3(channels_in: int, channels: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels, 3, stride=stride, padding=1, bias=False)
 
 
-def resnet20(in_channels: int, n_classes: int) -> nn.Module:
+def resnet20(image_shape: ImageShape, n_classes: int) -> nn.Module:
     """ResNet-20: three stages of three blocks, 16/32/64 channels; 0.27 million weights."""
     stages = _stages(BasicBlock, widths=(16, 32, 64), depth=3, channels_in=16)
-    return nn.Sequential(
-        conv3x3(in_channels, 16), nn.BatchNorm2d(16), nn.ReLU(), *stages, *_head(64, n_classes)
-    )
+    return _chain(conv3x3(image_shape[2], 16), nn.BatchNorm2d(16), nn.ReLU(), *stages, *_head(64, n_classes))
 
 
-def preact_resnet18(in_channels: int, n_classes: int) -> nn.Module:
+def preact_resnet18(image_shape: ImageShape, n_classes: int) -> nn.Module:
     """PreActResNet-18: four stages of two blocks, 64 to 512 channels; 11.2 million weights."""
     stages = _stages(PreActBlock, widths=(64, 128, 256, 512), depth=2, channels_in=64)
-    return nn.Sequential(
-        conv3x3(in_channels, 64), *stages, nn.BatchNorm2d(512), nn.ReLU(), *_head(512, n_classes)
+    return _chain(
+        conv3x3(image_shape[2], 64), *stages, nn.BatchNorm2d(512), nn.ReLU(), *_head(512, n_classes)
     )
 
 
-BUILDERS: dict[str, Callable[[int, int], nn.Module]] = {
-    "resnet20": resnet20,
-    "preact_resnet18": preact_resnet18,
-}
+def wide_resnet16_4(image_shape: ImageShape, n_classes: int) -> nn.Module:
+    """WRN-16-4: (16 − 4) / 6 = 2 blocks in each of three stages, 4 · (16, 32, 64) channels; 2.7 million weights."""
+    stages = _stages(PreActBlock, widths=(64, 128, 256), depth=2, channels_in=16)
+    return _chain(
+        conv3x3(image_shape[2], 16), *stages, nn.BatchNorm2d(256), nn.ReLU(), *_head(256, n_classes)
+    )
 
 
-def build_net(name: str, *, image_shape: tuple[int, int, int], n_classes: int, seed: int) -> nn.Module:
-    """A freshly initialised net for images of `image_shape` (H, W, C); the weights depend on `seed` alone.
-
-    Raises `DataError` when the name is unknown or the images are smaller than the net can halve.
-    """
-    height, width, channels = image_shape
-    if name not in BUILDERS:
-        raise DataError(f"there is no net {name!r}; choose one of {', '.join(BUILDERS)}")
-    if min(height, width) < NETS[name]:
-        raise DataError(
-            f"{name} needs images of at least {NETS[name]} pixels a side; these are {height}×{width}"
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = BUILDERS[name](channels, n_classes)
-        for module in net.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return net
+def vgg11(image_shape: ImageShape, n_classes: int) -> nn.Module:
+    """VGG-11: eight convolutions and five poolings; 9.2 million weights."""
+    layers: list[nn.Module] = []
+    channels_in = image_shape[2]
+    for channels in _VGG11:
+        if channels:
+            layers += [conv3x3(channels_in, channels), nn.BatchNorm2d(channels), nn.ReLU()]
+            channels_in = channels
+        else:
+            layers.append(nn.MaxPool2d(2))
+    return _chain(*layers, *_head(channels_in, n_classes))
 
 
 def _stages(
@@ -143,3 +119,12 @@ def _stages(
 
 def _head(channels: int, n_classes: int) -> list[nn.Module]:
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, n_classes)]
+
+
+def _chain(*layers: nn.Module) -> nn.Sequential:
+    """The layers in their order, filters drawn as He et al. (ICCV 2015) do, by what goes out."""
+    net = nn.Sequential(*layers)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return net

@@ -1,0 +1,313 @@
+"""What follows what: launching, queueing what is due, trying again, seeds and arms that come later. Nothing trains."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from hilmix.accounts.models import AuditEvent
+from hilmix.accounts.roles import OPERATOR
+from hilmix.core.errors import DataError
+from hilmix.errors import Conflict, Forbidden, Invalid
+from hilmix.jobs.models import Job, JobState
+from tests.training.conftest import quick
+from training.experiments.config import parse_config
+from training.experiments.models import Experiment
+from training.experiments.services import create_experiment
+from training.models import Report, Run
+from training.runs import keeping, services
+from training.runs.external import add_arm
+
+CHAIN = [
+    {"name": "first", "policy": "mixup"},
+    {"name": "second", "policy": "mixup", "start_from": "first"},
+]
+
+
+@pytest.fixture
+def experiment(release):
+    return create_experiment(config=parse_config(quick()), actor=OPERATOR)
+
+
+def made(**change):
+    return create_experiment(config=parse_config(quick(**change)), actor=OPERATOR)
+
+
+def launched(experiment):
+    """As after the launch's own work: its job is done, what is due is queued."""
+    job = services.launch_experiment(experiment=experiment, actor=OPERATOR, publish=False)
+    Job.objects.filter(pk=job.pk).update(state=JobState.DONE)
+    services.queue_due(experiment=experiment, actor=OPERATOR)
+    return Experiment.objects.get(pk=experiment.pk)
+
+
+def waiting(kind=services.RUN_KIND):
+    titles = {str(run.pk): run.title for run in Run.objects.all()} if kind == services.RUN_KIND else {}
+    jobs = Job.objects.filter(kind=kind, state=JobState.QUEUED).order_by("created_at")
+    return [titles.get(job.object_id, job.object_id) for job in jobs]
+
+
+def finish(*runs):
+    for run in runs:
+        Job.objects.filter(pk=run.job_id).update(state=JobState.DONE)
+        services.finish_run(run=run, actor=OPERATOR)
+
+
+def end(run, state):
+    Job.objects.filter(pk=run.job_id).update(state=state, error="it ended")
+
+
+def runs(experiment):
+    return services.runs_of(experiment)
+
+
+def test_every_run_is_a_job_of_its_own_and_the_last_finished_one_queues_the_report(release):
+    experiment = launched(made(seeds=[0, 1]))
+    assert waiting() == [
+        "mixup, seed 0", "human_lambda_shrunk, seed 0", "mixup, seed 1", "human_lambda_shrunk, seed 1",
+    ]  # fmt: skip
+    assert experiment.state == "queued"
+    finish(*runs(experiment)[:3])
+    assert waiting(services.REPORT_KIND) == []
+    finish(runs(experiment)[3])
+    assert waiting(services.REPORT_KIND) == [str(experiment.pk)]
+    assert Job.objects.get(kind=services.REPORT_KIND).queue == "data"
+
+
+def test_asking_twice_what_is_due_queues_nothing_twice(experiment):
+    experiment = launched(experiment)
+    services.queue_due(experiment=experiment, actor=OPERATOR)
+    assert len(waiting()) == 2
+    finish(*runs(experiment))
+    services.queue_due(experiment=experiment, actor=OPERATOR)
+    assert len(waiting(services.REPORT_KIND)) == 1
+
+
+def test_a_run_waits_for_the_one_it_starts_from_and_is_queued_with_its_end(release):
+    experiment = launched(made(arms=CHAIN, seeds=[0, 1]))
+    assert waiting() == ["first, seed 0", "first, seed 1"]
+    first = next(run for run in runs(experiment) if run.title == "first, seed 1")
+    finish(first)
+    assert waiting() == ["first, seed 0", "second, seed 1"]
+
+
+def test_a_tuned_run_waits_for_all_its_candidates(release):
+    grid = {"lr": [0.05, 0.1]}
+    experiment = launched(made(tune=grid, validation=50, arms=[{"policy": "mixup"}], seeds=[3, 4]))
+    assert waiting() == ["mixup, seed 3, candidate 1", "mixup, seed 3, candidate 2"]
+    finish(runs(experiment)[0])
+    assert waiting() == ["mixup, seed 3, candidate 2"]
+    finish(runs(experiment)[1])
+    assert waiting() == ["mixup, seed 3", "mixup, seed 4"]
+
+
+def test_runs_have_the_priority_and_the_time_of_their_launch(experiment):
+    later = timezone.now() + timedelta(hours=3)
+    job = services.launch_experiment(experiment=experiment, actor=OPERATOR, priority=7, not_before=later)
+    Job.objects.filter(pk=job.pk).update(state=JobState.DONE)
+    services.queue_due(experiment=experiment, actor=OPERATOR)
+    found = set(Job.objects.filter(kind=services.RUN_KIND).values_list("priority", "not_before"))
+    assert found == {(7, later)}
+
+
+@pytest.mark.parametrize("state", ["lost", "failed", "cancelled"])
+def test_starting_again_what_ended_early_is_the_same_job_again(experiment, state):
+    """With a second job, both could be retried from their pages and train the same runs at once."""
+    first = services.launch_experiment(experiment=experiment, actor=OPERATOR)
+    Job.objects.filter(pk=first.pk).update(state=state)
+    again = services.launch_experiment(experiment=experiment, actor=OPERATOR)
+    assert (again.pk, again.state, again.attempt) == (first.pk, "queued", 2)
+    assert Job.objects.count() == 1
+
+
+def test_launching_again_tries_only_what_failed(experiment):
+    experiment = launched(experiment)
+    good, bad = runs(experiment)
+    finish(good)
+    end(bad, JobState.FAILED)
+    assert Experiment.objects.get(pk=experiment.pk).state == "failed"
+    services.launch_experiment(experiment=experiment, actor=OPERATOR)
+    assert waiting() == [bad.title]
+    assert Job.objects.get(pk=bad.job_id).attempt == 2
+    assert Job.objects.get(pk=good.job_id).attempt == 1
+    with pytest.raises(Conflict, match="already"):
+        services.launch_experiment(experiment=experiment, actor=OPERATOR)
+
+
+def test_what_failed_can_be_tried_again_while_the_rest_goes_on(experiment):
+    experiment = launched(experiment)
+    going, bad = runs(experiment)
+    end(bad, JobState.LOST)
+    assert Experiment.objects.get(pk=experiment.pk).state == "queued", "the other one still waits"
+    services.launch_experiment(experiment=experiment, actor=OPERATOR)
+    assert waiting() == [going.title, bad.title]
+
+
+def test_cancelling_an_experiment_cancels_all_that_waits_of_it(release):
+    experiment = launched(made(seeds=[0, 1]))
+    finish(runs(experiment)[0])
+    assert services.cancel_experiment(experiment=experiment, actor=OPERATOR) == 3
+    assert waiting() == []
+    assert Experiment.objects.get(pk=experiment.pk).state == "cancelled"
+    with pytest.raises(Conflict, match="nothing to cancel"):
+        services.cancel_experiment(experiment=experiment, actor=OPERATOR)
+
+
+def test_only_admins_steer_an_experiment(experiment, researcher):
+    for act, more in (
+        (services.launch_experiment, {}),
+        (services.cancel_experiment, {}),
+        (services.add_seeds, {"seeds": [5]}),
+        (add_arm, {"name": "theirs", "file": "x.npz", "seed": 0}),
+    ):
+        with pytest.raises(Forbidden):
+            act(experiment=experiment, actor=researcher, **more)
+
+
+def test_the_job_shown_is_one_that_runs_before_one_that_waits_before_one_that_failed(experiment):
+    assert services.current_job(experiment) is None
+    experiment = launched(experiment)
+    first, second = runs(experiment)
+    end(first, JobState.FAILED)
+    assert services.current_job(experiment).pk == second.job_id
+    end(second, JobState.CANCELLED)
+    assert services.current_job(experiment).pk == first.job_id
+
+
+def test_a_report_is_asked_for_again_where_a_run_was_added_since(experiment):
+    """A report job that began before must not be taken for the one that is due now."""
+    experiment = launched(experiment)
+    finish(*runs(experiment))
+    Job.objects.filter(kind=services.REPORT_KIND).update(state=JobState.DONE)
+    services.add_seeds(experiment=experiment, seeds=[9], actor=OPERATOR)
+    finish(*[run for run in runs(experiment) if not run.is_done])
+    assert waiting(services.REPORT_KIND) == [str(experiment.pk)]
+
+
+def test_seeds_are_added_to_every_arm_as_it_was_frozen_and_known_as_later(experiment):
+    experiment = launched(experiment)
+    finish(*runs(experiment))
+    Report.objects.create(experiment=experiment, content={})
+    assert Experiment.objects.get(pk=experiment.pk).state == "done"
+    added = services.add_seeds(experiment=experiment, seeds=[5, 6], actor=OPERATOR)
+    assert [(run.arm.name, run.seed) for run in added] == [
+        ("mixup", 5), ("human_lambda_shrunk", 5), ("mixup", 6), ("human_lambda_shrunk", 6),
+    ]  # fmt: skip
+    assert [run.train for run in added[:2]] == [run.train for run in runs(experiment)[:2]]
+    assert not Report.objects.exists()
+    assert len(waiting()) == 4
+    experiment = Experiment.objects.get(pk=experiment.pk)
+    assert experiment.config["seeds"] == [0]
+    assert [services.added_later(run) for run in runs(experiment)] == [False] * 2 + [True] * 4
+    assert AuditEvent.objects.filter(action="experiment.seeds_added").exists()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"), [([0], "trained already"), ([], "at least one"), ([-1], "whole"), ([3, 3], "twice")]
+)
+def test_seeds_that_cannot_be_added_are_refused(experiment, seeds, words):
+    with pytest.raises(Invalid, match=words):
+        services.add_seeds(experiment=experiment, seeds=seeds, actor=OPERATOR)
+    assert Run.objects.count() == 2
+
+
+@pytest.fixture
+def outside(experiment, tmp_path):
+    """Predictions of the test images by some other program."""
+    images = experiment.image_set.open()
+    labels = images.labels[images.splits["test"]]
+    probs = np.full((len(labels), 10), 0.02)
+    probs[np.arange(len(labels)), labels] = 0.82
+    path = tmp_path / "theirs.npz"
+    np.savez(path, probs=probs, labels=labels)
+    return path
+
+
+def test_predictions_from_elsewhere_become_an_arm_marked_external(experiment, outside):
+    run = add_arm(experiment=experiment, name="theirs", file=outside, seed=0, actor=OPERATOR)
+    assert run.arm.is_external
+    assert run.is_done
+    assert run.metrics["accuracy"] == 1
+    assert run.evaluations["test"]["accuracy"]["value"] == 1
+    assert "robustness" in run.evaluations["not_assessed"]
+    kept = keeping.read_arrays(run, keeping.PREDICTIONS)
+    assert np.allclose(np.exp(kept["logits"]).max(axis=1), 0.82)
+    assert not services.added_later(run)
+    again = add_arm(experiment=experiment, name="theirs", file=outside, seed=1, actor=OPERATOR)
+    assert again.arm == run.arm
+    for name, words in (("theirs", "seed 1 already"), ("mixup", "trained here")):
+        with pytest.raises(Conflict, match=words):
+            add_arm(experiment=experiment, name=name, file=outside, seed=1, actor=OPERATOR)
+
+
+def test_predictions_of_other_images_are_refused(experiment, outside, tmp_path):
+    with np.load(outside) as found:
+        np.savez(tmp_path / "other.npz", probs=found["probs"], labels=found["labels"][::-1])
+        np.savez(
+            tmp_path / "few.npz", probs=np.full((len(found["labels"]), 2), 0.5), labels=found["labels"] % 2
+        )
+    with pytest.raises(DataError, match="not those of the 539 test images"):
+        add_arm(experiment=experiment, name="theirs", file=tmp_path / "other.npz", seed=0, actor=OPERATOR)
+    with pytest.raises(DataError, match="2 classes"):
+        add_arm(experiment=experiment, name="theirs", file=tmp_path / "few.npz", seed=0, actor=OPERATOR)
+    with pytest.raises(CommandError, match="no experiment 99"):
+        call_command("add_arm", 99, predictions=outside, name="theirs")
+    assert not Experiment.objects.get().arms.filter(is_external=True).exists()
+
+
+def test_an_external_arm_of_an_unfinished_experiment_waits_for_its_report(experiment, outside, capsys):
+    call_command("add_arm", experiment.pk, predictions=outside, name="theirs")
+    assert "when the last run is finished" in capsys.readouterr().out
+    assert Job.objects.filter(kind=services.REPORT_KIND).count() == 0
+
+
+def test_the_terminal_shows_experiments_and_the_runs_of_one(experiment, capsys):
+    experiment = launched(experiment)
+    first, second = runs(experiment)
+    first.metrics = {"accuracy": 0.5}
+    finish(first)
+    end(second, JobState.FAILED)
+    services.add_seeds(experiment=experiment, seeds=[8], actor=OPERATOR)
+    call_command("runs")
+    assert f"{experiment.pk}           quick  queued  1/4" in capsys.readouterr().out
+    call_command("runs", experiment.pk)
+    said = capsys.readouterr().out
+    assert "mixup, seed 0                done    accuracy 0.5000" in said
+    assert "human_lambda_shrunk, seed 0  failed" in said
+    assert "human_lambda_shrunk, seed 0: it ended" in said
+    assert "mixup, seed 8                queued" in said
+    assert "added later" in said
+    assert "No worker is running for trainings" in said
+
+
+def test_the_terminal_steers(experiment, capsys):
+    experiment = launched(experiment)
+    call_command("runs", experiment.pk, pause=True, priority=4, not_before="2040-01-01T10:00", add_seeds="5")
+    said = capsys.readouterr().out
+    assert "paused: nothing more begins" in said
+    assert "priority 4, not before 01 Jan 10:00" in said
+    assert set(Job.objects.filter(kind=services.RUN_KIND).values_list("priority", flat=True)) == {4}
+    services.cancel_experiment(experiment=experiment, actor=OPERATOR)
+    call_command("runs", experiment.pk, retry=True, resume=True)
+    assert len(waiting()) == 4
+    assert "paused" not in capsys.readouterr().out
+    call_command("runs", experiment.pk, cancel=True)
+    assert waiting() == []
+    for options, words in (
+        ({"add_seeds": "five"}, "whole numbers"), ({"not_before": "soon"}, "2026-12-01T22:00"),
+    ):  # fmt: skip
+        with pytest.raises(CommandError, match=words):
+            call_command("runs", experiment.pk, **options)
+    with pytest.raises(CommandError, match="which experiment"):
+        call_command("runs", retry=True)
+
+
+def test_runs_that_are_queued_later_have_the_new_place_too(release):
+    experiment = launched(made(arms=CHAIN))
+    services.reorder_experiment(experiment=experiment, actor=OPERATOR, priority=3)
+    finish(runs(experiment)[0])
+    assert Job.objects.get(kind=services.RUN_KIND, state=JobState.QUEUED).priority == 3

@@ -1,0 +1,324 @@
+"""One run's work: trained from where it was, judged on what was asked for, files kept; what goes for lack of disk."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from elicitation.images.services import import_human_labels
+from hilmix.accounts.roles import OPERATOR
+from hilmix.core.errors import DataError
+from hilmix.errors import Invalid
+from hilmix.jobs.models import Job
+from hilmix.jobs.progress import JobCancelled, Progress
+from tests.training.conftest import quick
+from tests.training.doing import run_experiment
+from training.engine.loop import TrainingDiverged
+from training.engine.probe import Forecast
+from training.evaluation.risk import risk
+from training.evaluation.robustness import Assessment
+from training.experiments.config import parse_config
+from training.experiments.models import Experiment
+from training.experiments.services import create_experiment
+from training.models import Run
+from training.reports.services import report_if_finished
+from training.runs import judging, keeping, work
+from training.runs.services import LAUNCH_KIND, REPORT_KIND, RUN_KIND
+
+ONE = [{"policy": "mixup"}]
+
+
+def made(**change):
+    train = {**quick()["train"], "deterministic": True, **change.pop("train", {})}
+    return create_experiment(config=parse_config(quick(train=train, **change)), actor=OPERATOR)
+
+
+def trained(experiment, progress=None):
+    """Its runs after training, without the report."""
+    run_experiment(progress or Progress(), experiment.pk, kinds=(LAUNCH_KIND, RUN_KIND))
+    return list(Run.objects.filter(arm__experiment=experiment).select_related("arm"))
+
+
+def digest(run):
+    return hashlib.sha256((run.directory / keeping.WEIGHTS).read_bytes()).hexdigest()
+
+
+class Stopping(Progress):
+    """Asks to stop once `words` were said, after so many `updates` of them."""
+
+    def __init__(self, words, updates=1):
+        self.words, self.left, self.lines = words, updates, []
+
+    def update(self, done, total, text=""):
+        self.left -= self.words in text
+
+    def log(self, text):
+        self.lines.append(text)
+
+    @property
+    def cancelled(self):
+        return self.left <= 0
+
+
+@pytest.fixture
+def people(digits):
+    """Human labels of all digits."""
+    smooth = 0.9 * np.eye(10)[digits.open().labels] + 0.01
+    import_human_labels(image_set=digits, labels=smooth, meaning="made up", actor=OPERATOR)
+
+
+def test_before_the_first_run_it_is_measured_what_all_of_them_take(release):
+    experiment = made(train={"precision": "auto", "threads": 1})
+    run_experiment(Progress(), experiment.pk, kinds=(LAUNCH_KIND,))
+    experiment.refresh_from_db()
+    assert experiment.precision == "fp32"
+    assert experiment.threads == 1
+    assert experiment.forecast["n_runs"] == 2
+    assert experiment.forecast["seconds"] > 0
+    assert experiment.forecast["disk"] > 2e6, "the weights of two runs"
+    assert Job.objects.filter(kind=RUN_KIND).count() == 2
+
+
+def test_what_cannot_fit_is_refused_before_anything_is_queued(release, monkeypatch):
+    full = Forecast(1.0, 10, 5, 10, 5, ("2 runs need 10 bytes of disk; 5 are free.",))
+    monkeypatch.setattr(work, "forecast", lambda *_, **__: full)
+    experiment = made()
+    with pytest.raises(Invalid, match="5 are free"):
+        run_experiment(Progress(), experiment.pk)
+    experiment.refresh_from_db()
+    assert experiment.state == "failed"
+    assert experiment.forecast["refusals"] == list(full.refusals)
+    assert not Job.objects.filter(kind=RUN_KIND).exists()
+
+
+def test_precision_and_threads_once_decided_are_those_of_every_run(release, monkeypatch):
+    experiment = made(train={"deterministic": False, "precision": "auto"})
+    experiment.precision, experiment.threads = "bf16", 1
+    experiment.save()
+    for run in trained(experiment):
+        assert (run.environment["precision"], run.environment["threads"]) == ("bf16", 1)
+        assert (run.train["precision"], run.train["threads"]) == ("bf16", 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "updates"), [("epoch 1", 2), ("epoch 2", 1), ("judging on the test images", 1)]
+)
+def test_a_run_that_is_stopped_goes_on_where_it_was_to_the_same_bits(release, words, updates):
+    train = {"epochs": 2, "ema": 0.9}
+    experiment = made(arms=ONE, train=train)
+    with pytest.raises(JobCancelled):
+        trained(experiment, Stopping(words, updates))
+    [run] = Run.objects.all()
+    assert not run.is_done
+    assert len(list(keeping.checkpoints(run).glob("step-*"))) == 1
+    [again] = trained(experiment)
+    [whole] = trained(made(name="undisturbed", arms=ONE, train=train))
+    assert digest(again) == digest(whole)
+    assert again.metrics == whole.metrics
+    assert again.evaluations == whole.evaluations
+    assert [curve["train_loss"] for curve in again.curves] == [curve["train_loss"] for curve in whole.curves]
+    assert not keeping.checkpoints(again).exists()
+
+
+def test_a_run_killed_before_its_row_was_written_is_judged_again_to_the_same_figures(release, monkeypatch):
+    """The files are there, the row is not: as after kill -9 between the two."""
+    experiment = made(arms=ONE)
+
+    def killed(**_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(work, "finish_run", killed)
+        with pytest.raises(KeyboardInterrupt):
+            trained(experiment)
+    [run] = Run.objects.all()
+    assert not run.is_done
+    before = digest(run)
+    [run] = trained(experiment)
+    assert run.is_done
+    assert digest(run) == before
+    assert run.metrics["accuracy"] >= 0
+
+
+def test_a_finished_run_is_not_trained_again_but_asks_what_is_due(release):
+    experiment = made(arms=ONE)
+    [run] = trained(experiment)
+    Job.objects.filter(kind=REPORT_KIND).delete()
+    work.train_run(Progress(), run.pk)
+    assert Run.objects.get().finished_at == run.finished_at
+    assert Job.objects.filter(kind=REPORT_KIND).count() == 1
+
+
+def test_test_and_validation_images_are_judged_with_three_temperatures(release, people):
+    [run] = trained(made(arms=ONE, validation=60))
+    found = run.evaluations
+    assert found["validation"]["accuracy"]["n"] == 60
+    assert found["test"]["accuracy"]["n"] == 539
+    assert found["test"]["human_kl"]["interval"]
+    for kind in ("hard", "human"):
+        cooled = found["temperature"][kind]
+        assert cooled["T"] > 0
+        assert cooled["loss_after"] <= cooled["loss_before"]
+        assert cooled["test"]["accuracy"] == found["test"]["accuracy"], "the most probable class stays"
+    kept = keeping.read_arrays(run, keeping.PREDICTIONS)
+    assert len(kept["validation_logits"]) == len(kept["validation_indices"]) == 60
+    assert not set(kept["validation_indices"]) & set(kept["indices"])
+    assert "not_assessed" not in found
+
+
+def test_what_could_not_be_measured_is_said(release):
+    [run] = trained(made(arms=ONE, validation=60))
+    assert "human labels" in run.evaluations["temperature"]["human"]["not_assessed"]
+    assert run.evaluations["not_assessed"] == {"people": judging.NO_HUMAN}
+    [run] = trained(made(arms=ONE, name="without"))
+    assert run.evaluations["not_assessed"]["temperature"] == judging.NO_VALIDATION
+    assert "temperature" not in run.evaluations
+
+
+def test_held_out_mixed_images_are_judged_against_answers_and_agreement_with_mixup(release):
+    experiment = made(arms=ONE, holdout_mixes=0.5)
+    whole, *folds = trained(experiment)
+    assert "mixed" not in whole.evaluations
+    rows = []
+    for run in folds:
+        found = run.evaluations["mixed"]
+        kept = keeping.read_arrays(run, keeping.PREDICTIONS)
+        rows += list(kept["mixed_rows"])
+        assert found["n"] == len(kept["mixed_logits"])
+        assert found["people"]["human_cross_entropy"]["value"] > 0
+        assert found["people"]["human_cross_entropy"]["floor"] > 0
+        assert {"mixup_agreement_top1", "mixup_agreement_cross_entropy"} == set(found["mixup"])
+    assert sorted(rows) == list(range(10)), "each is held out once"
+
+
+def test_robustness_that_is_asked_for_is_measured_and_kept(release, monkeypatch):
+    monkeypatch.setattr(judging.attacks, "QUERIES", 5)
+    monkeypatch.setattr(judging.attacks, "SQUARE_IMAGES", 40)
+    experiment = made(arms=ONE, robustness=["corruptions", "geometric", "fgsm", "pgd", "square"])
+    [run] = trained(experiment)
+    found = run.evaluations["robustness"]
+    assert len(found["corruptions"]) == 19
+    assert all(len(rates) == 5 for rates in found["corruptions"].values())
+    assert set(found["geometric"]) == {"flip_horizontal", "flip_vertical", "rotate", "translate", "scale"}
+    assert found["clean_accuracy"]["value"] == run.metrics["accuracy"]
+    attacked = found["attacks"]
+    assert attacked["square"]["n"] == 40
+    assert attacked["pgd"]["accuracy"]["value"] <= attacked["fgsm"]["accuracy"]["value"] + 0.02
+    assert set(attacked["masked_gradients"]) == {"masked", "reasons"}
+    kept = keeping.read_arrays(run, keeping.CORRUPTED)
+    again = Assessment(
+        labels=kept["labels"],
+        predicted=kept["clean_predicted"],
+        p_label=kept["clean_p_label"],
+        transforms=tuple(zip(map(str, kept["names"]), map(int, kept["severities"]), strict=True)),
+        predicted_under=kept["predicted"].astype(np.int64),
+        p_label_under=kept["p_label"].astype(np.float64),
+    )
+    assert risk(again).as_json() == found["risk"]
+    rotated = kept["predicted"][list(kept["names"]).index("rotate")] != kept["labels"]
+    assert rotated.mean() == pytest.approx(found["geometric"]["rotate"][0])
+
+
+def test_an_arm_starts_from_the_weights_of_its_parents_run_and_has_its_steps_too(release, monkeypatch):
+    arms = [
+        {"name": "first", "policy": "mixup"},
+        {"name": "second", "policy": "mixup", "start_from": "first"},
+    ]
+    begun = {}
+    monkeypatch.setattr(work, "train", lambda *a, **k: begun.setdefault(len(begun), k) and real(*a, **k))
+    first, second = trained(made(arms=arms))
+    assert begun[0]["start"] is None
+    weights = load_file(first.directory / keeping.WEIGHTS)
+    assert all(np.array_equal(begun[1]["start"][name].numpy(), value) for name, value in weights.items())
+    assert second.n_steps == 2 * first.n_steps
+    assert "first, seed 0" in second.environment["started_from"]
+    assert second.plan_sha256 == first.plan_sha256
+
+
+real = work.train
+
+
+def test_a_tuned_arm_is_trained_as_its_best_candidate(release):
+    experiment = made(arms=ONE, validation=60, tune={"lr": [1e-6, 0.1]})
+    runs = {run.candidate: run for run in trained(experiment)}
+    losses = {number: runs[number].evaluations["validation"]["log_loss"]["value"] for number in (1, 2)}
+    best = min(losses, key=losses.get)
+    assert runs[0].train["lr"] == runs[best].train["lr"]
+    assert set(runs[1].evaluations) == {"validation"}, "a candidate is judged on nothing else"
+    assert "test" in runs[0].evaluations
+
+
+@pytest.fixture
+def diverging(monkeypatch):
+    def train(config, data, **how):
+        raise TrainingDiverged("the training diverged in epoch 1: its loss is not finite; lower lr")
+
+    monkeypatch.setattr(work, "train", train)
+
+
+def test_a_run_that_diverges_is_left_out_where_a_rule_said_so_before(release, diverging):
+    [run] = trained(made(arms=ONE, exclude=["diverged"]))
+    assert run.is_done
+    assert "not finite" in run.excluded
+    assert not run.metrics
+
+
+def test_a_run_that_diverges_without_such_a_rule_is_a_failed_job_that_says_so(release, diverging):
+    experiment = made(arms=ONE)
+    with pytest.raises(DataError, match="lower lr"):
+        trained(experiment)
+    assert Experiment.objects.get().state == "failed"
+    assert not Run.objects.get().is_done
+
+
+def test_the_report_is_written_without_torch_once_every_run_is_finished(release):
+    experiment = made(arms=ONE)
+    assert not report_if_finished(experiment=experiment)
+    trained(experiment)
+    assert Job.objects.get(kind=REPORT_KIND).queue == "data"
+
+
+def test_old_checkpoints_go_first_and_finished_runs_stay_whatever_the_budget(release, settings):
+    made(arms=ONE, seeds=[0, 1])
+    runs = list(Run.objects.all())
+    for age, run in enumerate(runs):
+        folder = keeping.checkpoints(run) / "step-00000001"
+        folder.mkdir(parents=True)
+        (folder / "state.safetensors").write_bytes(bytes(1000))
+        keeping.write_arrays(run, keeping.PREDICTIONS, {"logits": np.zeros(10)})
+        keeping.os.utime(keeping.checkpoints(run), (1000 - age, 1000 - age))
+    settings.HILMIX_RUNS_GB = (keeping.used() - 500) / 1e9
+    said = Stopping("")
+    keeping.make_room(said)
+    assert [keeping.checkpoints(run).exists() for run in runs] == [True, False], "the older one went"
+    settings.HILMIX_RUNS_GB = 1e-9
+    keeping.make_room(said)
+    assert not keeping.checkpoints(runs[0]).exists()
+    assert all((run.directory / keeping.PREDICTIONS).exists() for run in runs)
+    assert "no checkpoint is left" in said.lines[-1]
+
+
+def test_the_checkpoint_of_a_run_that_goes_on_is_never_removed(release, settings):
+    experiment = made(arms=ONE)
+    run_experiment(Progress(), experiment.pk, kinds=(LAUNCH_KIND,))
+    [run] = Run.objects.all()
+    (keeping.checkpoints(run) / "step-1").mkdir(parents=True)
+    (keeping.checkpoints(run) / "step-1" / "x").write_bytes(bytes(10))
+    settings.HILMIX_RUNS_GB = 1e-9
+    keeping.make_room(Progress())
+    assert keeping.checkpoints(run).exists()
+
+
+def test_a_file_of_a_run_is_whole_or_not_there(release):
+    run = made(arms=ONE).arms.get().runs.get()
+
+    def half(path):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        keeping.write(run, keeping.WEIGHTS, half)
+    assert not (run.directory / keeping.WEIGHTS).exists()

@@ -1,0 +1,173 @@
+"""What a run's figures say about it, in the words of a checklist: symptom, evidence, remedy.
+
+One table of rules. A rule that cannot be judged says what is missing, so that nothing looks healthy for want of a
+measurement. What each rule looks at is in `symptoms`, what it is
+given in `evidence`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from training.evaluation import symptoms as s
+from training.evaluation.evidence import Evidence
+
+Level = Literal["red", "yellow", "note"]
+State = Literal["found", "not found", "not assessed"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named symptom: when it counts (`threshold`, in words), what to do, and how grave it is."""
+
+    key: str
+    name: str
+    level: Level
+    threshold: str
+    remedy: str
+    judge: Callable[[Evidence], s.Outcome]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one rule says: `numbers` are its evidence where it was judged, `missing` what it would have needed."""
+
+    rule: Rule
+    state: State
+    numbers: s.Numbers
+    missing: str | None
+
+
+RULES = (
+    Rule(
+        "over_fitting",
+        "Over-fitting",
+        "yellow",
+        f"over the last {s.WINDOW} epochs validation loss rises while training loss falls (Theil–Sen slopes, 95 % "
+        f"intervals without 0), or their gap is more than {s.GAP_FACTOR:g} times that of the best epoch and more than "
+        f"{s.LEAST_GAP:g} nats; both losses less H(q)",
+        "add data or augmentation, train for fewer epochs",
+        s.over_fitting,
+    ),
+    Rule(
+        "sharp_change",
+        "Sudden change",
+        "yellow",
+        f"validation loss rises in one epoch by more than {s.ROBUST_SDS:g} robust standard deviations of the "
+        f"{s.RECENT} changes before",
+        "lower the learning rate, warm up for longer, or clip gradients",
+        s.sharp_change,
+    ),
+    Rule(
+        "plateau",
+        "Plateau",
+        "note",
+        f"the best validation loss fell by at most {s.LEAST_GAIN:g} nats in the last {s.PATIENCE} epochs",
+        "stop: more epochs of this schedule bring nothing",
+        s.plateau,
+    ),
+    Rule(
+        "conservative",
+        "High precision, low recall",
+        "yellow",
+        f"precision − recall > {s.CLASS_GAP:g} for a class",
+        "the model is conservative about the class: show it more of it, weight it, or lower its threshold",
+        s.conservative,
+    ),
+    Rule(
+        "noisy_labels",
+        "Low precision, high recall",
+        "yellow",
+        f"recall − precision > {s.CLASS_GAP:g} for a class",
+        "look for noisy labels in the classes that are taken for it, or raise its threshold",
+        s.noisy_labels,
+    ),
+    Rule(
+        "too_small",
+        "Low precision and recall",
+        "red",
+        f"precision and recall both < {s.LOW:g} for a class",
+        "take a larger net or more epochs",
+        s.too_small,
+    ),
+    Rule(
+        "unhealthy",
+        "Outside the healthy band",
+        "note",
+        f"precision or recall of a class is not above {s.HEALTHY:g}",
+        "look at the confusion matrix for what the class is taken for",
+        s.unhealthy,
+    ),
+    Rule(
+        "accuracy_paradox",
+        "Accuracy paradox",
+        "red",
+        f"accuracy − balanced accuracy > {s.PARADOX_GAP:g}, or a class of at least {s.LEAST_SUPPORT} images has recall "
+        f"< {s.LOW:g} while accuracy > {s.PARADOX_ACCURACY:g}",
+        "judge by balanced accuracy and by class, raise recall of the missed class even at some cost in accuracy",
+        s.accuracy_paradox,
+    ),
+    Rule(
+        "leakage",
+        "Leakage",
+        "red",
+        "any evaluation image is trained on, is a parent of a mixed image, or has the pixels of a training image",
+        "split before pairs are drawn, and train again",
+        s.leakage,
+    ),
+    Rule(
+        "near_duplicate",
+        "Near-duplicates across splits",
+        "yellow",
+        "any evaluation image has a near-duplicate among the training images",
+        "look at the pairs; leave those images out of the evaluation, or say how many they are",
+        s.near_duplicate,
+    ),
+    Rule(
+        "equal_accuracy",
+        "Suspiciously equal",
+        "yellow",
+        f"training and test accuracy within {s.EQUAL_ACCURACY:.1%} of each other while the test accuracy is "
+        f"< {s.HARD_DATA:g}",
+        "check that the test images are not trained on",
+        s.equal_accuracy,
+    ),
+    Rule(
+        "robustness_ignored",
+        "Robustness ignored",
+        "yellow",
+        "no corruptions or no attacks were evaluated",
+        "evaluate both: what mixing gains may show there only",
+        s.robustness_ignored,
+    ),
+    Rule(
+        "fails_on_mixed",
+        "Fails on mixed images",
+        "yellow",
+        f"on held-out mixed images, agreement with mixup (top class against the larger parent, |λ − 0.5| ≥ "
+        f"{s.CLEAR_E4 / 1e4:g}) < {s.LEAST_AGREEMENT:g}, or KL to labels from answers no better than a uniform guess",
+        "train on more mixed images, or on labels from more answers",
+        s.fails_on_mixed,
+    ),
+    Rule(
+        "miscalibrated",
+        "Miscalibrated",
+        "yellow",
+        "the interval of the ECE lies above its finite-sample floor",
+        "report figures after temperature scaling too; T* < 1 is under-confidence, usual after mixup",
+        s.miscalibrated,
+    ),
+)
+
+
+def diagnose(evidence: Evidence) -> list[Finding]:
+    """What every rule says, in the order of the table."""
+    return [_finding(rule, rule.judge(evidence)) for rule in RULES]
+
+
+def _finding(rule: Rule, outcome: s.Outcome) -> Finding:
+    if isinstance(outcome, str):
+        return Finding(rule, "not assessed", {}, outcome)
+    return Finding(rule, "found" if outcome.fires else "not found", outcome.numbers, None)

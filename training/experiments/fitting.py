@@ -1,0 +1,138 @@
+"""Whether a configuration fits what its names stand for: labels, people, sizes, folds, and nothing judged on what was
+trained on. What does not fit is refused beside its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilmix.core import imageset
+from hilmix.core.errors import DataError
+from training.engine.net_table import check_images
+from training.engine.plan import make_plan
+from training.evaluation.leakage import HoldoutFold, holdout_folds
+from training.evaluation.values import BY_KEY
+from training.experiments import labels
+from training.experiments.checking import Checker
+from training.experiments.config import ExperimentConfig
+from training.experiments.naming import seen_by
+
+if TYPE_CHECKING:
+    from training.engine.plan import Budget
+    from training.experiments.material import Material
+
+Ints = NDArray[np.int64]
+
+USUAL_PRIMARY = "human_cross_entropy", "log_loss"  # where there are human labels, and where there are none
+
+
+def find_primary(check: Checker, config: ExperimentConfig, images: imageset.ImageSet) -> str:
+    """The primary metric: the one named, or cross-entropy against people where they can be had."""
+    human = images.human_labels is not None
+    chosen = config.primary or USUAL_PRIMARY[0 if human else 1]
+    if BY_KEY[chosen].needs == "human" and not human:
+        check.refuse(
+            "primary", f"is {chosen}, but image set {images.name} has no human labels; import some first"
+        )
+    return chosen
+
+
+def check_human_labels(check: Checker, config: ExperimentConfig, images: imageset.ImageSet) -> None:
+    for arm in config.arms:
+        if arm.base_labels == "human" and images.human_labels is None:
+            check.refuse(
+                "arms.base_labels", f"is human, but image set {images.name} has no human labels ({arm.name})"
+            )
+
+
+def check_sizes(check: Checker, config: ExperimentConfig, images: imageset.ImageSet) -> None:
+    shape = images.info.shape
+    try:
+        check_images(config.train.net, shape)
+    except DataError as error:
+        check.refuse("train.net", str(error))
+    crops = [("train.augment.crop", config.train.augment.crop)]
+    crops += [("arms.augment.crop", arm.augment["crop"]) for arm in config.arms if "crop" in arm.augment]
+    side = min(shape[:2])
+    for key, crop in crops:
+        if crop >= side:
+            check.refuse(key, f"is {crop}, too much for images of {side} pixels a side")
+
+
+def find_folds(check: Checker, config: ExperimentConfig, parents: Ints) -> tuple[HoldoutFold, ...]:
+    if not config.holdout_mixes:
+        return ()
+    try:
+        return tuple(holdout_folds(parents, share=config.holdout_mixes))
+    except DataError as error:
+        check.refuse("holdout_mixes", str(error))
+        return ()
+
+
+def check_nothing_leaks(check: Checker, material: Material) -> None:
+    if not material.leakage.clean:
+        sentences = " ".join(material.leakage.sentences[:2])
+        check.refuse("evaluate_on", f"would be judged on training material: {sentences}")
+    for name, run in material.starts.items():
+        seen = seen_by(run, material.images)
+        for what, judged in (("evaluation", material.evaluation), ("validation", material.validation)):
+            if n := int(np.isin(judged, seen).sum()):
+                check.refuse(
+                    "arms.start_from",
+                    f"run {run.pk} was trained on {n} of the {len(judged)} {what} images ({name})",
+                )
+
+
+def find_records(check: Checker, material: Material) -> dict[str, dict[str, Any]]:
+    """What the labels of each arm with a policy are; refused where there can be none."""
+    records = {}
+    for arm in material.config.arms:
+        try:
+            if arm.policy:
+                records[arm.name] = labels.label_record(material.data, arm, lambda: material.features)
+            if arm.is_sampled:
+                condition = records.get(arm.name, {}).get("condition") or arm.condition
+                if problem := labels.sampling_problem(material.data, arm, condition):
+                    raise DataError(problem)
+                if arm.policy:
+                    seed = material.config.seeds_of(arm)[0]
+                    sampled = replace(material, records=records)
+                    labels.mixed_labels(sampled, arm, seed=seed, fold=0)
+            if arm.on_the_fly and arm.on_the_fly.labels != "mixup":
+                policy = (
+                    "population_curve" if arm.on_the_fly.labels == "population_curve" else "perceptual_warp"
+                )
+                labels.fitted(material, arm, policy, seed=material.config.seeds_of(arm)[0], fold=0)
+        except DataError as error:
+            check.refuse("arms", f"{arm.name}: {error}")
+    return records
+
+
+def check_budget(check: Checker, material: Material, budgets: Sequence[Budget]) -> None:
+    """Refuse what fills no batch; `budgets` are those of the folds, that without held-out mixed images first."""
+    config, budget = material.config, budgets[0]
+    try:
+        for one in budgets:
+            make_plan(config.train, budget=one, seed=0)
+    except DataError as error:
+        check.refuse("train", str(error))
+    for arm in config.arms:
+        if arm.on_the_fly and arm.on_the_fly.share is None and not budget.n_mixed:
+            check.refuse("arms.on_the_fly", f"no arm has mixed images at whose places to mix ({arm.name})")
+        if arm.mixed_share is None or not budget.n_mixed:
+            continue
+        share = material.share_of_mixed(0)
+        if arm.mixed_share > share:
+            check.refuse(
+                "arms.mixed_share",
+                f"is more than the {share:.3f} that all arms have; raise train.mixed_share ({arm.name})",
+            )
+        elif not len(material.kept(arm, seed=0, fold=0)):
+            check.refuse(
+                "arms.mixed_share", f"is less than one of {budget.n_mixed} mixed images ({arm.name})"
+            )

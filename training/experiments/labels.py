@@ -1,0 +1,137 @@
+"""Which labels an arm learns from: those of the release, or labels made of some of its answers.
+
+An arm may learn from a part of the answers, to find out how many are needed. Which part is drawn for each seed, by
+hashes of seed, mixed image and participant: the first n of one order, so that more answers are always fewer answers
+and some more, on any machine. Where mixed images are held out, no label is made of what was said about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilmix.core.errors import DataError
+from hilmix.core.features import features_of
+from hilmix.core.judgements import Unit
+from hilmix.core.release import Release
+from hilmix.core.release_answers import canonical_name, derived_labels, is_policy, units_of_release
+from hilmix.core.softlabels import POLICIES, LabelSet, parse_label_name
+from hilmix.hub.rows import of_label_set
+from training.experiments.checking import did_you_mean
+from training.experiments.config import ArmConfig
+
+if TYPE_CHECKING:
+    from training.experiments.material import Material
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What labels are made of: units without one of the `withdrawn` parents, and of each the answers of `people` (None:
+    of all) and of the first `answers_per_image` (None: all) in the order of `seed`."""
+
+    seed: int
+    answers_per_image: int | None = None
+    people: frozenset[str] | None = None
+    withdrawn: frozenset[int] = frozenset()
+
+    def __call__(self, unit: Unit) -> Unit | None:
+        if self.withdrawn.intersection(unit.parents or ()):
+            return None
+        asked = {answer.participant for answer in unit.answers}
+        if self.people is not None:
+            asked &= self.people
+        if self.answers_per_image is not None:
+            asked = set(in_order(asked, self.seed, unit.key)[: self.answers_per_image])
+        kept = tuple(answer for answer in unit.answers if answer.participant in asked)
+        return unit if len(kept) == len(unit.answers) else replace(unit, answers=kept)
+
+
+def in_order(people: set[str], seed: int, what: str = "") -> list[str]:
+    """People in the order of a seed, another one for everything that is asked about."""
+    return sorted(people, key=lambda one: blake2b(f"{seed} {what} {one}".encode(), digest_size=8).digest())
+
+
+def label_record(data: Release, arm: ArmConfig, features: Callable[[], Floats]) -> dict[str, Any]:
+    """What an arm's labels are: the entry of the release, or what its entry would be where it does not hold them.
+
+    Raises `DataError` where they are neither held nor can be made.
+    """
+    policy = arm.policy or ""
+    name = canonical_name(policy)
+    if name in data.policies:
+        return data.label_set(policy, arm.condition)
+    if not is_policy(name):
+        known = sorted({*data.policies, *POLICIES})
+        raise DataError(f"{data.name} has no labels of policy {policy!r}{did_you_mean(policy, known)}")
+    return {**of_label_set(_derived(data, name, arm.condition, features)), "derived": True}
+
+
+def sampling_problem(data: Release, arm: ArmConfig, condition: str | None) -> str | None:
+    """What is wrong with how many answers or people an arm asks for; None if nothing is."""
+    labels = arm.on_the_fly.labels if arm.on_the_fly else "mixup"
+    if arm.policy and not POLICIES[parse_label_name(arm.policy)[0]].accepts and labels == "mixup":
+        return f"the policy {arm.policy} uses no answers, so none can be chosen for it"
+    units = units_of_release(data, condition or "")
+    asked = [{answer.participant for answer in unit.answers} for unit in units]
+    most, people = max(map(len, asked)), set().union(*asked)
+    if arm.answers_per_image is not None and arm.answers_per_image > most:
+        return f"answers_per_image is {arm.answers_per_image}; no mixed image has more than {most}"
+    if arm.people is not None and arm.people > len(people):
+        return f"people is {arm.people}; only {len(people)} answered"
+    return None
+
+
+def mixed_labels(material: Material, arm: ArmConfig, *, seed: int, fold: int) -> Floats:
+    """The labels of the mixed images that are trained on in a fold, float64 [n, K], as an arm has them for a seed."""
+    policy = canonical_name(arm.policy or "")
+    if not arm.is_sampled and not fold and policy in material.data.policies:
+        return material.data.labels(policy, arm.condition)
+    return label_set(material, arm, policy, seed=seed, fold=fold).probabilities
+
+
+def label_set(material: Material, arm: ArmConfig, policy: str, *, seed: int, fold: int) -> LabelSet:
+    """The labels of `policy`, made of what an arm learns from: its condition, its part of the answers, its fold."""
+    withdrawn = material.folds[fold - 1].withdrawn.tolist() if fold else ()
+    chosen = Chosen(seed, arm.answers_per_image, _people(material, arm, seed), frozenset(withdrawn))
+    return _derived(material.data, policy, arm.condition, lambda: material.features, chosen)
+
+
+def fitted(material: Material, arm: ArmConfig, policy: str, *, seed: int, fold: int) -> dict[str, Any]:
+    """The parameters of `policy` as an arm has them: the release's, or estimated on its part of the answers."""
+    if not arm.is_sampled and not fold and policy in material.data.policies:
+        return dict(material.data.label_set(policy, arm.condition)["params"])
+    return label_set(material, arm, policy, seed=seed, fold=fold).params
+
+
+def features_of_parents(material: Material) -> Floats:
+    """Pixel features of both parents of each mixed image, float64 [n, 2, F]; each image is looked at once."""
+    indices, places = np.unique(material.parents, return_inverse=True)
+    return features_of(np.asarray(material.images.images[indices]))[places.reshape(-1, 2)]
+
+
+def _people(material: Material, arm: ArmConfig, seed: int) -> frozenset[str] | None:
+    if arm.people is None:
+        return None
+    condition = material.records.get(arm.name, {}).get("condition") or arm.condition or ""
+    units = units_of_release(material.data, condition)
+    everybody = {answer.participant for unit in units for answer in unit.answers}
+    return frozenset(in_order(everybody, seed)[: arm.people])
+
+
+def _derived(
+    data: Release,
+    policy: str,
+    condition: str | None,
+    features: Callable[[], Floats],
+    chosen: Chosen | None = None,
+) -> LabelSet:
+    name, _ = parse_label_name(policy)
+    needed = features() if "features" in POLICIES[name].needs else None
+    return derived_labels(data, policy, condition, chosen=chosen, features=needed)

@@ -1,0 +1,262 @@
+"""The figures of a report, as data: what is drawn, what it means and what it was computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hilmix.figures import Cell, Figure, Series, Table
+from training.evaluation.corruptions import GROUPS
+from training.evaluation.values import BY_KEY
+from training.reports.inputs import ArmResult, RunResult
+
+_RELIABILITY = {
+    "none": ("reliability", "Reliability", ""),
+    "hard": (
+        "reliability_hard",
+        "Reliability after T of the labels",
+        " Logits divided by the temperature that fits the labels of the validation images.",
+    ),
+    "human": (
+        "reliability_human",
+        "Reliability after T of people",
+        " Logits divided by the temperature that fits what people said of the validation images.",
+    ),
+}
+
+
+def curves_of(arms: Sequence[ArmResult], n: int, source: str) -> list[Figure]:
+    """Losses and accuracy after each epoch, of the arms that were trained here."""
+    trained = [arm for arm in arms if any(run.curves for run in arm.runs)]
+    if not trained:
+        return []
+    n_seeds = max(len(arm.runs) for arm in trained)
+    over = "Thick: mean over each arm's seeds; thin: each seed." if n_seeds > 1 else "One seed."
+    return [
+        _curve(
+            trained, source, "train_loss", "Training loss", "cross-entropy, nats",
+            f"Mean soft cross-entropy of each epoch's batches, augmentation on. {over} Dashed: the "
+            "mean entropy of the arm's targets, the floor below which no loss can fall; compare the distance "
+            "to the floor, not the height.",
+            floor=True,
+        ),
+        _curve(
+            trained, source, "validation_loss", "Evaluation loss", "cross-entropy, nats",
+            f"Cross-entropy against the hard labels of the images watched while training, after each epoch. {over} "
+            "Nothing is selected on it: the weights of the last epoch are judged. Logarithmic scale.",
+            log_y=True,
+        ),
+        _curve(
+            trained, source, "validation_accuracy", "Evaluation accuracy", "share correct",
+            f"Accuracy on the images watched while training, after each epoch. {over}",
+        ),
+    ]  # fmt: skip
+
+
+def _curve(
+    arms: Sequence[ArmResult],
+    source: str,
+    key: str,
+    title: str,
+    unit: str,
+    definition: str,
+    *,
+    floor: bool = False,
+    log_y: bool = False,
+) -> Figure:
+    """One figure over epochs: each seed faint, the mean on top, and a dashed floor where asked for."""
+    series, columns, means = [], ["Epoch"], []
+    for group, arm in enumerate(arms):
+        line = _mean_curve(arm, key)
+        if len(arm.runs) > 1:
+            series += [
+                Series(f"{arm.name}, seed {run.seed}", _points(_curve_of(run, key)), group, "faint")
+                for run in arm.runs
+            ]
+        series.append(Series(arm.name, _points(line), group))
+        columns.append(arm.name)
+        means.append(line)
+        if floor:
+            lowest = _mean_curve(arm, "train_floor")
+            series.append(Series(f"{arm.name}, floor", _points(lowest), group, "dashed"))
+            columns.append(f"{arm.name}, floor")
+            means.append(lowest)
+    epochs = max(len(values) for values in means)
+    rows: list[tuple[Cell, ...]] = [
+        (epoch + 1, *(values[epoch] if epoch < len(values) else None for values in means))
+        for epoch in range(epochs)
+    ]
+    table = Table(f"{title}, mean over seeds", tuple(columns), tuple(rows))
+    return Figure(key, "curve", title, definition, "epoch", unit, tuple(series), table, source, log_y)
+
+
+def reliability_of(
+    calibration: Mapping[str, Sequence[Mapping[str, Any]]], n: int, source: str
+) -> list[Figure]:
+    """One figure for each temperature that was assessed for some arm; `calibration` by arm."""
+    found = []
+    for way, (key, title, more) in _RELIABILITY.items():
+        known = {
+            name: one["bins"]
+            for name, ways in calibration.items()
+            for one in ways
+            if one["key"] == way and "bins" in one
+        }
+        if not known:
+            continue
+        columns = ["Confidence"]
+        for name in known:
+            columns += [
+                f"{name}: {what}" for what in ("predictions", "confidence", "accuracy", "band from", "to")
+            ]
+        rows: list[tuple[Cell, ...]] = []
+        for bins in zip(*known.values(), strict=True):
+            cells: list[Cell] = [f"{bins[0]['low']:.2f}–{bins[0]['high']:.2f}"]
+            for one in bins:
+                low, high = one["band"] or (None, None)
+                cells += [one["n"], one["confidence"], one["accuracy"], low, high]
+            rows.append(tuple(cells))
+        series = tuple(
+            Series(name, tuple((b["confidence"], b["accuracy"], b["n"]) for b in bins if b["n"]), group)
+            for group, (name, bins) in enumerate(known.items())
+        )
+        definition = (
+            f"Share of correct predictions against mean confidence of the most probable class, in {len(rows)} bins of "
+            f"equal width; predictions of all seeds together ({n} images each).{more} On the diagonal a model is as "
+            "often right as it says, below it less often. The larger a point, the more predictions are behind it; the "
+            "table has the band in which a calibrated model's accuracy would be in 95 % of draws (of the first seed's "
+            "confidences)."
+        )
+        table = Table(f"{title}, all seeds together", tuple(columns), tuple(rows))
+        found.append(
+            Figure(key, "reliability", title, definition, "confidence", "accuracy", series, table, source)
+        )
+    return found
+
+
+def contrasts_of(contrasts: Mapping[str, Any], primary: str, source: str) -> list[Figure]:
+    """The differences in the primary metric: planned ones and each arm's from the reference."""
+    metric = BY_KEY[primary]
+    shown = [one for one in (*contrasts["planned"], *contrasts["exploratory"]) if one["metric"] == primary]
+    if not shown:
+        return []
+    names = tuple(f"{one['arm']} − {one['against']}" for one in shown)
+    series = []
+    for group, (title, planned) in enumerate((("planned", True), ("exploratory", False))):
+        points = [
+            (float(row), one["value"], *(one["interval_holm"] or one["interval"]))
+            for row, one in enumerate(shown)
+            if one["planned"] == planned
+        ]
+        if points:
+            series.append(Series(title, tuple(points), group))
+    better = {True: "Above 0 the first arm is better.", False: "Below 0 the first arm is better.", None: ""}
+    definition = (
+        f"Difference in {metric.name} ({metric.definition}), first arm less second, with its interval: of planned "
+        "contrasts with a verdict the one that allows for their number (Holm), else 95 %, not adjusted. "
+        f"{better[metric.higher_is_better]}"
+    )
+    rows = tuple((name, point["value"], *point["interval"]) for name, point in zip(names, shown, strict=True))
+    table = Table(
+        f"Differences in {metric.name}, 95 % intervals", ("Contrast", "Difference", "from", "to"), rows
+    )
+    return [
+        Figure(
+            "contrasts", "forest", f"Contrasts: {metric.name}", definition,
+            f"difference in {metric.name}", "contrast", tuple(series), table, source,
+            y_categories=names, reference=0.0,
+        )
+    ]  # fmt: skip
+
+
+def robustness_of(told: Mapping[str, Any], source: str) -> list[Figure]:
+    """Errors by severity, and break rates by group."""
+    figures = []
+    lines = {one["name"]: one["error_by_severity"] for one in told["arms"] if one.get("error_by_severity")}
+    if lines:
+        rows = tuple((severity + 1, *(line[severity] for line in lines.values())) for severity in range(5))
+        series = tuple(Series(name, _points(line), group) for group, (name, line) in enumerate(lines.items()))
+        figures.append(
+            Figure(
+                "corruptions", "curve", "Errors under corruptions",
+                "Share of errors at each severity, mean over the 15 corruptions and the seeds.",
+                "severity", "share of errors", series,
+                Table("Errors by severity", ("Severity", *lines), rows), source,
+            )
+        )  # fmt: skip
+    scored = [one for one in told["arms"] if one.get("score")]
+    if scored:
+        series = tuple(
+            Series(
+                one["name"],
+                tuple(
+                    (float(place), one["groups"][group]["value"], *one["groups"][group]["interval"])
+                    for place, group in enumerate(GROUPS)
+                ),
+                number,
+            )
+            for number, one in enumerate(scored)
+        )
+        cells = tuple((group, *(one["groups"][group]["value"] for one in scored)) for group in GROUPS)
+        figures.append(
+            Figure(
+                "break_rates", "bars", "What breaks",
+                "Of the images that are classified correctly as they are, the share that is wrong under a group of "
+                "transforms; mean over its transforms, severities and seeds, 95 % intervals. The risk score is 100 "
+                "times the mean of the five groups; read it beside the clean accuracy.",
+                "group", "break rate", series,
+                Table("Break rates by group", ("Group", *(one["name"] for one in scored)), cells), source,
+                x_categories=GROUPS,
+            )
+        )  # fmt: skip
+    return figures
+
+
+def thirds_of(thirds: Mapping[str, Sequence[Mapping[str, Any]]], source: str) -> list[Figure]:
+    """Cross-entropy against people where they agree and where they do not."""
+    known = {name: rows for name, rows in thirds.items() if len(rows) == 3}
+    if not known:
+        return []
+    key, words = "human_cross_entropy", ("people agree most", "between", "people agree least")
+    series = [
+        Series(name, tuple((float(k), row[key]["value"]) for k, row in enumerate(rows)), group)
+        for group, (name, rows) in enumerate(known.items())
+    ]
+    first = next(iter(known.values()))
+    cells: tuple[tuple[Cell, ...], ...] = tuple(
+        (
+            words[k],
+            *(rows[k][key]["value"] for rows in known.values()),
+            row[key]["floor"],
+            row[key]["ceiling"],
+        )
+        for k, row in enumerate(first)
+    )
+    return [
+        Figure(
+            "human_thirds", "bars", "Where people disagree",
+            f"{BY_KEY[key].name} ({BY_KEY[key].definition}) on thirds of the test images by the entropy of what people "
+            "said, mean over seeds. No prediction comes below the floor in the table, the entropy of the labels "
+            "themselves; the ceiling is what another panel of people would reach, where votes were counted.",
+            "third of the test images", "nats", tuple(series),
+            Table("By human entropy", ("Third", *known, "floor", "human ceiling"), cells), source,
+            x_categories=words,
+        )
+    ]  # fmt: skip
+
+
+def _mean_curve(arm: ArmResult, key: str) -> list[float]:
+    """Mean over seeds, epoch by epoch."""
+    lines = [_curve_of(run, key) for run in arm.runs if run.curves]
+    shortest = min(len(line) for line in lines)
+    return [float(mean) for mean in np.mean([line[:shortest] for line in lines], axis=0)]
+
+
+def _points(values: Sequence[float]) -> tuple[tuple[float, float], ...]:
+    return tuple((epoch + 1, value) for epoch, value in enumerate(values))
+
+
+def _curve_of(run: RunResult, key: str) -> list[float]:
+    return [epoch[key] for epoch in run.curves]

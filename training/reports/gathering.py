@@ -1,0 +1,108 @@
+"""From the rows and files of runs to what a report is made of. Only the job that writes reports imports this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from training.evaluation.evidence import HeldOutMixes
+from training.evaluation.metrics import log_softmax
+from training.experiments.material import Material
+from training.experiments.models import Arm
+from training.reports.inputs import (
+    ArmResult,
+    RunResult,
+    on_test,
+    on_validation,
+    read_arrays,
+    under_corruptions,
+)
+from training.runs.models import Run
+
+# Labels that are the plain mean of what people said: what held-out mixed images are judged by.
+_ANSWERS = ("human_lambda", "distribution", "uniform_redistribution")
+
+
+def arm_result(arm: Arm, material: Material | None) -> ArmResult:
+    runs = sorted(arm.runs.all(), key=lambda run: (run.seed, run.fold))
+    counted = [run for run in runs if not run.candidate and not run.excluded]
+    folds = tuple(_run_result(run, material) for run in counted if run.fold)
+    return ArmResult(
+        name=arm.name,
+        policy=arm.policy,
+        params=arm.params,
+        settings={**arm.settings, **_tuned(arm, counted)},
+        is_external=arm.is_external,
+        runs=tuple(
+            _run_result(
+                run, material, _mixes(arm, [one for one in counted if one.seed == run.seed], material)
+            )
+            for run in counted
+            if not run.fold
+        ),
+        folds=folds,
+        excluded=tuple((run.seed, run.excluded) for run in runs if run.excluded),
+    )
+
+
+def _run_result(run: Run, material: Material | None, mixes: HeldOutMixes | None = None) -> RunResult:
+    found = {}
+    if material is not None and not run.fold:
+        images, arrays = material.images, read_arrays(run.directory, "predictions.npz")
+        test = on_test(arrays, images.human_labels)
+        corrupted = read_arrays(run.directory, "corrupted.npz")
+        found = {
+            "test": test,
+            "validation": on_validation(arrays, images.labels, images.human_labels),
+            "robustness": under_corruptions(corrupted, test),
+            "mixes": mixes,
+        }
+    return RunResult(
+        run.seed,
+        run.curves,
+        run.metrics,
+        run.environment,
+        run.n_steps,
+        run.plan_sha256,
+        fold=run.fold,
+        evaluations=run.evaluations,
+        **found,  # type: ignore[arg-type]  # each by its own type above
+    )
+
+
+def _mixes(arm: Arm, runs: Sequence[Run], material: Material | None) -> HeldOutMixes | None:
+    """What the folds of one seed made of the mixed images that they held out, all of these together."""
+    if material is None:
+        return None
+    parts = [read_arrays(run.directory, "predictions.npz") for run in runs if run.fold]
+    parts = [part for part in parts if "mixed_rows" in part]
+    if not parts:
+        return None
+    rows = np.concatenate([part["mixed_rows"] for part in parts])
+    logits = np.concatenate([part["mixed_logits"] for part in parts])
+    first, second = material.images.labels[material.parents[rows]].T
+    policy = next((name for name in _ANSWERS if name in material.data.policies), None)
+    human = None
+    if policy is not None:
+        human = material.data.labels(policy, arm.settings.get("condition"))[rows]
+    lambda_e4 = np.rint(material.data.lambdas()[rows] * 10_000).astype(np.int64)
+    unlike = first != second  # of two images of one class λ says nothing
+    if not unlike.any():
+        return None
+    return HeldOutMixes(
+        np.exp(log_softmax(logits))[unlike],
+        first[unlike],
+        second[unlike],
+        lambda_e4[unlike],
+        None if human is None else human[unlike],
+    )
+
+
+def _tuned(arm: Arm, runs: Sequence[Run]) -> dict[str, Any]:
+    """What the search on validation images chose for the arm."""
+    keys = arm.experiment.config.get("tune") or {}
+    train: dict[str, Any] = next((run.train for run in runs if not run.fold), {})
+    chosen = {key: train[key] for key in keys if key in train}
+    return {"tuned": chosen} if chosen else {}

@@ -1,0 +1,350 @@
+"""The parts of a stored report as sentences and tables: what the page, the Markdown and the command line show alike.
+
+Nothing is computed but words and rounding. Nothing depends on the order of a dictionary, which a database may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hilmix.figures import Cell, Table, show
+from training.evaluation.values import BY_KEY
+from training.evaluation.values import GROUPS as METRIC_GROUPS
+from training.reports.tables import ARROWS, Content, is_first_format, within
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report: sentences, then tables. `folded` is shown when asked for."""
+
+    key: str
+    title: str
+    sentences: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    folded: bool = False
+
+
+def sections_of(content: Content) -> list[Section]:
+    """Everything but scores, figures and checks, in the order in which it is read; empty parts are left out."""
+    if is_first_format(content):
+        return []
+    found = [
+        _contrasts(content),
+        _choice(content),
+        _calibration(content),
+        _people(content),
+        _mixed(content),
+        _robustness(content),
+        _diagnosis(content),
+        _all_metrics(content),
+        _exploratory(content),
+        _missing(content),
+    ]
+    return [one for one in found if one.sentences or one.tables]
+
+
+def _contrasts(content: Content) -> Section:
+    contrasts, metric = content["contrasts"], BY_KEY[content["primary"]]
+    planned = contrasts["planned"]
+    rows: list[tuple[Cell, ...]] = [
+        (
+            f"{one['arm']} − {one['against']}{', unequal budget' if one['unequal_budget'] else ''}",
+            one["about"] or None,
+            within(one["value"], one["interval_holm"] or one["interval"]),
+            one["p_holm"],
+            one["verdict"],
+            one["detectable"] if one["verdict"] == "not separable" else None,
+            one["seeds_needed"],
+            one["n_seeds"],
+        )
+        for one in planned
+    ]
+    columns = (
+        "Contrast", "About", "Difference", "Holm p", "Verdict", "Would be found (80 % power)", "Seeds needed", "Seeds",
+    )  # fmt: skip
+    table = Table(
+        f"Planned contrasts of the primary metric, {metric.name}{ARROWS[metric.higher_is_better]}: first arm less "
+        "second",
+        columns,
+        tuple(rows),
+    )
+    sentences = [f"{one['arm']} − {one['against']}: {one['sentence']}" for one in planned]
+    return Section("contrasts", "Planned contrasts", tuple(sentences), (table,) if rows else ())
+
+
+def _choice(content: Content) -> Section:
+    choice = content["choice"]
+    if not choice["arm"]:
+        return Section("choice", "Which arm to take", (choice["sentence"],))
+    rows = tuple(
+        (name, choice["values"][name], f"{choice['first_share'][name]:.0%}") for name in choice["order"]
+    )
+    name = BY_KEY[choice["metric"]].name
+    table = Table(
+        f"Validation images, mean over {choice['n_seeds']} seeds"
+        if choice["n_seeds"] > 1
+        else "Validation images",
+        ("Arm", name, "First among draws"),
+        rows,
+    )
+    return Section("choice", "Which arm to take", (choice["sentence"],), (table,))
+
+
+def _calibration(content: Content) -> Section:
+    rows: list[tuple[Cell, ...]] = []
+    sentences = []
+    for name, ways in _by_arm(content, "calibration"):
+        for one in ways:
+            words = one["temperature"]
+            if "not_assessed" in one:
+                sentences.append(f"{words}: not assessed, {one['not_assessed']}.")
+                continue
+            rows.append((name, words, one["T"], within(one["ece"], one["interval"]), one["floor"]))
+    said = tuple(text[0].upper() + text[1:] for text in dict.fromkeys(sentences))
+    table = Table(
+        "Expected calibration error on the test images, mean over seeds, with and without temperature scaling, which "
+        "was fitted on validation images. The interval is of the error itself; the floor is what chance alone shows.",
+        ("Arm", "Temperature", "T", "ECE", "Floor"),
+        tuple(rows),
+    )
+    return Section("calibration", "Calibration", said, (table,) if rows else ())
+
+
+def _by_arm(content: Content, key: str) -> list[tuple[str, Any]]:
+    """What is stored for each arm, in their order: a database may keep a dictionary in another."""
+    return [
+        (arm["name"], content[key][arm["name"]]) for arm in content["arms"] if arm["name"] in content[key]
+    ]
+
+
+def _people(content: Content) -> Section:
+    tables = []
+    keys = [metric["key"] for metric in content["metrics"] if metric["group"] == "people"]
+    rows: list[tuple[Cell, ...]] = []
+    for key in keys:
+        each = [arm["summary"].get(key) for arm in content["arms"]]
+        first: Mapping[str, Any] = next((one for one in each if one), {})
+        rows.append(
+            (
+                f"{BY_KEY[key].name}{ARROWS[BY_KEY[key].higher_is_better]}",
+                *(within(one["mean"], one["interval"]) if one else None for one in each),
+                first.get("floor") if key != "human_ece" else None,
+                first.get("ceiling"),
+            )
+        )
+    if rows:
+        heads = ("Against people", *(arm["name"] for arm in content["arms"]), "Floor", "Human ceiling")
+        caption = (
+            "Mean over seeds with 95 % interval. The human ceiling is what other people reach; a dash means not "
+            "assessed."
+        )
+        tables.append(Table(caption, heads, tuple(rows)))
+    undefined = dict.fromkeys(
+        said
+        for arm in content["arms"]
+        for key in keys
+        for said in (arm["summary"].get(key) or {}).get("undefined", ())
+    )
+    return Section(
+        "people",
+        "Against people",
+        tuple(said[0].upper() + said[1:] + "." for said in undefined),
+        tuple(tables),
+    )
+
+
+def _mixed(content: Content) -> Section:
+    mixed = dict(_by_arm(content, "mixed"))
+    tables, sentences = [], []
+    for part, title in (("people", "Against people's answers"), ("mixup", "Agreement with mixup")):
+        keys = [key for key in BY_KEY if any(key in one[part] for one in mixed.values())]
+        rows = tuple(
+            (BY_KEY[key].name, *(_spread(one[part].get(key)) for one in mixed.values())) for key in keys
+        )
+        if rows:
+            tables.append(Table(f"{title}: held-out mixed images, mean over seeds", ("Metric", *mixed), rows))
+    if mixed:
+        first = next(iter(mixed.values()))
+        sentences.append(
+            f"{first['n']} mixed images, each judged by models that saw neither it nor its parents. λ is what was "
+            "mixed, not what can be seen: agreement with it is no accuracy."
+        )
+    return Section("mixed", "Held-out mixed images", tuple(sentences), tuple(tables))
+
+
+def _spread(one: Mapping[str, Any] | None) -> Cell:
+    if one is None or one["value"] is None:
+        return None
+    return show(one["value"]) if one["sd"] is None else f"{show(one['value'])} ± {show(one['sd'])}"
+
+
+def _robustness(content: Content) -> Section:
+    told = content["robustness"]
+    scored = [one for one in told["arms"] if "accuracy" in one]
+    tables = []
+    rows: list[tuple[Cell, ...]] = []
+    sentences = [f"{one['name']}: {warning}" for one in scored for warning in one["warnings"]]
+    if scored:
+        sentences.insert(
+            0,
+            f"Reference of corruption errors and differences: {told['reference']}. A risk score (0 best; up to 20 "
+            "green, up to 40 yellow, above red) says nothing without the clean accuracy beside it.",
+        )
+        for one in scored:
+            against = one.get("against") or {}
+            rows.append(
+                (
+                    one["name"],
+                    _of(one["accuracy"]),
+                    f"{_of(one['score'])}, {one['band']}" if one["score"] else None,
+                    _of(against.get("score")),
+                    _of(against.get("accuracy")),
+                    _of(one["mean_error"]),
+                    _of(one["mce_percent"]),
+                )
+            )
+        heads = (
+            "Arm", "Clean accuracy", "Risk score", "Less the reference's", "Accuracy less the reference's",
+            "Mean error under corruptions", "mCE, percent",
+        )  # fmt: skip
+        tables.append(Table("Corrupted and turned images, 95 % intervals", heads, tuple(rows)))
+        if any(one["groups"] for one in scored):
+            cells = tuple(
+                (one["name"], *(_of(one["groups"].get(group)) for group in told["groups"])) for one in scored
+            )
+            tables.append(Table("Break rates by group", ("Arm", *told["groups"]), cells))
+        apart = [one for one in scored if (one.get("against") or {}).get("breaks")]
+        if apart:
+            each = zip(*(one["against"]["breaks"] for one in apart), strict=False)
+            cells = tuple((str(row[0]["transform"]), *(_of(one) for one in row)) for row in each)
+            tables.append(
+                Table(
+                    f"Break rates less those of {told['reference']}, on images that both have right",
+                    ("Transform", *(one["name"] for one in apart)),
+                    cells,
+                )
+            )
+    attacked, said = _attacked(told["arms"])
+    return Section("robustness", "Robustness", (*sentences, *said), (*tables, *attacked))
+
+
+def _attacked(arms: Sequence[Mapping[str, Any]]) -> tuple[list[Table], list[str]]:
+    """Accuracy under attacks, and what they say of gradients that hide."""
+    found = [one for one in arms if one["attacks"]]
+    if not found:
+        return [], []
+    names = [name for name in ("fgsm", "pgd", "square") if name in found[0]["attacks"]]
+    rows: list[tuple[Cell, ...]] = [
+        (one["name"], *(one["attacks"].get(name, {}).get("accuracy") for name in names)) for one in found
+    ]
+    heads = [
+        f"{'Square' if name == 'square' else name.upper()}, {found[0]['attacks'][name]['n']} images"
+        for name in names
+    ]
+    table = Table(
+        "Accuracy under attacks of at most 4/255 a pixel, mean over seeds", ("Arm", *heads), tuple(rows)
+    )
+    said = [f"{one['name']}: {text}" for one in found for text in one["attacks"].get("masked_gradients", ())]
+    return [table], said
+
+
+def _of(one: Mapping[str, Any] | None) -> str:
+    return "–" if one is None else within(one["value"], one["interval"])
+
+
+def _diagnosis(content: Content) -> Section:
+    """What was found; what was looked for and not found, or not assessed, is named in a sentence each."""
+    rows: list[tuple[Cell, ...]] = []
+    sentences = []
+    for name, findings in _by_arm(content, "diagnosis"):
+        for one in findings:
+            if one["state"] == "found":
+                seeds = "" if one["n_seeds"] == 1 else f", {one['n_found']} of {one['n_seeds']} seeds"
+                rows.append(
+                    (
+                        name,
+                        f"{one['name']} ({one['level']}{seeds})",
+                        _numbers(one),
+                        one["threshold"],
+                        one["remedy"],
+                    )
+                )
+        not_found = [one["name"] for one in findings if one["state"] == "not found"]
+        missing = [
+            f"{one['name']} (needs {one['missing']})" for one in findings if one["state"] == "not assessed"
+        ]
+        if not_found:
+            sentences.append(f"{name}, not found: {'; '.join(not_found)}.")
+        if missing:
+            sentences.append(f"{name}, not assessed: {'; '.join(missing)}.")
+    table = Table(
+        "What was found, with the numbers of the first seed in which it was",
+        ("Arm", "Symptom", "Evidence", "Found where", "What to do"),
+        tuple(rows),
+    )
+    return Section("diagnosis", "Diagnosis", tuple(sentences), (table,) if rows else ())
+
+
+def _numbers(finding: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{key.replace('_', ' ')} {' '.join(map(str, value)) if isinstance(value, list) else show(value)}"
+        for key, value in finding["numbers"].items()
+    )
+
+
+def _all_metrics(content: Content) -> Section:
+    tables = []
+    for group, title in METRIC_GROUPS.items():
+        if group == "people":
+            continue  # those stand beside floor and ceiling
+        keys = [metric["key"] for metric in content["metrics"] if metric["group"] == group]
+        rows = tuple(
+            (
+                f"{BY_KEY[key].name}{ARROWS[BY_KEY[key].higher_is_better]}",
+                *(_mean(arm["summary"].get(key)) for arm in content["arms"]),
+            )
+            for key in keys
+        )
+        if rows:
+            tables.append(Table(title, ("Metric", *(arm["name"] for arm in content["arms"])), rows))
+    sentences = (
+        "Mean over seeds with a 95 % interval: for other images and seeds from five seeds on, below that for other "
+        "images and these trained models; of calibration errors the mean of each model's own.",
+    )
+    return Section("metrics", "All metrics", sentences if tables else (), tuple(tables), folded=True)
+
+
+def _mean(one: Mapping[str, Any] | None) -> Cell:
+    return None if one is None else within(one["mean"], one["interval"])
+
+
+def _exploratory(content: Content) -> Section:
+    contrasts = content["contrasts"]
+    rows = tuple(
+        (
+            f"{one['arm']} − {one['against']}{', unequal budget' if one['unequal_budget'] else ''}",
+            f"{BY_KEY[one['metric']].name}{ARROWS[BY_KEY[one['metric']].higher_is_better]}",
+            within(one["value"], one["interval"]),
+            one["n_seeds"],
+        )
+        for one in contrasts["exploratory"]
+    )
+    n = contrasts["n_exploratory"]
+    sentence = (
+        f"{n} comparisons that nobody planned, none adjusted: with so many, some intervals leave 0 out by chance "
+        "alone. They are reasons to look again, no findings."
+    )
+    table = Table("95 % intervals, not adjusted", ("Contrast", "Metric", "Difference", "Seeds"), rows)
+    return Section(
+        "exploratory", "Exploratory", (sentence,) if rows else (), (table,) if rows else (), folded=True
+    )
+
+
+def _missing(content: Content) -> Section:
+    return Section(
+        "not-assessed",
+        "Not assessed",
+        tuple(f"{one['what']} ({', '.join(one['arms'])}): {one['why']}." for one in content["not_assessed"]),
+    )

@@ -1,0 +1,101 @@
+"""The first table of a stored report, its checks and definitions, and how figures are written in tables.
+
+Nothing is computed but words and rounding. Reports of format 1 (hilmix 0.1 to 0.3) have scores and figures only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hilmix.figures import Table, show
+
+Content = Mapping[str, Any]
+
+ARROWS = {True: " ↑", False: " ↓", None: ""}
+# What the first table shows; all the rest is in the tables by group.
+_FIRST = (
+    "accuracy",
+    "log_loss",
+    "human_cross_entropy",
+    "ece_equal_width_15",
+    "brier",
+)
+
+
+def is_first_format(content: Content) -> bool:
+    return bool(content["format"] == "hilmix-report/1")
+
+
+def score_table(content: Content) -> Table:
+    """Arms × metrics as mean ± spread over the seeds: the table of the page, the command line and the Markdown."""
+    metrics = content["metrics"]
+    if not is_first_format(content):
+        wanted = dict.fromkeys((*_FIRST[:1], content["primary"], *_FIRST[1:]))
+        known = {metric["key"]: metric for metric in metrics}
+        metrics = [known[key] for key in wanted if key in known]
+    many = _counts(content)
+    rows = []
+    for arm in content["arms"]:
+        cells = [spread_text(arm["summary"].get(metric["key"])) for metric in metrics]
+        seeds = [str(len(arm["seeds"]))] if len(many) > 1 else []
+        rows.append((arm["name"], *cells, *seeds))
+    heads = [f"{metric['name']}{ARROWS[metric['higher_is_better']]}" for metric in metrics]
+    return Table(_caption(content, many), ("Arm", *heads, *(["Seeds"] if len(many) > 1 else [])), tuple(rows))
+
+
+def _counts(content: Content) -> list[int]:
+    """With how many seeds arms were trained, each number once."""
+    if is_first_format(content):
+        return [len(content["seeds"])]
+    return sorted({len(arm["seeds"]) for arm in content["arms"] if arm["seeds"]}) or [1]
+
+
+def _caption(content: Content, many: Sequence[int]) -> str:
+    arrows = f"on {content['n_evaluation']} evaluation images. ↑ higher is better, ↓ lower is better."
+    if list(many) == [1]:
+        return f"One seed, {arrows}"
+    seeds = f"{many[0]} seeds" if len(many) == 1 else "the seeds of each arm"
+    return f"Mean ± standard deviation over {seeds}, {arrows}"
+
+
+def spread_text(summary: Mapping[str, Any] | None) -> str:
+    """ "0.912 ± 0.004"; without a spread for one seed, a dash where nothing was measured."""
+    if summary is None:
+        return "–"
+    if summary["sd"] is None:
+        return f"{summary['mean']:.4f}"
+    return f"{summary['mean']:.4f} ± {summary['sd']:.4f}"
+
+
+def within(value: float | None, interval: Sequence[float] | None) -> str:
+    """ "0.912 (0.900 to 0.921)"."""
+    if value is None:
+        return "–"
+    return show(value) if interval is None else f"{show(value)} ({show(interval[0])} to {show(interval[1])})"
+
+
+def checks_of(content: Content) -> list[str]:
+    """The sentences about leakage, copies and budget."""
+    near = content.get("near_duplicates", {}).get("sentence")
+    return [*content["leakage"]["sentences"], *([near] if near else []), content["budget"]["sentence"]]
+
+
+def definitions_of(content: Content) -> list[tuple[str, str]]:
+    """What metrics and arms mean."""
+    return [
+        *((metric["name"], str(metric["definition"])) for metric in content["metrics"]),
+        *((arm["name"], _about(arm)) for arm in content["arms"]),
+    ]
+
+
+def _about(arm: Mapping[str, Any]) -> str:
+    """An arm in words, and its accuracy with each seed."""
+    about = arm.get("about") or f"{arm['policy']}@{arm['params']['version']}: {arm['params']['meaning']}"
+    accuracy = (arm["summary"].get("accuracy") or {}).get("values", ())
+    each = ", ".join(f"{value:.4f}" for value in _listed(accuracy))
+    return f"{about.rstrip('.')}. Accuracy of each seed: {each}." if each else f"{about.rstrip('.')}."
+
+
+def _listed(values: Iterable[float]) -> list[float]:
+    return [float(value) for value in values]

@@ -1,0 +1,98 @@
+"""What an arm is, and what a forecast says, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Described(Protocol):
+    """An arm as it is stored, or as a report is made of it."""
+
+    @property
+    def policy(self) -> str: ...
+    @property
+    def params(self) -> dict[str, Any]: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+    @property
+    def is_external(self) -> bool: ...
+
+
+def about_arm(arm: Described) -> str:
+    """What is otherwise in this arm than in others."""
+    if arm.is_external:
+        return "predictions of a model trained elsewhere"
+    own = arm.settings
+    said = []
+    if arm.policy:
+        version = f"@{arm.params['version']}" if "version" in arm.params else ""
+        said.append(f"{arm.policy}{version}: {str(arm.params.get('meaning', '')).rstrip('.')}".rstrip(": "))
+    else:
+        said.append("no mixed images of the release; base images fill their places")
+    if own.get("condition"):
+        said.append(f"asked under {own['condition']}")
+    if own.get("answers_per_image"):
+        said.append(f"{own['answers_per_image']} answers an image")
+    if own.get("people"):
+        said.append(f"answers of {own['people']} people")
+    if own.get("mixed_share"):
+        said.append(f"share of mixed images {own['mixed_share']:g}")
+    if own.get("base_labels", "hard") == "human":
+        said.append("base images with human labels")
+    if fly := own.get("on_the_fly"):
+        said.append("mixes made while training: " + _listed(fly))
+    if own.get("augment"):
+        said.append("augmentation: " + _listed(own["augment"]))
+    if own.get("start_from") is not None:
+        said.append(f"starts from the weights of {own['start_from']}")
+    if own.get("tuned"):
+        said.append("chosen on validation images: " + _listed(own["tuned"]))
+    return "; ".join(said)
+
+
+def forecast_words(forecast: Mapping[str, Any]) -> str:
+    """What all runs will take, as it was measured on a few steps; empty where nothing was."""
+    if "seconds" not in forecast:
+        return ""
+    minutes = forecast["seconds"] / 60
+    time = f"{forecast['seconds']:.0f} s" if minutes < 2 else f"{minutes:.0f} min"
+    if minutes >= 90:
+        time = f"{minutes / 60:.1f} h"
+    said = f"about {time} of training for {forecast.get('n_runs', 'all')} runs"
+    if "memory" in forecast:
+        said += f", {forecast['memory'] / 1e9:.1f} GB of memory"
+    if "disk" in forecast:
+        said += f", {forecast['disk'] / 1e9:.2f} GB of disk"
+    return said
+
+
+def configuration_words(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The keys of a configuration as it is written, each with its value: all but names, seeds, splits and arms, which
+    stand by themselves, and what was left at none."""
+    said = []
+    for key, value in config.items():
+        if key in ("name", "release", "image_set", "seeds", "train_on", "evaluate_on", "arms"):
+            continue
+        if key == "contrasts":
+            said += [(key, _contrast(one)) for one in value]
+        elif key == "train":
+            said += [(name, _plain(one)) for name, one in value.items()]
+        elif value not in ([], {}, 0, False, None):
+            said.append((key, _plain(value)))
+    return said
+
+
+def _contrast(one: Mapping[str, Any]) -> str:
+    about = f" ({one['about']})" if one.get("about") else ""
+    return f"{one['arm']} − {one['against']}{about}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {_plain(one)}" for key, one in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _listed(table: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in sorted(table.items()))

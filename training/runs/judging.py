@@ -1,0 +1,312 @@
+"""What a trained model is judged on: validation and test images, three temperatures, held-out mixed images, and what
+images were put through.
+
+Figures of one run, with intervals over its images; what lies between arms is the report's. What was asked for and
+could not be measured is said, under `not_assessed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from django.conf import settings
+from numpy.typing import NDArray
+from torch import nn
+
+from hilmix.jobs.progress import Progress
+from training.engine.predict import predict
+from training.evaluation import attacks, intervals, metrics, people, robustness
+from training.evaluation.assessment import against_mixup, assess
+from training.evaluation.corruptions import CORRUPTIONS, EXTRA, GROUPS, CorruptedSet, suite
+from training.evaluation.predictions import predictions
+from training.evaluation.risk import risk
+from training.evaluation.scores import score
+from training.evaluation.temperature import Temperature, fit_temperature, scaled
+from training.evaluation.values import Value
+from training.experiments.material import Material
+from training.runs.models import Run
+
+Floats = NDArray[np.float64]
+Arrays = dict[str, NDArray[Any]]
+
+NO_VALIDATION = "no validation images were set apart"
+NO_HUMAN = "the image set has no human labels"
+# Labels that are the plain mean of what people said, the first that a release has: what answers are.
+ANSWERS = ("human_lambda", "distribution", "uniform_redistribution")
+CORRUPTED = ("noise", "blur", "weather", "digital", EXTRA)
+ATTACKS = ("fgsm", "pgd", "square")
+FAILURES = 12
+
+
+@dataclass
+class Judged:
+    """`metrics` and `evaluations` of a run's row, and the arrays of its files."""
+
+    metrics: dict[str, Any] = field(default_factory=dict)
+    evaluations: dict[str, Any] = field(default_factory=dict)
+    predictions: Arrays = field(default_factory=dict)
+    corrupted: Arrays = field(default_factory=dict)
+
+
+def judge(
+    model: nn.Module,
+    run: Run,
+    material: Material,
+    *,
+    device: torch.device,
+    progress: Progress,
+    steps: int = 0,
+) -> Judged:
+    """Everything that is asked of a run, which took so many `steps`. A candidate of a tuned arm is judged on validation
+    alone, as nothing else may choose it."""
+    look = _Look(model, material, device, progress, steps)
+    found = Judged()
+    missing: dict[str, str] = {}
+    validation = look.validation(found, missing)
+    if run.candidate:
+        found.metrics = score(*validation) if validation else {}
+    else:
+        look.test(found, validation, missing)
+        if run.fold:
+            look.mixed(found, run, missing)
+        else:
+            look.tampered(found, run.arm.experiment.config.get("robustness", []), run.seed)
+    if missing:
+        found.evaluations["not_assessed"] = missing
+    return found
+
+
+@dataclass
+class _Look:
+    model: nn.Module
+    material: Material
+    device: torch.device
+    progress: Progress
+    steps: int
+
+    def logits(self, images: NDArray[np.uint8]) -> Floats:
+        self.progress.check()
+        return predict(self.model, images, device=self.device)
+
+    def of(self, indices: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64], Floats | None]:
+        """Logits, labels and people's labels of images of the image set."""
+        images = self.material.images
+        human = None if images.human_labels is None else np.asarray(images.human_labels[indices])
+        return self.logits(np.asarray(images.images[indices])), images.labels[indices], human
+
+    def validation(
+        self, found: Judged, missing: dict[str, str]
+    ) -> tuple[Floats, NDArray[np.int64], Floats | None] | None:
+        indices = self.material.validation
+        if not len(indices):
+            missing["validation"] = missing["temperature"] = NO_VALIDATION
+            return None
+        self._say("judging on the validation images")
+        logits, labels, human = self.of(indices)
+        found.evaluations["validation"] = _assessed(logits, labels, human)
+        found.predictions |= {"validation_indices": indices, "validation_logits": logits}
+        return logits, labels, human
+
+    def test(
+        self,
+        found: Judged,
+        validation: tuple[Floats, NDArray[np.int64], Floats | None] | None,
+        missing: dict[str, str],
+    ) -> None:
+        self._say("judging on the test images")
+        logits, labels, human = self.of(self.material.evaluation)
+        found.metrics = score(logits, labels, human)
+        found.predictions |= {"indices": self.material.evaluation, "labels": labels, "logits": logits}
+        found.evaluations["test"] = _assessed(logits, labels, human)
+        if human is None:
+            missing["people"] = NO_HUMAN
+        if validation is not None:
+            fitted_on, hard, soft = validation
+            found.evaluations["temperature"] = {
+                "hard": _cooled(fit_temperature(fitted_on, hard), logits, labels, human),
+                "human": _cooled(fit_temperature(fitted_on, soft), logits, labels, human),
+            }
+
+    def mixed(self, found: Judged, run: Run, missing: dict[str, str]) -> None:
+        """The mixed images that this fold held out, against people's answers; λ is what mixup says, no truth."""
+        self._say("judging on held-out mixed images")
+        data, material = self.material.data, self.material
+        rows = material.folds[run.fold - 1].held_out
+        logits = self.logits(material.mixed_images[rows])
+        log_p = metrics.log_softmax(logits)
+        found.predictions |= {"mixed_rows": rows, "mixed_logits": logits}
+        block: dict[str, Any] = {"n": len(rows)}
+        policy = next((name for name in ANSWERS if name in data.policies), None)
+        if policy is None:
+            missing["mixed"] = "the release has no labels that are the mean of answers"
+        else:
+            q = data.labels(policy, run.arm.settings.get("condition"))[rows]
+            block |= {"policy": policy, "people": _against_people(log_p, q)}
+        first, second = material.images.labels[material.parents[rows]].T
+        unlike = first != second
+        if unlike.any():
+            said = against_mixup(log_p[unlike], first[unlike], second[unlike], data.lambdas()[rows][unlike])
+            block["mixup"] = {key: value.as_json() for key, value in said.items()}
+        found.evaluations["mixed"] = block
+
+    def tampered(self, found: Judged, asked: list[str], seed: int) -> None:
+        if not asked:
+            return
+        material = self.material
+        images, labels = (
+            np.asarray(material.images.images[material.evaluation]),
+            material.images.labels[material.evaluation],
+        )
+        block: dict[str, Any] = {}
+        groups = [
+            *(CORRUPTED if "corruptions" in asked else ()),
+            *(("geometric",) if "geometric" in asked else ()),
+        ]
+        if groups:
+            put_through = self._put_through(images, labels, tuple(groups))
+            block |= _of_corruptions(put_through, groups)
+            found.corrupted = _as_arrays(put_through)
+        if wanted := [name for name in ATTACKS if name in asked]:
+            block["attacks"] = self._attacked(images, labels, wanted, seed)
+        right = found.predictions["logits"].argmax(axis=1) == labels
+        share = float(right.mean())
+        block["clean_accuracy"] = Value(share, len(labels), intervals.wilson(share, len(labels))).as_json()
+        found.evaluations["robustness"] = block
+
+    def _put_through(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int64], groups: tuple[str, ...]
+    ) -> robustness.Assessment:
+        keys = suite(groups)
+        test_set = CorruptedSet(settings.VAR / "corrupted", images)
+        done = iter(range(len(keys) + 1))
+
+        def of(some: NDArray[np.uint8]) -> Floats:
+            self._say("judging corrupted images", next(done), len(keys))
+            return self.logits(some)
+
+        return robustness.assess(of, test_set, labels, keys)
+
+    def _attacked(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int64], names: list[str], seed: int
+    ) -> dict[str, Any]:
+        some = np.sort(np.random.default_rng(0).permutation(len(images))[: attacks.SQUARE_IMAGES])
+        made: dict[str, attacks.Attacked] = {}
+        for name in names:
+            self._say(f"attacking by {name}")
+            self.progress.check()
+            if name == "fgsm":
+                made[name] = attacks.fgsm(self.model, images, labels, device=self.device)
+            elif name == "pgd":
+                made[name] = attacks.pgd(self.model, images, labels, device=self.device, seed=seed)
+            else:
+                made[name] = attacks.square(
+                    self.model,
+                    images[some],
+                    labels[some],
+                    device=self.device,
+                    queries=attacks.QUERIES,
+                    seed=seed,
+                )
+        block: dict[str, Any] = {name: _of_attack(one) for name, one in made.items()}
+        if len(made) == len(ATTACKS):
+            alike = {
+                name: replace(one, correct=one.correct[some])
+                for name, one in made.items()
+                if name != "square"
+            }
+            block["masked_gradients"] = asdict(attacks.masked_gradients(**alike, square=made["square"]))
+        return block
+
+    def _say(self, what: str, done: int | None = None, total: int | None = None) -> None:
+        self.progress.check()
+        self.progress.update(self.steps if done is None else done, total or self.steps, what)
+
+
+def _assessed(logits: Floats, labels: NDArray[np.int64], human: Floats | None) -> dict[str, Any]:
+    return assess(predictions(labels=labels, logits=logits, human=human)).as_json()
+
+
+def _cooled(
+    fitted: Temperature, logits: Floats, labels: NDArray[np.int64], human: Floats | None
+) -> dict[str, Any]:
+    """A temperature and the test figures with it; why there is none where it was not fitted."""
+    if fitted.value is None:
+        return {"not_assessed": " ".join(fitted.undefined)}
+    return {
+        "T": fitted.value,
+        "loss_before": fitted.loss_before,
+        "loss_after": fitted.loss_after,
+        "undefined": list(fitted.undefined),
+        "test": _assessed(scaled(logits, fitted.value), labels, human),
+    }
+
+
+def _against_people(log_p: Floats, q: Floats) -> dict[str, Any]:
+    """The figures against people's answers, with intervals over the images, and the floors that need no votes."""
+    p = np.exp(log_p)
+    terms = people.terms(log_p, p, q)
+    uncertainty, human = metrics.entropies(p), metrics.entropies(q)
+
+    def figures(weights: Floats) -> dict[str, Floats]:
+        total = weights.sum(axis=1)
+        means = {key: weights @ term / total for key, term in terms.items()}
+        return means | people.entropy_correlations(uncertainty, human, weights)
+
+    n = len(q)
+    values, ends = intervals.bootstrap(figures, n)
+    floors = people.labels_alone(q)
+    said = {}
+    for key, value in values.items():
+        one = robustness.value_of(
+            value, ends[key], n, ("not defined on these images: a variation is missing",)
+        )
+        said[key] = replace(one, floor=floors.get(key)).as_json()
+    return said
+
+
+def _of_corruptions(found: robustness.Assessment, groups: list[str]) -> dict[str, Any]:
+    """Error rates by severity, the risk score where all its groups were run, and the worst failures."""
+    wrong = found.wrong_under.mean(axis=1)
+    block: dict[str, Any] = {"corruptions": {}, "geometric": {}}
+    geometric = {name for name, _ in suite(("geometric",))}
+    for (name, _), share in zip(found.transforms, wrong, strict=True):
+        block["geometric" if name in geometric else "corruptions"].setdefault(name, []).append(float(share))
+    block = {key: rates for key, rates in block.items() if rates}
+    if "corruptions" in block:
+        block["mean_error"] = float(np.mean([block["corruptions"][name] for name in CORRUPTIONS]))
+    if set(GROUPS) <= set(groups) and found.right.any():
+        block["risk"] = risk(found).as_json()
+    block["failures"] = [asdict(one) for one in robustness.failures(found, FAILURES)]
+    return block
+
+
+def _as_arrays(found: robustness.Assessment) -> Arrays:
+    """What a report needs to compare two arms: `names` and `severities` [T], `predicted` uint8 and `p_label` float16
+    [T, N], and the same of the images as they are."""
+    names, severities = zip(*found.transforms, strict=True)
+    kind = np.uint8 if found.predicted_under.max() < 256 else np.uint16
+    return {
+        "names": np.array(names),
+        "severities": np.array(severities),
+        "labels": found.labels,
+        "predicted": found.predicted_under.astype(kind),
+        "p_label": found.p_label_under.astype(np.float16),
+        "clean_predicted": found.predicted,
+        "clean_p_label": found.p_label,
+    }
+
+
+def _of_attack(one: attacks.Attacked) -> dict[str, Any]:
+    n, accuracy = len(one.correct), one.accuracy
+    return {
+        "n": n,
+        "epsilon": one.epsilon,
+        "accuracy": Value(accuracy, n, intervals.wilson(accuracy, n)).as_json(),
+        "loss": one.mean_loss,
+        "trajectory": list(one.trajectory),
+        "zero_gradients": one.zero_gradients,
+        "queries": None if one.queries is None else float(one.queries.mean()),
+    }

@@ -1,0 +1,91 @@
+"""Where files of runs are, each whole or not there; and what is removed when they take more disk than they may.
+
+`var/runs/<run>/`: `weights.safetensors`; `predictions.npz`; `corrupted.npz` where corruptions were asked for; and
+`checkpoints/` while it trains, or is to go on. No torch here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from numpy.typing import NDArray
+
+from hilmix.jobs.models import JobState
+from hilmix.jobs.progress import Progress
+from training.runs.models import Run
+
+WEIGHTS, PREDICTIONS, CORRUPTED = "weights.safetensors", "predictions.npz", "corrupted.npz"
+
+
+def checkpoints(run: Run) -> Path:
+    return run.directory / "checkpoints"
+
+
+def write(run: Run, name: str, fill: Callable[[Path], object]) -> Path:
+    """Let `fill(path)` write a file of a run, which appears under `name` when it is whole and on the disk."""
+    run.directory.mkdir(parents=True, exist_ok=True)
+    target, partial = run.directory / name, run.directory / f".partial-{name}"
+    fill(partial)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(target)
+    return target
+
+
+def write_arrays(run: Run, name: str, arrays: Mapping[str, NDArray[Any]]) -> Path:
+    return write(run, name, lambda path: _save(path, arrays))
+
+
+def read_arrays(run: Run, name: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a file of a finished run."""
+    with np.load(run.directory / name, allow_pickle=False) as archive:
+        return {key: archive[key] for key in archive}
+
+
+def used() -> int:
+    """Bytes that the files of all runs take."""
+    return _size(settings.VAR / "runs")
+
+
+def make_room(progress: Progress) -> None:
+    """Where runs take more than `HILMIX_RUNS_GB`, remove checkpoints, the oldest first, of runs that nobody is about to
+    go on with. Weights and predictions of finished runs stay: a report may rest on them.
+    """
+    budget = settings.HILMIX_RUNS_GB
+    if not budget:
+        return
+    taken = used()
+    if taken <= budget * 1e9:
+        return
+    folders = sorted((settings.VAR / "runs").glob("*/checkpoints"), key=lambda folder: folder.stat().st_mtime)
+    going_on = set(
+        Run.objects.filter(job__state__in=(JobState.QUEUED, JobState.RUNNING)).values_list("pk", flat=True)
+    )
+    for folder in folders:
+        if taken <= budget * 1e9:
+            return
+        if folder.parent.name.isdigit() and int(folder.parent.name) not in going_on:
+            taken -= _size(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            progress.log(
+                f"removed the checkpoint of run {folder.parent.name}: runs take more than {budget:g} GB"
+            )
+    if taken > budget * 1e9:
+        progress.log(
+            f"runs take {taken / 1e9:.1f} GB, above HILMIX_RUNS_GB = {budget:g}, and no checkpoint is left"
+        )
+
+
+def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # the stubs take the names for allow_pickle
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
