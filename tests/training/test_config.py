@@ -159,6 +159,8 @@ def test_an_arm_that_starts_from_another_has_had_more_training_than_one_that_doe
         ({"validation": "test"}, "validation", "judged on"),
         ({"primary": "human_crossentropy"}, "primary", "did you mean 'human_cross_entropy'"),
         ({"primary": "mixup_agreement_top1"}, "primary", "'mixup_agreement_top1'"),
+        ({"primary": "ece_equal_width_15"}, "primary", "'ece_equal_width_15'"),
+        ({"primary": "human_ece"}, "primary", "'human_ece'"),
         ({"contrasts": [{"arm": "mixup"}]}, "contrasts.against", "missing"),
         ({"contrasts": [{"arm": "mixup", "against": "mixup"}]}, "contrasts.against", "itself"),
         ({"contrasts": [{"arm": "mixup", "against": "mixp"}]}, "contrasts.against", "did you mean 'mixup'"),
@@ -174,6 +176,7 @@ def test_an_arm_that_starts_from_another_has_had_more_training_than_one_that_doe
         ({"tune": {"epochs": [1, 2]}, "validation": 9}, "tune.epochs", "not known here"),
         ({"tune": {"lr": []}, "validation": 9}, "tune.lr", "at least one value"),
         ({"tune": {"lr": [0.1, 0]}, "validation": 9}, "tune.lr", "above 0"),
+        ({"tune": {"warmup_epochs": [9]}, "validation": 9}, "tune", "9 of 2 epochs"),
         ({"arms": [{"name": "a", "start_from": "b"}]}, "arms.start_from", "no arm of this experiment"),
         ({"arms": [{"name": "a", "start_from": "a"}]}, "arms.start_from", "circle"),
         (

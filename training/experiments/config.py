@@ -33,7 +33,14 @@ ROBUSTNESS = {
 }
 EXCLUSIONS = {"diverged": "a run whose loss is not finite any more"}
 # Judged on nothing but agreement with λ, which is no end in itself.
-PRIMARIES = tuple(key for key, metric in BY_KEY.items() if metric.group != "mixup")
+# What arms can be compared by: of calibration errors differences are not estimated (`evaluation.resampling`).
+PRIMARIES = tuple(
+    key
+    for key, metric in BY_KEY.items()
+    if metric.group not in ("calibration", "mixup")
+    and metric.higher_is_better is not None
+    and key != "human_ece"
+)
 
 
 @dataclass(frozen=True)

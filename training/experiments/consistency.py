@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from hilmix.core.errors import DataError
 from training.experiments.checking import Checker, did_you_mean, joined, repeated
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ def check_splits(check: Checker, config: ExperimentConfig) -> None:
         )
     if config.tune and not config.validation:
         check.refuse("tune", "is judged on validation images; say how many under validation")
+    for arm in config.arms:
+        try:
+            config.candidates(arm)
+        except DataError as error:
+            check.refuse("tune", f"{error} ({arm.name})")
     if not any(arm.policy for arm in config.arms):
         for key, value in (
             ("holdout_mixes", config.holdout_mixes),

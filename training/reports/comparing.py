@@ -26,7 +26,6 @@ HEADLINE = (
     "accuracy",
     "log_loss",
     "brier",
-    "ece_equal_width_15",
     "macro_auroc",
     "human_cross_entropy",
     "human_kl",
