@@ -114,4 +114,4 @@ def test_h_mix_is_trained_on_and_judged_on_3000_images_that_are_no_parents(hmix,
     assert {run.n_steps for run in Run.objects.all()} == {(7000 + 2070) // 128}
     for arm in report["arms"]:
         assert arm["summary"]["accuracy"]["mean"] > 0.2  # twice chance
-        assert arm["summary"]["ce_human"]["mean"] > 0
+        assert arm["summary"]["human_cross_entropy"]["mean"] > 0

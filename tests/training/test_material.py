@@ -109,7 +109,11 @@ def test_an_arm_of_one_answer_an_image_learns_from_one(release):
     assert np.array_equal(one, data_of(material, "one", seed=0).targets[-n:])
     shares = {}
     for unit in units_of_release(material.data):
-        shares[unit.key] = {answer.judgement.value for answer in unit.answers}
+        said = (answer.judgement for answer in unit.answers)
+        # Of somebody who could not tell, nothing is learnt but λ.
+        shares[unit.key] = {
+            one.value if isinstance(one, PerceivedLambda) else unit.lambda_e4 / 10_000 for one in said
+        }
     keys = material.data.table("mixed_images")["key"].to_pylist()
     first = material.images.labels[material.parents[:, 0]]
     for row, key in enumerate(keys):
