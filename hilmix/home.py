@@ -77,7 +77,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "steps": sorted(steps, key=lambda step: not step.urgent),
         "studies": studies[:SHOWN],
         "releases": releases[:SHOWN],
-        "experiments": experiments.select_related("job", "report", "release")[:SHOWN],
+        "experiments": experiments.with_state().select_related("release")[:SHOWN],
         "jobs": jobs.filter(state__in=[JobState.QUEUED, JobState.RUNNING])[:SHOWN],
         "queues_without_worker": queues_without_worker(),
     }

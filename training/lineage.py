@@ -21,7 +21,7 @@ from training.runs.models import Run
 
 
 def _experiments(person: User) -> QuerySet[Any]:
-    return Experiment.objects.visible_to(person).select_related("release__study", "job", "report")
+    return Experiment.objects.visible_to(person).with_state().select_related("release__study")
 
 
 def _runs(person: User) -> QuerySet[Any]:

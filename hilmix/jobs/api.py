@@ -20,7 +20,7 @@ from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, only_study_of, require
 from hilmix.errors import NotFound
 from hilmix.jobs import services
-from hilmix.jobs.models import Job, JobLine, JobState, Pause, Queue
+from hilmix.jobs.models import MAX_PRIORITY, Job, JobLine, JobState, Pause, Queue
 from hilmix.pagination import Filters, Since
 
 LINES_SHOWN = 200
@@ -125,10 +125,14 @@ class JobCancel(APIView):
 
 class OrderSerializer(serializers.Serializer[Any]):
     priority = serializers.IntegerField(
-        min_value=-1000, max_value=1000, help_text="of the jobs that wait, the highest goes first; 0 is usual"
+        min_value=-MAX_PRIORITY,
+        max_value=MAX_PRIORITY,
+        help_text="of the jobs that wait, the highest goes first; 0 is usual",
     )
     not_before = serializers.DateTimeField(
-        required=False, allow_null=True, default=None, help_text="nobody begins it earlier; null: at once"
+        required=False,
+        allow_null=True,
+        help_text="no worker begins it earlier; null: at once; left out: as it is",
     )
 
 
@@ -141,7 +145,9 @@ class JobReorder(APIView):
         job = get_object_or_404(_visible(request), pk=job_id)
         order = OrderSerializer(data=request.data)
         order.is_valid(raise_exception=True)
-        services.reorder_job(job=job, actor=request.user, **order.validated_data)
+        services.reorder_job(
+            job=job, actor=request.user, **{"not_before": job.not_before, **order.validated_data}
+        )
         job.refresh_from_db()
         return Response(JobSerializer(job, context={"request": request}).data)
 

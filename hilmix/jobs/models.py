@@ -67,6 +67,9 @@ class JobQuerySet(models.QuerySet["Job"]):
         return seen.filter(jobs_of_study(study_id))
 
 
+MAX_PRIORITY = 1000
+
+
 class Job(models.Model):
     """One piece of long work: the registered `kind`, and `object_id`, the one thing its handler is given."""
 
@@ -135,7 +138,8 @@ class Job(models.Model):
 
 
 class Pause(models.Model):
-    """A queue from which nothing is claimed until this is removed; what runs already goes on."""
+    """A queue from which no worker takes anything until this is removed; what runs already goes on, and a command that
+    does the work itself, in a terminal, begins nevertheless."""
 
     queue = models.CharField(max_length=10, choices=Queue, unique=True)
     since = models.DateTimeField(default=timezone.now)

@@ -256,7 +256,8 @@ def publish_waiting(told_before: datetime | None = None) -> int:
         alive = Worker.objects.alive().filter(queue=queue).values_list("name", flat=True)
         busy = Job.objects.filter(state=JobState.RUNNING, worker__in=alive).count()
         waiting = Job.objects.waiting(queue).annotate(told=Coalesce("published_at", "created_at"))
-        for job in waiting.filter(told__lt=told_before or timezone.now())[: len(alive) - busy]:
+        # A job of a worker that was killed and started again counts as running until it is lost: busier than alive.
+        for job in waiting.filter(told__lt=told_before or timezone.now())[: max(0, len(alive) - busy)]:
             _publish(job)
             published += 1
     return published

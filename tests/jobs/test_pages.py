@@ -201,4 +201,12 @@ def test_programs_pause_resume_and_reorder(admin, researcher, job):
     assert client.post(reverse("api_queue_resume", args=["other"])).status_code == 404
     address = reverse("api_job_reorder", args=[job.pk])
     assert other.post(address, {"priority": 2}, content_type="application/json").json()["priority"] == 2
+    later = {"priority": 0, "not_before": "2040-01-01T10:00:00Z"}
+    client.post(address, later, content_type="application/json")
+    client.post(address, {"priority": 1}, content_type="application/json")
+    job.refresh_from_db()
+    assert (job.priority, job.not_before.year) == (1, 2040), "what is left out stays"
+    client.post(address, {"priority": 1, "not_before": None}, content_type="application/json")
+    job.refresh_from_db()
+    assert job.not_before is None
     assert other.post(address, {"priority": "x"}, content_type="application/json").status_code == 400

@@ -216,6 +216,15 @@ def test_a_sign_of_life_between_looking_and_marking_saves_the_job():
     assert not services.finish(seen.pk, seen.claim, JobState.LOST, "silent", only_if=silent)
 
 
+def test_more_jobs_that_run_than_workers_that_live_publish_nothing_and_end_no_sweep():
+    """A worker that was killed and started again under its name is alive, while its first job is not lost yet."""
+    alive()
+    running()
+    running()
+    queued()
+    assert services.sweep().published == 0
+
+
 def test_a_waiting_job_whose_message_is_old_is_published_again_if_a_worker_is_idle(messages):
     job = queued()
     Job.objects.update(published_at=ago(20))

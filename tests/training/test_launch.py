@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 
 import numpy as np
@@ -14,6 +15,7 @@ from hilmix.accounts.roles import OPERATOR
 from hilmix.core.errors import DataError
 from hilmix.errors import Conflict, Forbidden, Invalid
 from hilmix.jobs.models import Job, JobState
+from hilmix.jobs.progress import JobCancelled
 from tests.training.conftest import quick
 from training.experiments.config import parse_config
 from training.experiments.models import Experiment
@@ -311,3 +313,52 @@ def test_runs_that_are_queued_later_have_the_new_place_too(release):
     services.reorder_experiment(experiment=experiment, actor=OPERATOR, priority=3)
     finish(runs(experiment)[0])
     assert Job.objects.get(kind=services.RUN_KIND, state=JobState.QUEUED).priority == 3
+
+
+def test_a_cancelling_that_comes_while_a_run_ends_queues_nothing_after_it(release):
+    experiment = launched(made(arms=CHAIN))
+    first = runs(experiment)[0]
+    Job.objects.filter(pk=first.job_id).update(state=JobState.RUNNING, claim=uuid.uuid4())
+    services.cancel_experiment(experiment=experiment, actor=OPERATOR)
+    with pytest.raises(JobCancelled):
+        services.finish_run(run=first, actor=OPERATOR)
+    assert waiting() == []
+    assert not runs(experiment)[0].is_done
+
+
+def test_seeds_added_while_the_launch_ends_are_queued_but_none_before_its_forecast(experiment):
+    job = services.launch_experiment(experiment=experiment, actor=OPERATOR, publish=False)
+    Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING, claim=uuid.uuid4())
+    services.add_seeds(experiment=experiment, seeds=[5], actor=OPERATOR)
+    assert waiting() == []
+    services.queue_due(experiment=experiment, actor=OPERATOR)
+    services.add_seeds(experiment=experiment, seeds=[6], actor=OPERATOR)
+    assert len(waiting()) == 6
+
+
+def test_a_report_that_failed_is_the_state_of_its_experiment_and_says_why(experiment, capsys):
+    experiment = launched(experiment)
+    finish(*runs(experiment))
+    assert Experiment.objects.get().state == "queued"
+    Job.objects.filter(kind=services.REPORT_KIND).update(state=JobState.FAILED, error="A file is missing.")
+    assert Experiment.objects.get().state == "failed"
+    call_command("runs", experiment.pk)
+    assert "A file is missing." in capsys.readouterr().out
+
+
+def test_what_does_not_fit_its_column_is_refused(experiment, outside):
+    for options, words in (({"seed": -1}, "whole number from 0"), ({"name": 121 * "a"}, "121 characters")):
+        with pytest.raises(Invalid, match=words):
+            add_arm(
+                **{
+                    "experiment": experiment,
+                    "name": "far",
+                    "file": outside,
+                    "seed": 0,
+                    "actor": OPERATOR,
+                    **options,
+                }
+            )
+    for act in (services.launch_experiment, services.reorder_experiment):
+        with pytest.raises(Invalid, match="from -1000 to 1000"):
+            act(experiment=experiment, actor=OPERATOR, priority=99_999)

@@ -17,8 +17,11 @@ from hilmix.core.errors import DataError
 from hilmix.core.judgements import Answer, PerceivedLambda, Unit
 from hilmix.core.release_answers import units_of_release
 from hilmix.errors import Invalid
+from hilmix.hub.models import Release
 from tests.training.conftest import quick
 from training.engine.plan import make_plan
+from training.experiments import labels
+from training.experiments.checking import Checker
 from training.experiments.config import parse_config, read_config, train_from_dict
 from training.experiments.labels import Chosen
 from training.experiments.material import (
@@ -30,6 +33,7 @@ from training.experiments.material import (
     tuned_recipe,
 )
 from training.experiments.models import Experiment
+from training.experiments.naming import find_start
 from training.experiments.services import create_experiment
 from training.models import Run
 
@@ -51,8 +55,8 @@ def refusal(**change) -> dict[str, list[str]]:
 @pytest.fixture
 def human(digits):
     """The digits with human labels: nine of ten people say what the label says."""
-    labels = 0.9 * np.eye(10)[digits.open().labels] + 0.01
-    import_human_labels(image_set=digits, labels=labels, meaning="made up", actor=OPERATOR)
+    smooth = 0.9 * np.eye(10)[digits.open().labels] + 0.01
+    import_human_labels(image_set=digits, labels=smooth, meaning="made up", actor=OPERATOR)
 
 
 # -- labels
@@ -143,6 +147,14 @@ def test_answers_that_were_not_given_are_refused(release, asked, words):
     assert words in refusal(arms=[{"name": "a", "policy": "human_lambda", **asked}])["arms"][0]
 
 
+def test_people_of_an_arm_that_mixes_by_itself_are_those_its_labels_are_made_of(release):
+    fly = {"method": "mixup", "labels": "population_curve"}
+    material = made(arms=[{"name": "flying", "people": 1, "on_the_fly": fly}, *quick()["arms"]])
+    condition = material.data.label_set("population_curve")["condition"]
+    assert condition
+    assert labels.condition_of(material, material.config.arm("flying")) == condition
+
+
 def test_base_images_have_hard_labels_unless_the_arm_says_otherwise(release, human):
     material = made(arms=[{"policy": "mixup"}, {"name": "ceiling", "base_labels": "human"}])
     n = len(material.training)
@@ -159,8 +171,8 @@ def test_human_labels_that_are_not_there_are_refused_where_they_are_needed(relea
 
 def test_the_primary_metric_is_settled_by_what_can_be_measured(release, digits):
     assert made().config.primary == "log_loss"
-    labels = np.full((digits.n_images, 10), 0.1)
-    import_human_labels(image_set=digits, labels=labels, meaning="made up", actor=OPERATOR)
+    smooth = np.full((digits.n_images, 10), 0.1)
+    import_human_labels(image_set=digits, labels=smooth, meaning="made up", actor=OPERATOR)
     assert made().config.primary == "human_cross_entropy"
     assert made(primary="accuracy").config.primary == "accuracy"
 
@@ -356,7 +368,7 @@ def test_an_arm_is_tuned_to_the_best_of_its_candidates(release):
     assert tuned_recipe(config, "mixup", {1: 0.5, 2: 0.5, 3: None}).lr == 0.1
     better = replace(config, primary="accuracy")
     assert tuned_recipe(better, "mixup", {1: 0.9, 2: 0.5, 3: 0.7}).lr == 0.1
-    with pytest.raises(DataError, match="diverged for the arm mixup"):
+    with pytest.raises(DataError, match="no point of the grid has the metric log_loss"):
         tuned_recipe(config, "mixup", {1: None, 2: None, 3: None})
 
 
@@ -419,6 +431,22 @@ def test_an_arm_may_start_from_a_finished_run_of_the_same_net(finished):
     held_out = replace(config, holdout_mixes=0.5, arms=(*config.arms, *parse_config(quick()).arms))
     with pytest.raises(Invalid, match="what holdout_mixes holds out"):
         resolve(held_out)
+
+
+def test_a_run_that_learnt_from_answers_of_another_kind_is_no_start(finished):
+    """Else a report on people's answers would hold simulated ones without a watermark."""
+    release = finished.arm.experiment.release
+    start = Checker()
+    config = starting(finished)
+    images = finished.arm.experiment.image_set
+    Release.objects.filter(pk=release.pk).update(source="person")
+    other = Release.objects.get(pk=release.pk)
+    other.pk, other.number, other.version, other.source = None, 2, "1.0.1", "simulated"
+    other.save(force_insert=True)
+    Experiment.objects.update(release=other)
+    config = replace(config, release="small@1.0.0")
+    assert find_start(start, config.arms[0], config, images, OPERATOR)
+    assert "learnt from a release of another source" in start.problems["arms.start_from"][0]
 
 
 def test_a_run_that_is_not_finished_or_not_ones_own_to_see_is_no_start(finished):

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from rest_framework.test import APIRequestFactory, force_authenticate
 
 from elicitation.trials.models import Response
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
+from tests.training.conftest import quick
 from tests.training.doing import run_experiment
+from training.experiments.api import ExperimentList
+from training.experiments.config import parse_config
 from training.experiments.models import Experiment
 from training.experiments.services import create_experiment
-from training.runs.services import launch_experiment
+from training.runs.services import add_seeds, launch_experiment
 
 FORM = {
     "name": "from the form",
@@ -191,6 +197,7 @@ def test_the_report_is_there_as_json_and_markdown_once_it_is_written(client, adm
             "fly_method",
             "side by side",
         ),
+        ({"arms-1-fly_alpha": "0.4"}, 1, "fly_method", "Say how they are mixed"),
         ({"arms-1-mixed_share": "3"}, 1, "mixed_share", "between 0 and 1"),
     ],
 )
@@ -254,6 +261,63 @@ def test_the_form_offers_what_the_pictures_and_the_release_allow(client, admin, 
     assert "votes" not in names  # nobody was asked about classes
 
 
+def test_looking_at_another_release_keeps_what_was_typed(client, admin, release):
+    client.force_login(admin)
+    reply = client.post(
+        reverse("new_experiment"), {**FORM, "name": "typed", "seeds": "zero", "do": "release"}
+    )
+    assert (reply.status_code, len(reply.context["form"].arms.forms)) == (200, 3)
+    assert 'value="typed"' in reply.text
+    assert reply.text.count("formnovalidate") == 2
+
+
+def test_a_number_of_rows_that_is_none_is_refused_in_words(client, admin, release):
+    client.force_login(admin)
+    reply = client.post(reverse("new_experiment"), {**FORM, "arms-TOTAL_FORMS": "many", "do": "more"})
+    assert reply.status_code == 200
+    assert not Experiment.objects.exists()
+
+
+def test_an_arm_without_a_name_is_refused_in_the_row_where_it_stands(client, admin, release):
+    client.force_login(admin)
+    form = {**FORM, "arms-1-policy": "", "arms-2-answers_per_image": "0"}
+    rows = client.post(reverse("new_experiment"), form).context["form"].arms
+    (said,) = rows[2].errors["answers_per_image"]
+    assert said.endswith("(arm 3)")
+
+
+def test_an_arm_called_hard_is_an_arm(client, admin, release):
+    client.force_login(admin)
+    client.post(reverse("new_experiment"), {**FORM, "arms-2-name": "hard"})
+    assert [one["name"] for one in Experiment.objects.get().config["arms"]] == [
+        "mixup",
+        "human_lambda",
+        "hard",
+    ]
+
+
+def test_the_number_of_queries_does_not_grow_with_the_experiments(client, admin, release):
+    def asked(number):
+        config = parse_config(quick(name=f"number {number}"))
+        launch_experiment(experiment=create_experiment(config=config, actor=OPERATOR), actor=OPERATOR)
+        Job.objects.update(state="done")
+        counts = []
+        for name in ("experiments", "home"):
+            with CaptureQueriesContext(connection) as queries:
+                assert client.get(reverse(name)).status_code == 200
+            counts.append(len(queries))
+        request = APIRequestFactory().get("/")
+        force_authenticate(request, admin)
+        with CaptureQueriesContext(connection) as queries:
+            assert len(ExperimentList.as_view()(request).data["results"]) == number + 1
+        return [*counts, len(queries)]
+
+    client.force_login(admin)
+    asked(0)
+    first = asked(1)
+    assert asked(2) == first
+
+
 def test_a_release_that_is_gone_is_said(client, admin, release):
     client.force_login(admin)
     reply = client.post(reverse("new_experiment"), {**FORM, "release": "other@1.0.0"})
@@ -292,6 +356,16 @@ def test_further_seeds_are_trained_from_the_page_and_said_in_the_report(client, 
     report = Experiment.objects.get(pk=reported.pk).report
     assert report.content["seeds"] == [0, 5]
     assert any("Added after the first report: mixup, seed 5" in note for note in report.content["notes"])
+    assert any("had been there to see before" in note for note in report.content["notes"])
+    assert ["Seeds", "0; added: 5"] in report.content["provenance"]
+
+
+def test_seeds_that_are_added_before_there_is_a_report_are_not_said_to_come_after_one(experiment):
+    add_seeds(experiment=experiment, seeds=[5], actor=OPERATOR)
+    run_experiment(Progress(), experiment.pk)
+    notes = " ".join(Experiment.objects.get(pk=experiment.pk).report.content["notes"])
+    assert "Added to what was planned, before there was a report: mixup, seed 5" in notes
+    assert "after the first report" not in notes
 
 
 def test_an_admin_cancels_all_of_an_experiment(client, admin, experiment):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hilmix.figures import markdown, show
-from tests.training.reported import arm, report, run
+from tests.training.reported import CURVE, arm, report, run
 from training.reports.comparing import equal_budget
 from training.reports.sections import sections_of
 from training.reports.tables import score_table, spread_text
@@ -183,17 +185,68 @@ def test_predictions_from_elsewhere_are_marked_in_every_place():
     assert (one["external"], one["unequal_budget"], one["these_models"]) == (["theirs"], False, True)
     assert made["arms"][1]["summary"]["accuracy"]["these_models"]
     assert score_table(made).columns[-1] == "Seeds"
+    text = words(made)
+    assert "theirs − mixup, trained elsewhere; for these models only" in text
+    assert "T of the labels (theirs): not assessed, the model is not here" in text
+    assert "T of the labels (mixup): not assessed, no validation images" in text
+    for what in ("corruptions", "attacks"):
+        why = {
+            one["why"] for one in made["not_assessed"] if one["what"] == what and one["arms"] == ["theirs"]
+        }
+        assert why == {"the model is not here, only its predictions of the test images"}
 
 
 def test_runs_left_out_by_a_rule_and_seeds_added_later_are_said():
     arms = [
-        arm("mixup", [run(0), run(1)], excluded=((2, "the loss is not finite after step 3"),)),
+        arm(
+            "mixup",
+            [run(0), run(1)],
+            excluded=((2, 0, "the loss is not finite after step 3"), (0, 1, "likewise")),
+        ),
         arm("human_lambda", [run(0), run(1), run(2)]),
     ]
     made = report(arms)
-    assert made["excluded"] == [{"arm": "mixup", "seed": 2, "why": "the loss is not finite after step 3"}]
+    why = "the loss is not finite after step 3"
+    assert made["excluded"][0] == {"arm": "mixup", "seed": 2, "fold": 0, "why": why}
+    assert any("mixup, seed 0, fold 1, is left out" in note for note in made["notes"])
     assert any("mixup, seed 2, is left out by a rule fixed before" in note for note in made["notes"])
     assert made["contrasts"]["exploratory"][0]["n_seeds"] == 2  # those that both have
+
+
+def test_table_and_drawing_of_contrasts_hold_the_same_intervals(planned):
+    figure = next(one for one in planned["figures"] if one["key"] == "contrasts")
+    drawn = sorted(point[2:] for line in figure["series"] for point in line["points"])
+    assert drawn == sorted(row[2:] for row in figure["table"]["rows"])
+    assert drawn[0] == planned["contrasts"]["planned"][0]["interval_holm"]
+    assert "allow for the number of planned contrasts (Holm)" in figure["table"]["caption"]
+
+
+def test_curves_say_which_images_were_watched_and_judge_nothing_on_test_images():
+    def made(validation):
+        runs = [run(seed, validation=bool(validation)) for seed in (0, 1)]
+        runs = [replace(one, curves=[dict(CURVE) for _ in range(30)]) for one in runs]
+        return report([arm("mixup", runs)], config={"validation": validation})
+
+    def said(content):
+        figure = next(one for one in content["figures"] if one["key"] == "validation_loss")
+        states = {one["rule"]: one["state"] for one in content["diagnosis"]["mixup"]}
+        return figure["definition"], states["over_fitting"]
+
+    definition, state = said(made(0))
+    assert ("the 240 evaluation images" in definition, state) == (True, "not assessed")
+    definition, state = said(made(120))
+    assert ("the 120 validation images" in definition, state) == (True, "not found")
+
+
+def test_a_metric_that_no_run_dared_an_interval_of_has_none():
+    refused = {"value": 0.5, "interval": None, "n": 240, "undefined": ["too few draws hold every class"]}
+    runs = []
+    for one in (run(0), run(1)):
+        tested = {**one.evaluations["test"], "macro_f1": refused}
+        runs.append(replace(one, evaluations={**one.evaluations, "test": tested}))
+    summary = report([arm("mixup", runs)])["arms"][0]["summary"]
+    assert summary["macro_f1"]["interval"] is None
+    assert summary["accuracy"]["interval"] is not None
 
 
 def test_resampling_people_is_not_claimed_where_it_cannot_be_done():

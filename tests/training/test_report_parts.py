@@ -52,6 +52,12 @@ def test_an_arm_is_chosen_by_validation_images_with_how_often_it_is_first(rich):
     assert (choice["arm"], choice["metric"]) == ("human_lambda", "human_cross_entropy")
     assert sum(choice["first_share"].values()) == pytest.approx(1)
     assert "Test images had no part in this." in choice["sentence"]
+    assert "is to be taken among these trained models" in choice["sentence"]  # two seeds
+
+
+def test_an_arm_chosen_by_simulated_answers_would_be_taken_were_they_peoples():
+    made = report([arm(name, [run(0, validation=True)]) for name in ("a", "b")], source="simulated")
+    assert "would be taken, were the answers people's" in made["choice"]["sentence"]
 
 
 def test_without_validation_images_no_arm_is_chosen_and_no_temperature_is_fitted():
@@ -100,6 +106,16 @@ def test_a_risk_score_stands_beside_clean_accuracy_and_the_difference_has_a_pair
     assert "Clean accuracy" in section(rich, "robustness").tables[0].columns
 
 
+def test_a_seed_with_no_image_right_has_no_risk_score_and_neither_has_its_arm():
+    good = run(0, breaks=0.2)
+    bad = run(1, breaks=0.2)
+    wrong = (bad.robustness.labels + 1) % 3
+    bad = replace(bad, robustness=replace(bad.robustness, predicted=wrong))
+    (told,) = report([arm("mixup", [good, bad])])["robustness"]["arms"]
+    assert told["score"] is None
+    assert told["accuracy"]["value"] > 0
+
+
 def test_attacks_and_what_they_say_of_gradients_are_told(rich):
     text = as_markdown(rich)
     assert "FGSM, 240 images" in text
@@ -122,9 +138,12 @@ def test_held_out_mixed_images_are_judged_over_all_folds_and_agreement_is_no_acc
             "people": {"human_cross_entropy": figure(value, n)},
             "mixup": {"mixup_agreement_top1": figure(0.5, n)},
         }
-        return replace(run(0), fold=number, evaluations={"mixed": mixed})
+        return replace(
+            run(0), fold=number, evaluations={"mixed": mixed, "not_assessed": {"masks": "none were made"}}
+        )
 
     made = report([arm("mixup", [run(0)], folds=(fold(1, 1.0, 30), fold(2, 2.0, 10)))])
+    assert {"what": "masks", "why": "none were made", "arms": ["all arms"]} in made["not_assessed"]
     mixed = made["mixed"]["mixup"]
     assert mixed["n"] == 40
     assert mixed["people"]["human_cross_entropy"]["value"] == pytest.approx(1.25)

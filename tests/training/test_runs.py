@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from safetensors.numpy import load_file
 
@@ -17,16 +19,21 @@ from hilmix.jobs.progress import JobCancelled, Progress
 from tests.training.conftest import quick
 from tests.training.doing import run_experiment
 from training.engine.loop import TrainingDiverged
-from training.engine.probe import Forecast
+from training.engine.probe import Forecast, Probe
+from training.evaluation.evidence import Evidence
 from training.evaluation.risk import risk
 from training.evaluation.robustness import Assessment
+from training.evaluation.symptoms import fails_on_mixed
+from training.experiments import labels
 from training.experiments.config import parse_config
+from training.experiments.material import material_of
 from training.experiments.models import Experiment
 from training.experiments.services import create_experiment
 from training.models import Run
+from training.reports.gathering import _mixes
 from training.reports.services import report_if_finished
 from training.runs import judging, keeping, work
-from training.runs.services import LAUNCH_KIND, REPORT_KIND, RUN_KIND
+from training.runs.services import LAUNCH_KIND, REPORT_KIND, RUN_KIND, launch_experiment
 
 ONE = [{"policy": "mixup"}]
 
@@ -194,6 +201,54 @@ def test_held_out_mixed_images_are_judged_against_answers_and_agreement_with_mix
     assert sorted(rows) == list(range(10)), "each is held out once"
 
 
+def test_an_arm_without_a_condition_is_judged_by_the_one_that_other_arms_name(asked_in_two_ways):
+    first, _ = asked_in_two_ways.opened.conditions
+    arms = [*ONE, {"policy": "human_lambda", "condition": first}]
+    made_of = {"release": "twice", "holdout_mixes": 0.5}
+    with pytest.raises(Invalid, match="arms name 0 of those"):
+        made(arms=ONE, **made_of)
+    material = material_of(made(arms=arms, **made_of))
+    assert material.judged_by == ("human_lambda", first)
+    asked = np.isfinite(material.answers).all(axis=1)
+    assert np.array_equal(material.answers[asked], material.data.labels("human_lambda", first)[asked])
+
+
+def test_mixed_images_that_nobody_answered_are_not_judged_against_people(release, monkeypatch):
+    experiment = made(arms=ONE, holdout_mixes=0.5)
+    answers = material_of(experiment).answers.copy()
+    answers[[0, 1, 2]] = np.nan
+    monkeypatch.setattr(labels, "answers_to", lambda *_: answers)
+    _, *folds = trained(experiment)
+    for run in folds:
+        found, rows = run.evaluations["mixed"], keeping.read_arrays(run, keeping.PREDICTIONS)["mixed_rows"]
+        assert found["n_answered"] == np.sum(rows > 2)
+        assert found["people"]["human_cross_entropy"]["n"] == found["n_answered"]
+        assert np.isfinite(found["people"]["human_cross_entropy"]["value"])
+    experiment = Experiment.objects.get()
+    [judged] = [_mixes(arm, folds, material_of(experiment)) for arm in experiment.arms.all()]
+    assert np.isnan(judged.human).all(axis=1).sum() <= 3
+    assert isinstance(fails_on_mixed(Evidence(mixes=judged)).numbers["human_cross_entropy"], float)
+
+
+def test_a_label_of_an_image_that_nobody_answered_is_no_answer(release):
+    data = release.opened
+    table = data.table("labels")
+    n = [0 if row["key"] == table["key"][0].as_py() else row["n"] for row in table.to_pylist()]
+    column = table.column_names.index("n")
+    changed = table.set_column(column, table.schema.field("n"), pa.array(n, table.schema.field("n").type))
+
+    class Unanswered:
+        def __getattr__(self, name):
+            return getattr(data, name)
+
+        def table(self, name):
+            return changed if name == "labels" else data.table(name)
+
+    found = labels.answers_to(Unanswered(), "human_lambda", None)
+    assert np.isnan(found).all(axis=1).sum() == 1
+    assert not np.isnan(labels.answers_to(data, "human_lambda", None)).any()
+
+
 def test_robustness_that_is_asked_for_is_measured_and_kept(release, monkeypatch):
     monkeypatch.setattr(judging.attacks, "QUERIES", 5)
     monkeypatch.setattr(judging.attacks, "SQUARE_IMAGES", 40)
@@ -272,6 +327,80 @@ def test_a_run_that_diverges_without_such_a_rule_is_a_failed_job_that_says_so(re
         trained(experiment)
     assert Experiment.objects.get().state == "failed"
     assert not Run.objects.get().is_done
+
+
+def test_a_run_that_starts_from_one_left_out_is_left_out_too(release, diverging):
+    arms = [{"name": "a", **ONE[0]}, {"name": "b", **ONE[0], "start_from": "a"}]
+    first, second = trained(made(arms=arms, exclude=["diverged"]))
+    assert "not finite" in first.excluded
+    assert "a, seed 0, which it starts from, is left out" in second.excluded
+
+
+def test_a_tuned_arm_that_never_converged_is_left_out_where_a_rule_said_so(release, diverging):
+    experiment = made(arms=ONE, validation=60, tune={"lr": [1.0, 2.0]}, exclude=["diverged"])
+    compared = next(run for run in trained(experiment) if not run.candidate)
+    assert "every point of the grid diverged" in compared.excluded
+
+
+def test_a_cancelling_during_the_launch_queues_no_run(release, monkeypatch):
+    experiment, progress = made(arms=ONE), Stopping("nothing that is said")
+    job = launch_experiment(experiment=experiment, actor=OPERATOR, publish=False)
+
+    def probe(*found, **how):
+        progress.left = 0
+        return probed(*found, **how)
+
+    monkeypatch.setattr(work, "probe", probe)
+    with pytest.raises(JobCancelled):
+        work.launch(progress, experiment.pk)
+    # and where this process has not heard of it yet
+    monkeypatch.setattr(work, "probe", probed)
+    Job.objects.filter(pk=job.pk).update(cancel_requested=True)
+    with pytest.raises(JobCancelled):
+        work.launch(Progress(), experiment.pk)
+    assert not Job.objects.filter(kind=RUN_KIND).exists()
+
+
+probed = work.probe
+
+
+def test_the_memory_forecast_is_that_of_the_largest_recipe(release, monkeypatch):
+    probes = iter([Probe(1, 1, 9.0, 0, 10, 1, 1), Probe(1, 1, 1.0, 0, 70, 1, 5)])
+    monkeypatch.setattr(work, "probe", lambda *_, **__: next(probes))
+    experiment = made(arms=[*ONE, {"name": "flying", "on_the_fly": {"method": "mixup"}}])
+    run_experiment(Progress(), experiment.pk, kinds=(LAUNCH_KIND,))
+    experiment.refresh_from_db()
+    assert (experiment.forecast["memory"], experiment.forecast["seconds_a_run"]) == (70, 9.0)
+
+
+def test_a_checkpoint_that_cannot_be_read_is_removed_and_the_run_starts_anew(release):
+    experiment = made(arms=ONE, train={"epochs": 2})
+    with pytest.raises(JobCancelled):
+        trained(experiment, Stopping("epoch 2"))
+    [run] = Run.objects.all()
+    [record] = keeping.checkpoints(run).glob("step-*/state.json")
+    record.write_text(record.read_text().replace('"format": 1', '"format": 0'))
+    progress = Stopping("nothing that is said")
+    [run] = trained(experiment, progress)
+    assert run.is_done
+    assert any("starts anew" in line for line in progress.lines)
+
+
+def test_what_other_workers_remove_meanwhile_takes_no_disk(tmp_path, monkeypatch):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_bytes(b"1234")
+    real_bytes = keeping._bytes
+
+    def the_other_goes(path):
+        shutil.rmtree(tmp_path / ("a" if path.parent.name == "b" else "b"), ignore_errors=True)
+        return real_bytes(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keeping, "_bytes", the_other_goes)
+        assert keeping._size(tmp_path) == 4
+    assert keeping._bytes(tmp_path / "gone") == 0
+    assert keeping._written(tmp_path / "gone") == 0
 
 
 def test_the_report_is_written_without_torch_once_every_run_is_finished(release):

@@ -29,6 +29,10 @@ _FORMAT = 1
 _STATE, _RECORD = "state.safetensors", "state.json"
 
 
+class UnusableCheckpoint(DataError):
+    """A checkpoint of another training or another version, or a damaged one."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """`done` steps are behind it. `tensors` by name, on the processor; `record` is JSON."""
@@ -63,7 +67,7 @@ def write_checkpoint(directory: Path, checkpoint: Checkpoint, *, identity: Mappi
 def read_checkpoint(directory: Path, *, identity: Mapping[str, str]) -> Checkpoint | None:
     """The last checkpoint in `directory`; None where there is none.
 
-    Raises DataError when it is of another training than `identity` says, naming what differs, or damaged.
+    Raises UnusableCheckpoint when it is of another training than `identity` says, naming what differs, or damaged.
     """
     for leftover in directory.glob(".step-*.partial"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -85,7 +89,7 @@ def read_checkpoint(directory: Path, *, identity: Mapping[str, str]) -> Checkpoi
     if version != _FORMAT:
         raise _damaged(last, f"it is of format {version!r}, this version reads {_FORMAT}")
     if differing := [what for what in identity if found.get(what) != identity[what]]:
-        raise DataError(
+        raise UnusableCheckpoint(
             f"{last} is a checkpoint of another training: its {' and '.join(differing)} differ from this one's. "
             "Give the folder of this training, or an empty one to start anew."
         )
@@ -118,8 +122,10 @@ def _folders(directory: Path) -> list[Path]:
     return sorted(folder for folder in directory.glob("step-*") if folder.is_dir())
 
 
-def _damaged(folder: Path, why: str) -> DataError:
-    return DataError(f"{folder} cannot be read as a checkpoint ({why}). Remove it to start this run anew.")
+def _damaged(folder: Path, why: str) -> UnusableCheckpoint:
+    return UnusableCheckpoint(
+        f"{folder} cannot be read as a checkpoint ({why}). Remove it to start this run anew."
+    )
 
 
 def _flush(path: Path) -> None:

@@ -205,9 +205,10 @@ def measured(
 def on_draws(
     models: Sequence[Callable[[Floats], Figures]], n_images: int, draws: int, seed: int
 ) -> dict[str, tuple[Floats, Floats]]:
-    """Each figure of S models on all images [S], and on each draw of images [draws, S]; NaN where undefined."""
+    """Each figure that all S models have on all images [S], and on each draw of images [draws, S]; NaN where
+    undefined."""
     values = [model(np.ones((1, n_images))) for model in models]
-    drawn: dict[str, list[Floats]] = {key: [] for key in values[0]}
+    drawn: dict[str, list[Floats]] = {key: [] for key in values[0] if all(key in one for one in values)}
     for weights in image_weights(n_images, draws, seed):
         blocks = [model(weights) for model in models]
         for key, into in drawn.items():

@@ -52,7 +52,8 @@ class Curves:
 @dataclass(frozen=True, eq=False)
 class HeldOutMixes:
     """Predictions on mixed images that were held out: `probabilities` [M, K], the classes of both parents and the share
-    of the first, in ten-thousandths, int64 [M]; `human` [M, K] labels from answers, if any."""
+    of the first, in ten-thousandths, int64 [M]; `human` [M, K] labels from answers, if any, NaN where nobody
+    answered."""
 
     probabilities: Floats
     first_class: Ints

@@ -214,13 +214,14 @@ def fails_on_mixed(evidence: Evidence) -> Outcome:
     agrees = (mixes.probabilities.argmax(axis=1) == larger)[clear]
     agreement = float(agrees.mean()) if len(agrees) else None
     numbers: Numbers = {"agreement_with_mixup": agreement, "n_clear": len(agrees), "human_kl": None}
-    if mixes.human is None and agreement is None:
+    answered = None if mixes.human is None else np.isfinite(mixes.human).all(axis=1)
+    if (answered is None or not answered.any()) and agreement is None:
         return f"held-out mixed images with |λ − 0.5| ≥ {CLEAR_E4 / 1e4}, or labels from answers"
     fires = agreement is not None and bool(_above(LEAST_AGREEMENT, agreement))
-    if mixes.human is not None:
-        q = mixes.human
+    if mixes.human is not None and answered is not None and answered.any():
+        q = mixes.human[answered]
         entropy = float(-(q * np.log(np.where(q > 0, q, 1))).sum(axis=1).mean())
-        log_p = np.log(np.maximum(mixes.probabilities, np.finfo(np.float64).tiny))
+        log_p = np.log(np.maximum(mixes.probabilities[answered], np.finfo(np.float64).tiny))
         human_ce = float(-(q * log_p).sum(axis=1).mean())
         uniform = float(np.log(q.shape[1]))
         numbers |= {

@@ -13,7 +13,7 @@ from hilmix.accounts.models import User
 from hilmix.hub.withdrawn import n_withdrawn
 from hilmix.jobs.api import result_of
 from hilmix.pagination import Filters, Since
-from training.experiments.models import Experiment
+from training.experiments.models import Experiment, ExperimentQuerySet
 from training.runs.services import LAUNCH_KIND
 
 
@@ -60,7 +60,7 @@ class ExperimentList(generics.ListAPIView[Experiment]):
     queryset = Experiment.objects.none()
 
     def get_queryset(self) -> QuerySet[Experiment]:
-        return _visible(self.request.user)
+        return _visible(self.request.user).with_state()
 
 
 class ExperimentDetail(generics.RetrieveAPIView[Experiment]):
@@ -78,7 +78,7 @@ def experiment_done(experiment_id: str) -> str:
     return reverse("api_experiment", args=[experiment_id])
 
 
-def _visible(person: Any) -> QuerySet[Experiment]:
+def _visible(person: Any) -> ExperimentQuerySet:
     assert isinstance(person, User)
     related = ("release__study", "image_set", "job", "report")
     return Experiment.objects.visible_to(person).select_related(*related)

@@ -34,13 +34,18 @@ def policies_of(release: Release) -> list[tuple[str, str]]:
     return [*held.items(), *made.items()]
 
 
+def _is_given(field: str, value: Any) -> bool:
+    """Whether something is filled in: the first choice of labels of base images is none."""
+    return value not in (None, "") and not (field == "base_labels" and value == BASE_LABELS[0])
+
+
 class RowForm(forms.Form):
     """A row of which nothing need be filled in: it is none then."""
 
     use_required_attribute = False
 
     def is_filled(self) -> bool:
-        return any(value not in (None, "", BASE_LABELS[0]) for value in self.cleaned_data.values())
+        return any(_is_given(name, value) for name, value in self.cleaned_data.items())
 
 
 class ArmForm(RowForm):
@@ -112,9 +117,14 @@ class ArmForm(RowForm):
 
     def has_more(self) -> bool:
         """Whether something is filled in, or refused, below what every arm has."""
-        return any(
-            field.errors or field.value() not in (None, "", BASE_LABELS[0]) for field in self.more_fields()
-        )
+        return any(field.errors or _is_given(field.name, field.value()) for field in self.more_fields())
+
+    def clean(self) -> None:
+        """What mixes made while training would be like says nothing without their method."""
+        given = self.cleaned_data
+        said = [name for name in given if name.startswith(_ON_THE_FLY) and _is_given(name, given[name])]
+        if said and "fly_method" in given and "fly_method" not in said:
+            self.add_error("fly_method", _("Say how they are mixed, or leave α, labels and share empty."))
 
     def shown_name(self) -> str:
         """What refusals call the arm."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 
+# Labels that are the plain mean of what people said, the first that a release has: what answers are.
+ANSWERS = "human_lambda", "distribution", "uniform_redistribution"
 USUAL_PRIMARY = "human_cross_entropy", "log_loss"  # where there are human labels, and where there are none
 
 
@@ -96,21 +98,39 @@ def find_records(check: Checker, material: Material) -> dict[str, dict[str, Any]
             if arm.policy:
                 records[arm.name] = labels.label_record(material.data, arm, lambda: material.features)
             if arm.is_sampled:
-                condition = records.get(arm.name, {}).get("condition") or arm.condition
+                condition = labels.condition_of(replace(material, records=records), arm)
                 if problem := labels.sampling_problem(material.data, arm, condition):
                     raise DataError(problem)
                 if arm.policy:
                     seed = material.config.seeds_of(arm)[0]
                     sampled = replace(material, records=records)
                     labels.mixed_labels(sampled, arm, seed=seed, fold=0)
-            if arm.on_the_fly and arm.on_the_fly.labels != "mixup":
-                policy = (
-                    "population_curve" if arm.on_the_fly.labels == "population_curve" else "perceptual_warp"
-                )
+            if policy := labels.made_by(arm):
                 labels.fitted(material, arm, policy, seed=material.config.seeds_of(arm)[0], fold=0)
         except DataError as error:
             check.refuse("arms", f"{arm.name}: {error}")
     return records
+
+
+def find_answers(check: Checker, material: Material) -> tuple[str, str | None] | None:
+    """The policy and condition whose labels are the answers that every arm is judged by on held-out mixed images; None
+    where nothing is held out, or the release has no such labels. Refused where it cannot be told whose answers."""
+    data, config = material.data, material.config
+    policy = next((name for name in ANSWERS if name in data.policies), None)
+    if not config.holdout_mixes or policy is None:
+        return None
+    try:
+        return policy, data.label_set(policy)["condition"]
+    except DataError as error:
+        known = {arm.condition or material.records.get(arm.name, {}).get("condition") for arm in config.arms}
+        held = {entry["condition"] for entry in data.label_sets if entry["name"] == policy}
+        if len(fitting := known & held) == 1:
+            return policy, fitting.pop()
+        check.refuse(
+            "holdout_mixes",
+            f"needs one condition whose answers judge all arms; arms name {len(fitting)} of those there are: {error}",
+        )
+        return None
 
 
 def check_budget(check: Checker, material: Material, budgets: Sequence[Budget]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from django import forms
@@ -25,6 +27,7 @@ from training.experiments.services import create_experiment
 _USUAL = TrainConfig()
 _LARGE = 16  # pixels a side, from which a picture bears a crop of 4
 MORE_ROWS = 2
+_NUMBERED = re.compile(r"\(arm (\d+)\)$")  # how refusals name an arm that has no name
 
 
 class ExperimentForm(forms.Form):
@@ -166,7 +169,8 @@ class ExperimentForm(forms.Form):
             data = data.copy()
             for prefix in ("arms", "contrasts"):
                 key = f"{prefix}-TOTAL_FORMS"
-                data[key] = str(int(data.get(key) or 0) + MORE_ROWS)
+                with suppress(ValueError):  # what is no number the rows refuse themselves
+                    data[key] = str(int(data.get(key) or 0) + MORE_ROWS)
         super().__init__(data)
         self.arms = Arms(data, prefix="arms", initial=None if data else [*initial, {}])
         self.contrasts = Contrasts(data, prefix="contrasts", initial=None if data else [{}, {}])
@@ -264,7 +268,7 @@ class ExperimentForm(forms.Form):
         """Put each reason beside the field it is about, those about none at the top."""
         for key, reasons in refusal.fields.items():
             for reason in reasons:
-                self._show_one(key, reason)
+                self._show_one(key, _NUMBERED.sub(self._as_shown, reason))
         if not refusal.fields:
             self.add_error(None, refusal.message)
 
@@ -286,9 +290,16 @@ class ExperimentForm(forms.Form):
         else:
             self.add_error(None, f"{key}: {reason}")
 
+    def _as_shown(self, found: re.Match[str]) -> str:
+        """The number of an arm among those that are filled in, as the number that its row bears."""
+        shown = [place for place, row in enumerate(self.arms, 1) if row.is_filled()]
+        return f"(arm {shown[int(found[1]) - 1]})"
+
     def _row_of(self, reason: str) -> ArmForm | None:
         """The row of the arm that a refusal names, at its end or before a colon, or the only one."""
         rows = [row for row in self.arms if row.is_filled()]
+        if numbered := _NUMBERED.search(reason):
+            return self.arms[int(numbered[1]) - 1]
         named = [
             row
             for row in rows

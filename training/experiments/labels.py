@@ -116,11 +116,42 @@ def features_of_parents(material: Material) -> Floats:
     return features_of(np.asarray(material.images.images[indices]))[places.reshape(-1, 2)]
 
 
+def made_by(arm: ArmConfig) -> str | None:
+    """The policy of the release by which an arm labels the mixtures that it makes while it trains, if there is one."""
+    if arm.on_the_fly is None or arm.on_the_fly.labels == "mixup":
+        return None
+    return "population_curve" if arm.on_the_fly.labels == "population_curve" else "perceptual_warp"
+
+
+def condition_of(material: Material, arm: ArmConfig) -> str:
+    """Under which condition the answers were given that an arm learns from; empty for any."""
+    record = material.records.get(arm.name, {})
+    if not arm.policy and (policy := made_by(arm)):
+        record = label_record(material.data, replace(arm, policy=policy), lambda: material.features)
+    return record.get("condition") or arm.condition or ""
+
+
+def answers_to(data: Release, policy: str, condition: str | None) -> Floats:
+    """What people said of each mixed image, float64 [n, K] of the labels of `policy`; NaN where nobody answered, where
+    a label is no more than the policy's default."""
+    found, table = data.labels(policy, condition), data.table("labels")
+    if "n" not in table.column_names:  # format 1 does not tell
+        return found
+    columns = [name for name in ("key", "policy", "condition", "n") if name in table.column_names]
+    name, of = canonical_name(policy), data.label_set(policy, condition)["condition"]
+    counted = {
+        row["key"]: row["n"]
+        for row in table.select(columns).to_pylist()
+        if row["policy"] == name and of in (None, row.get("condition"))
+    }
+    asked = np.array([bool(counted.get(key)) for key in data.table("mixed_images")["key"].to_pylist()])
+    return np.where(asked[:, None], found, np.nan)
+
+
 def _people(material: Material, arm: ArmConfig, seed: int) -> frozenset[str] | None:
     if arm.people is None:
         return None
-    condition = material.records.get(arm.name, {}).get("condition") or arm.condition or ""
-    units = units_of_release(material.data, condition)
+    units = units_of_release(material.data, condition_of(material, arm))
     everybody = {answer.participant for unit in units for answer in unit.answers}
     return frozenset(in_order(everybody, seed)[: arm.people])
 

@@ -33,6 +33,7 @@ from training.experiments.fitting import (
     check_human_labels,
     check_nothing_leaks,
     check_sizes,
+    find_answers,
     find_folds,
     find_primary,
     find_records,
@@ -56,7 +57,8 @@ class Material:
 
     `config` has its primary metric settled. `training`, `validation` and `evaluation` int64 are positions in `images`,
     validation empty where there is none; `folds` of mixed images are empty where none are held out. `records` says what
-    the labels of each arm with a policy are; `starts` holds the runs of other experiments that arms start from.
+    the labels of each arm with a policy are; `starts` holds the runs of other experiments that arms start from;
+    `judged_by` names the policy and condition of the answers that held-out mixed images are judged by.
     """
 
     config: ExperimentConfig
@@ -71,6 +73,7 @@ class Material:
     leakage: Leakage
     records: Mapping[str, dict[str, Any]]
     starts: Mapping[str, Run]
+    judged_by: tuple[str, str | None] | None = None
 
     def identity(self) -> str:
         """sha256 of the configuration, with contrasts, primary metric and exclusions, and of the content it works on:
@@ -119,6 +122,11 @@ class Material:
     def features(self) -> NDArray[np.float64]:
         """Pixel features of both parents of each mixed image, float64 [n, 2, F]."""
         return labels.features_of_parents(self)
+
+    @cached_property
+    def answers(self) -> NDArray[np.float64] | None:
+        """What held-out mixed images are judged by, float64 [n, K], NaN where nobody answered; None without answers."""
+        return labels.answers_to(self.data, *self.judged_by) if self.judged_by else None
 
     @cached_property
     def near_duplicates(self) -> NearDuplicates:
@@ -196,6 +204,7 @@ def resolve(config: ExperimentConfig, *, actor: Actor = OPERATOR) -> Material:
     )
     check_nothing_leaks(check, material)
     material = replace(material, records=find_records(check, material))
+    material = replace(material, judged_by=find_answers(check, material))
     check_budget(check, material, [budget_of(material, fold=fold) for fold in range(len(material.folds) + 1)])
     check.raise_if_any()
     return material
@@ -237,13 +246,16 @@ def tuned_recipe(config: ExperimentConfig, arm: str, figures: Mapping[int, float
     """How an arm is trained after tuning: as the best of its candidates, the first of equal ones.
 
     `figures` is the primary metric on the validation images by candidate, None where it diverged. Raises `DataError`
-    where all did.
+    where none has it.
     """
     assert config.primary is not None
     metric = BY_KEY[config.primary]
     judged = {number: value for number, value in sorted(figures.items()) if value is not None}
     if not judged:
-        raise DataError(f"every point of the grid diverged for the arm {arm}; tune over lower rates")
+        raise DataError(
+            f"no point of the grid has the metric {config.primary} on the validation images for the arm {arm}: each "
+            "diverged, or it is not defined there; tune over lower rates, or name another primary metric"
+        )
     sign = -1 if metric.higher_is_better else 1
     best = min(judged, key=lambda number: (sign * judged[number], number))
     return config.candidates(config.arm(arm))[best - 1]

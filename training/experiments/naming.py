@@ -91,7 +91,11 @@ def find_start(
     if not isinstance(arm.start_from, int):
         return None
     seen = Run.objects.filter(arm__experiment__in=Experiment.objects.visible_to(actor))
-    run = seen.select_related("arm__experiment__image_set").filter(pk=arm.start_from).first()
+    run = (
+        seen.select_related("arm__experiment__image_set", "arm__experiment__release")
+        .filter(pk=arm.start_from)
+        .first()
+    )
     key = "arms.start_from"
     if run is None or not run.is_done or run.arm.is_external:
         check.refuse(key, f"there is no finished run {arm.start_from} to start from ({arm.name})")
@@ -107,6 +111,13 @@ def find_start(
             key,
             f"run {run.pk} was trained on another image set, {experiment.image_set.name!r}; whether it has seen "
             f"what is judged on here cannot be told ({arm.name})",
+        )
+    own = find_release(config)
+    if experiment.release.source != own.source:
+        check.refuse(
+            key,
+            f"run {run.pk} learnt from a release of another source ({experiment.release.get_source_display()}; "
+            f"{own.name}: {own.get_source_display()}), which the report would not show ({arm.name})",
         )
     if config.holdout_mixes:
         check.refuse(key, f"run {run.pk} may have been trained on what holdout_mixes holds out ({arm.name})")

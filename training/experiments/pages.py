@@ -52,9 +52,7 @@ class ExperimentFilters(Filters):
 @require_safe
 def experiment_list(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
-    experiments = Experiment.objects.visible_to(request.user).select_related(
-        "release__study", "job", "report"
-    )
+    experiments = Experiment.objects.visible_to(request.user).with_state().select_related("release__study")
     found = listing(request, experiments, ExperimentFilters)
     count_withdrawn([experiment.release for experiment in found.page.object_list])
     return render(request, "training/list.html", {"listing": found})
@@ -70,9 +68,10 @@ def new_experiment(request: HttpRequest) -> HttpResponse:
     release = next((one for one in releases if one.name == asked), releases[0] if releases else None)
     if release is None:
         return render(request, "training/new.html", {}, status=400 if request.method == "POST" else 200)
-    more = request.POST.get("do") == "more"
-    form = ExperimentForm(request.user, release, request.POST or None, more=more)
-    if request.method == "POST" and not more:
+    do = request.POST.get("do")
+    submitted = request.method == "POST" and do not in ("more", "release")
+    form = ExperimentForm(request.user, release, request.POST or None, more=do == "more")
+    if submitted:
         if asked != release.name:
             form.add_error(
                 None, _("There is no release %(name)s any more; this is another.") % {"name": asked}
@@ -81,8 +80,7 @@ def new_experiment(request: HttpRequest) -> HttpResponse:
             _launch(request, experiment)
             return redirect(experiment)
     context = {"form": form, "releases": releases, "release": release}
-    refused = request.method == "POST" and not more
-    return render(request, "training/new.html", context, status=400 if refused else 200)
+    return render(request, "training/new.html", context, status=400 if submitted else 200)
 
 
 @require_POST

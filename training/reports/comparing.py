@@ -90,7 +90,7 @@ def compare(
     }
 
 
-def chosen(arms: Sequence[ArmResult], primary: str) -> dict[str, Any]:
+def chosen(arms: Sequence[ArmResult], primary: str, *, simulated: bool = False) -> dict[str, Any]:
     """Which arm validation images speak for, and how surely: `arm`, `order`, `values`, `first_share`, `metric`,
     `sentence`; or only a `sentence` that says why there is no choice."""
     usable = [arm for arm in arms if arm.runs and all(run.validation is not None for run in arm.runs)]
@@ -114,8 +114,10 @@ def chosen(arms: Sequence[ArmResult], primary: str) -> dict[str, Any]:
     name = BY_KEY[metric].name
     instead = "" if metric == primary else f" {BY_KEY[primary].name} could not be measured there."
     without = f" Without {', '.join(left_out)}: no predictions of validation images." if left_out else ""
+    taken = "would be taken, were the answers people's" if simulated else "is to be taken"
+    among = " among these trained models" if len(common) < inference.LEAST_SEEDS else ""
     sentence = (
-        f"By {name} on validation images, mean over {_count(len(common), 'seed')}, {choice.arm} is to be taken: "
+        f"By {name} on validation images, mean over {_count(len(common), 'seed')}, {choice.arm} {taken}{among}: "
         f"{choice.first_share[choice.arm]:.0%} of crossed draws of images and seeds have it first. Test images had no "
         f"part in this.{instead}{without}"
     )
@@ -220,7 +222,8 @@ def _told(one: Judged, facts: dict[str, Any], n_planned: int, verdicts: bool) ->
             components, abs(estimate.value), alpha=inference.ALPHA / max(n_planned, 1)
         )
         more = (
-            f" Were {abs(estimate.value):.4g} the true difference, {needed} seeds in all would find it."
+            f" Were {abs(estimate.value):.4g} the true difference, {needed} seeds in all would find it with "
+            f"{inference.POWER:.0%} power."
             if needed
             else f" Were {abs(estimate.value):.4g} the true difference, no number of seeds would find it: the test "
             "images are too few."

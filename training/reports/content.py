@@ -16,7 +16,7 @@ from training.evaluation.leakage import Leakage
 from training.evaluation.near_duplicates import NearDuplicates
 from training.evaluation.values import METRICS
 from training.reports import comparing, drawing, examining, robust
-from training.reports.inputs import ArmResult, RunResult
+from training.reports.inputs import ELSEWHERE, ArmResult, RunResult
 from training.reports.words import about_arm
 
 FORMAT = "hilmix-report/2"
@@ -33,13 +33,16 @@ def report_content(
     config: dict[str, Any],
     near_duplicates: NearDuplicates | None = None,
     added_later: Sequence[str] = (),
+    added_before: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The report of an experiment whose runs are all finished.
 
     `source` is the release's (person, simulated or imported); `provenance` pairs of label and value that name
-    release, image set, configuration and code; `added_later` names what was trained after the first report.
+    release, image set, configuration and code; `added_later` names what was added after the first report,
+    `added_before` what was added before there was one.
     """
     judged = [arm for arm in arms if arm.runs]
+    apart = bool(config.get("validation"))
     n = _n_evaluation(judged)
     cited = "; ".join(f"{label} {value}" for label, value in provenance[:4])
     measured = {arm.name: comparing.measure_arm(arm) for arm in judged}
@@ -60,7 +63,7 @@ def report_content(
     robustness = robust.robustness_of(judged, reference)
     figures = [
         *drawing.contrasts_of(contrasts, primary, cited),
-        *drawing.curves_of(judged, n, cited),
+        *drawing.curves_of(judged, n, cited, apart=apart, n_apart=_n_validation(judged)),
         *drawing.reliability_of(calibration, n, cited),
         *drawing.thirds_of(thirds, cited),
         *drawing.robustness_of(robustness, cited),
@@ -71,7 +74,7 @@ def report_content(
         "name": name,
         "source": source,
         "watermark": "Simulated participants" if source == "simulated" else "",
-        "notes": _notes(source, judged, config, primary, contrasts, added_later),
+        "notes": _notes(source, judged, config, primary, contrasts, added_later, added_before),
         "seeds": seeds,
         "n_evaluation": n,
         "primary": primary,
@@ -79,15 +82,19 @@ def report_content(
         "metrics": [asdict(metric) for metric in metrics],
         "arms": [_arm(arm, scores.get(arm.name, {})) for arm in arms],
         "contrasts": contrasts,
-        "choice": comparing.chosen(judged, primary),
+        "choice": comparing.chosen(judged, primary, simulated=source == "simulated"),
         "calibration": calibration,
         "human_thirds": thirds,
         "mixed": {arm.name: found for arm in judged if (found := examining.mixed_of(arm))},
         "robustness": robustness,
-        "diagnosis": {arm.name: examining.diagnosis_of(arm, leakage, near_duplicates) for arm in judged},
+        "diagnosis": {
+            arm.name: examining.diagnosis_of(arm, leakage, near_duplicates, apart=apart) for arm in judged
+        },
         "not_assessed": _not_assessed(judged, config, robustness),
         "excluded": [
-            {"arm": arm.name, "seed": seed, "why": why} for arm in arms for seed, why in arm.excluded
+            {"arm": arm.name, "seed": seed, "fold": fold, "why": why}
+            for arm in arms
+            for seed, fold, why in arm.excluded
         ],
         "figures": [figure.as_dict() for figure in figures],
         "leakage": {**asdict(leakage), "sentences": list(leakage.sentences)},
@@ -103,6 +110,11 @@ def _n_evaluation(arms: Sequence[ArmResult]) -> int:
     return int(next((run.metrics["n"] for run in runs if "n" in run.metrics), 0)) or next(
         (len(run.test.labels) for run in runs if run.test is not None), 0
     )
+
+
+def _n_validation(arms: Sequence[ArmResult]) -> int | None:
+    found = (run.validation for arm in arms for run in arm.runs)
+    return next((len(one.labels) for one in found if one is not None), None)
 
 
 def _primary(config: Mapping[str, Any], known: set[str]) -> str:
@@ -125,6 +137,7 @@ def _notes(
     primary: str,
     contrasts: Mapping[str, Any],
     added_later: Sequence[str],
+    added_before: Sequence[str],
 ) -> list[str]:
     """Why there is no verdict, and what else a reader must know first."""
     notes = []
@@ -156,10 +169,16 @@ def _notes(
             notes.append(
                 f"{one.name} was trained elsewhere: its predictions were brought in, its budget is not known."
             )
-        for seed, why in one.excluded:
-            notes.append(f"{one.name}, seed {seed}, is left out by a rule fixed before the first run: {why}")
+        for seed, fold, why in one.excluded:
+            which = f"seed {seed}, fold {fold}" if fold else f"seed {seed}"
+            notes.append(f"{one.name}, {which}, is left out by a rule fixed before the first run: {why}")
     if added_later:
-        notes.append(f"Added after the first report: {', '.join(added_later)}.")
+        notes.append(
+            f"Added after the first report: {'; '.join(added_later)}. A report without them had been there to see "
+            "before, so how many seeds there are may have depended on what it said."
+        )
+    if added_before:
+        notes.append(f"Added to what was planned, before there was a report: {'; '.join(added_before)}.")
     return notes
 
 
@@ -188,16 +207,18 @@ def _not_assessed(
             names.append(arm)
 
     for arm in arms:
-        for run in arm.runs:
+        for run in (*arm.runs, *arm.folds):
             for what, why in (run.evaluations.get("not_assessed") or {}).items():
                 say(what, str(why), arm.name)
-            if run.test is None:
+            if run.test is None and not run.fold:
                 say("intervals over images", "the predictions of its runs are not here", arm.name)
+    elsewhere = {arm.name for arm in arms if arm.is_external}
     for one in robustness["arms"]:
         if "not_assessed" in one:
             say("corruptions", one["not_assessed"], one["name"])
         if not one["attacks"]:
-            say("attacks", "not asked for: name fgsm, pgd or square under robustness", one["name"])
+            why = ELSEWHERE if one["name"] in elsewhere else robust.NO_ATTACKS
+            say("attacks", why, one["name"])
     if not config.get("holdout_mixes"):
         say("held-out mixed images", "none were held out: set holdout_mixes", "all arms")
     everybody = [arm.name for arm in arms]

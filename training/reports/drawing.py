@@ -11,6 +11,7 @@ from hilmix.figures import Cell, Figure, Series, Table
 from training.evaluation.corruptions import GROUPS
 from training.evaluation.values import BY_KEY
 from training.reports.inputs import ArmResult, RunResult
+from training.reports.tables import pair_words, which_interval
 
 _RELIABILITY = {
     "none": ("reliability", "Reliability", ""),
@@ -27,13 +28,18 @@ _RELIABILITY = {
 }
 
 
-def curves_of(arms: Sequence[ArmResult], n: int, source: str) -> list[Figure]:
-    """Losses and accuracy after each epoch, of the arms that were trained here."""
+def curves_of(
+    arms: Sequence[ArmResult], n: int, source: str, *, apart: bool, n_apart: int | None = None
+) -> list[Figure]:
+    """Losses and accuracy after each epoch, of the arms that were trained here; watched were `n_apart` validation
+    images where such were set `apart`, else the `n` evaluation images."""
     trained = [arm for arm in arms if any(run.curves for run in arm.runs)]
     if not trained:
         return []
     n_seeds = max(len(arm.runs) for arm in trained)
     over = "Thick: mean over each arm's seeds; thin: each seed." if n_seeds > 1 else "One seed."
+    some = "" if n_apart is None else f"{n_apart} "
+    watched = f"the {some}validation images" if apart else f"the {n} evaluation images (none were set apart)"
     return [
         _curve(
             trained, source, "train_loss", "Training loss", "cross-entropy, nats",
@@ -44,13 +50,13 @@ def curves_of(arms: Sequence[ArmResult], n: int, source: str) -> list[Figure]:
         ),
         _curve(
             trained, source, "validation_loss", "Evaluation loss", "cross-entropy, nats",
-            f"Cross-entropy against the hard labels of the images watched while training, after each epoch. {over} "
+            f"Cross-entropy against the hard labels of {watched}, after each epoch. {over} "
             "Nothing is selected on it: the weights of the last epoch are judged. Logarithmic scale.",
             log_y=True,
         ),
         _curve(
             trained, source, "validation_accuracy", "Evaluation accuracy", "share correct",
-            f"Accuracy on the images watched while training, after each epoch. {over}",
+            f"Accuracy on {watched}, after each epoch. {over}",
         ),
     ]  # fmt: skip
 
@@ -142,7 +148,7 @@ def contrasts_of(contrasts: Mapping[str, Any], primary: str, source: str) -> lis
     shown = [one for one in (*contrasts["planned"], *contrasts["exploratory"]) if one["metric"] == primary]
     if not shown:
         return []
-    names = tuple(f"{one['arm']} − {one['against']}" for one in shown)
+    names = tuple(pair_words(one) for one in shown)
     series = []
     for group, (title, planned) in enumerate((("planned", True), ("exploratory", False))):
         points = [
@@ -158,10 +164,12 @@ def contrasts_of(contrasts: Mapping[str, Any], primary: str, source: str) -> lis
         "contrasts with a verdict the one that allows for their number (Holm), else 95 %, not adjusted. "
         f"{better[metric.higher_is_better]}"
     )
-    rows = tuple((name, point["value"], *point["interval"]) for name, point in zip(names, shown, strict=True))
-    table = Table(
-        f"Differences in {metric.name}, 95 % intervals", ("Contrast", "Difference", "from", "to"), rows
+    rows = tuple(
+        (name, one["value"], *(one["interval_holm"] or one["interval"]))
+        for name, one in zip(names, shown, strict=True)
     )
+    caption = f"Differences in {metric.name}. {which_interval(shown)}"
+    table = Table(caption, ("Contrast", "Difference", "from", "to"), rows)
     return [
         Figure(
             "contrasts", "forest", f"Contrasts: {metric.name}", definition,

@@ -6,7 +6,7 @@ Pure: arms in, JSON out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from training.evaluation.scores import summarise
 from training.evaluation.temperature import fit_temperature, scaled
 from training.evaluation.values import BY_KEY, METRICS
 from training.reports.comparing import MeasuredArm
-from training.reports.inputs import ArmResult, RunResult
+from training.reports.inputs import ELSEWHERE, ArmResult, RunResult
 
 TEMPERATURES = {"none": "as trained", "hard": "T of the labels", "human": "T of people"}
 _NO_VALIDATION = "no validation images: name some with validation in the configuration"
@@ -43,7 +43,8 @@ def _score(arm: ArmResult, measured: MeasuredArm, key: str) -> dict[str, Any]:
         # Chance raises an error of calibration, which resampling repeats: each model's own interval, on average.
         ends = [one["interval"] for one in told if one.get("interval")]
         interval = [float(end) for end in np.mean(ends, axis=0)] if len(ends) == len(arm.runs) else None
-    elif key in measured:
+    elif key in measured and not (told and not any(one.get("interval") for one in told)):
+        # Where no run dared an interval, as of a class that few draws hold, there is none of their mean.
         estimate = inference.estimate(measured[key])
         interval, these_models = list(estimate.interval()), estimate.these_models or arm.is_external
         if interval is not None:
@@ -80,6 +81,8 @@ def calibration_of(arm: ArmResult) -> list[dict[str, Any]]:
         found = [_at_temperature(run, way) for run in arm.runs]
         missing = next((one for one in found if isinstance(one, str)), None)
         if missing is not None:
+            if arm.is_external and missing == _NO_VALIDATION:
+                missing = ELSEWHERE
             told.append({**named, "not_assessed": missing})
             continue
         known = [one for one in found if not isinstance(one, str)]
@@ -195,12 +198,16 @@ def _mean_value(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def diagnosis_of(
-    arm: ArmResult, leakage: Leakage, near_duplicates: NearDuplicates | None
+    arm: ArmResult, leakage: Leakage, near_duplicates: NearDuplicates | None, *, apart: bool
 ) -> list[dict[str, Any]]:
     """What every rule says of the arm: in how many seeds it is found, and the numbers of the first of those (of the
-    first seed, where in none)."""
-    each = [diagnose(evidence_of(run, arm, leakage, near_duplicates)) for run in arm.runs]
-    return [_finding(arm, [run[place] for run in each]) for place in range(len(RULES))]
+    first seed, where in none). Unless validation images were set `apart`, curves are of the test images, and no rule
+    is to send anybody back to training by them."""
+    each = [evidence_of(run, arm, leakage, near_duplicates) for run in arm.runs]
+    if not apart:
+        each = [replace(one, curves=None) for one in each]
+    found = [diagnose(one) for one in each]
+    return [_finding(arm, [run[place] for run in found]) for place in range(len(RULES))]
 
 
 def _finding(arm: ArmResult, found: Sequence[Finding]) -> dict[str, Any]:

@@ -21,9 +21,6 @@ from training.reports.inputs import (
 )
 from training.runs.models import Run
 
-# Labels that are the plain mean of what people said: what held-out mixed images are judged by.
-_ANSWERS = ("human_lambda", "distribution", "uniform_redistribution")
-
 
 def arm_result(arm: Arm, material: Material | None) -> ArmResult:
     runs = sorted(arm.runs.all(), key=lambda run: (run.seed, run.fold))
@@ -43,7 +40,9 @@ def arm_result(arm: Arm, material: Material | None) -> ArmResult:
             if not run.fold
         ),
         folds=folds,
-        excluded=tuple((run.seed, run.excluded) for run in runs if run.excluded),
+        excluded=tuple(
+            (run.seed, run.fold, run.excluded) for run in runs if run.excluded and not run.candidate
+        ),
     )
 
 
@@ -83,10 +82,7 @@ def _mixes(arm: Arm, runs: Sequence[Run], material: Material | None) -> HeldOutM
     rows = np.concatenate([part["mixed_rows"] for part in parts])
     logits = np.concatenate([part["mixed_logits"] for part in parts])
     first, second = material.images.labels[material.parents[rows]].T
-    policy = next((name for name in _ANSWERS if name in material.data.policies), None)
-    human = None
-    if policy is not None:
-        human = material.data.labels(policy, arm.settings.get("condition"))[rows]
+    human = None if material.answers is None else material.answers[rows]
     lambda_e4 = np.rint(material.data.lambdas()[rows] * 10_000).astype(np.int64)
     unlike = first != second  # of two images of one class λ says nothing
     if not unlike.any():

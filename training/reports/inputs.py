@@ -28,6 +28,8 @@ SCORES = {
     "brier": "brier",
 }
 
+ELSEWHERE = "the model is not here, only its predictions of the test images"
+
 
 @dataclass(frozen=True, eq=False)
 class RunResult:
@@ -66,7 +68,8 @@ class ArmResult:
     """One arm with the runs that are compared, in order of seed.
 
     `params` is the release's record of the policy (empty without one), `settings` the arm's part of the configuration,
-    `folds` the runs that held mixed images out, `excluded` seeds that a rule fixed before left out, with the reason.
+    `folds` the runs that held mixed images out, `excluded` seed and fold (0: all
+    mixed images) of runs that a rule fixed before left out, with the reason.
     """
 
     name: str
@@ -76,7 +79,7 @@ class ArmResult:
     settings: Mapping[str, Any] = field(default_factory=dict)
     is_external: bool = False
     folds: tuple[RunResult, ...] = ()
-    excluded: tuple[tuple[int, str], ...] = ()
+    excluded: tuple[tuple[int, int, str], ...] = ()
 
     @property
     def seeds(self) -> tuple[int, ...]:

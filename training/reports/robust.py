@@ -19,10 +19,11 @@ from training.evaluation.metrics import Floats
 from training.evaluation.resampling import resampled
 from training.evaluation.robustness import Assessment
 from training.reports.comparing import difference
-from training.reports.inputs import ArmResult, RunResult
+from training.reports.inputs import ELSEWHERE, ArmResult, RunResult
 
 EXAMPLES = 8
 NOT_ASKED = "no corruptions were evaluated: name them with robustness in the configuration"
+NO_ATTACKS = "not asked for: name fgsm, pgd or square under robustness"
 
 
 def robustness_of(arms: Sequence[ArmResult], reference: str) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def robustness_of(arms: Sequence[ArmResult], reference: str) -> dict[str, Any]:
 def _measured(arm: ArmResult, reference: ArmResult | None) -> dict[str, Measured] | str:
     runs = [run.robustness for run in arm.runs if run.robustness is not None]
     if not runs or len(runs) < len(arm.runs):
-        return NOT_ASKED
+        return ELSEWHERE if arm.is_external else NOT_ASKED
     try:
         figures = [_figures(one, _twin(run, reference)) for one, run in zip(runs, arm.runs, strict=True)]
         return resampled(figures, len(runs[0].labels))

@@ -12,7 +12,14 @@ from typing import Any
 from hilmix.figures import Cell, Table, show
 from training.evaluation.values import BY_KEY
 from training.evaluation.values import GROUPS as METRIC_GROUPS
-from training.reports.tables import ARROWS, Content, is_first_format, within
+from training.reports.tables import (
+    ARROWS,
+    Content,
+    is_first_format,
+    pair_words,
+    which_interval,
+    within,
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ def _contrasts(content: Content) -> Section:
     planned = contrasts["planned"]
     rows: list[tuple[Cell, ...]] = [
         (
-            f"{one['arm']} − {one['against']}{', unequal budget' if one['unequal_budget'] else ''}",
+            pair_words(one),
             one["about"] or None,
             within(one["value"], one["interval_holm"] or one["interval"]),
             one["p_holm"],
@@ -62,11 +69,12 @@ def _contrasts(content: Content) -> Section:
         for one in planned
     ]
     columns = (
-        "Contrast", "About", "Difference", "Holm p", "Verdict", "Would be found (80 % power)", "Seeds needed", "Seeds",
+        "Contrast", "About", "Difference", "Holm p", "Verdict", "Would be found (80 % power)",
+        "Seeds needed (80 % power)", "Seeds",
     )  # fmt: skip
     table = Table(
         f"Planned contrasts of the primary metric, {metric.name}{ARROWS[metric.higher_is_better]}: first arm less "
-        "second",
+        f"second. {which_interval(planned)}",
         columns,
         tuple(rows),
     )
@@ -94,15 +102,20 @@ def _choice(content: Content) -> Section:
 
 def _calibration(content: Content) -> Section:
     rows: list[tuple[Cell, ...]] = []
-    sentences = []
-    for name, ways in _by_arm(content, "calibration"):
+    missing: dict[tuple[str, str], list[str]] = {}
+    told = _by_arm(content, "calibration")
+    for name, ways in told:
         for one in ways:
             words = one["temperature"]
             if "not_assessed" in one:
-                sentences.append(f"{words}: not assessed, {one['not_assessed']}.")
+                missing.setdefault((words, one["not_assessed"]), []).append(name)
                 continue
             rows.append((name, words, one["T"], within(one["ece"], one["interval"]), one["floor"]))
-    said = tuple(text[0].upper() + text[1:] for text in dict.fromkeys(sentences))
+    said = tuple(
+        f"{words[0].upper()}{words[1:]} ({'all arms' if len(names) == len(told) else ', '.join(names)}): "
+        f"not assessed, {why}."
+        for (words, why), names in missing.items()
+    )
     table = Table(
         "Expected calibration error on the test images, mean over seeds, with and without temperature scaling, which "
         "was fitted on validation images. The interval is of the error itself; the floor is what chance alone shows.",
@@ -324,7 +337,7 @@ def _exploratory(content: Content) -> Section:
     contrasts = content["contrasts"]
     rows = tuple(
         (
-            f"{one['arm']} − {one['against']}{', unequal budget' if one['unequal_budget'] else ''}",
+            pair_words(one),
             f"{BY_KEY[one['metric']].name}{ARROWS[BY_KEY[one['metric']].higher_is_better]}",
             within(one["value"], one["interval"]),
             one["n_seeds"],

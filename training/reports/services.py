@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from hilmix.accounts.models import AuditEvent
 from hilmix.errors import Conflict
 from training.experiments.models import Arm, Experiment
 from training.reports.models import Report
@@ -51,6 +52,7 @@ def build_report(
         return existing
     if not _is_finished(experiment):
         raise Conflict("A report needs every run; some are not finished.")
+    later, before = _added(experiment)
     rows = list(experiment.arms.prefetch_related("runs"))
     counted = [run.pk for run in _runs(experiment)]
     content = report_content(
@@ -59,9 +61,10 @@ def build_report(
         arms=[arm_result(arm, material) for arm in rows],
         leakage=leakage,
         near_duplicates=near_duplicates,
-        provenance=_provenance(experiment),
+        provenance=_provenance(experiment, sorted({seed for _, seed in (*later, *before)})),
         config=experiment.config,
-        added_later=_added_later(experiment, rows),
+        added_later=_by_arm(later),
+        added_before=_by_arm(before),
     )
     with transaction.atomic():
         Experiment.objects.select_for_update(of=("self",)).get(pk=experiment.pk)
@@ -79,27 +82,43 @@ def _is_finished(experiment: Experiment) -> bool:
     return not Run.objects.filter(arm__experiment=experiment, finished_at=None).exists()
 
 
-def _added_later(experiment: Experiment, arms: list[Arm]) -> list[str]:
-    """Seeds that are none of those that the configuration froze."""
-    found = []
-    for arm in arms:
-        frozen = arm.settings.get("seeds") or experiment.config["seeds"]
-        later = sorted({run.seed for run in arm.runs.all()} - set(frozen))
-        if later and not arm.is_external:
-            found.append(f"{arm.name}, seed {', '.join(map(str, later))}")
-    return found
+def _added(experiment: Experiment) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """Arm and seed of what the configuration did not freeze: added when all that was planned was finished, so that a
+    report may have been seen, and added before that."""
+    runs = Run.objects.filter(arm__experiment=experiment, arm__is_external=False).select_related("arm")
+    planned = {run.pk: run for run in runs if run.seed in _frozen(experiment, run.arm)}
+    ends = [run.finished_at for run in planned.values() if run.finished_at is not None]
+    events = AuditEvent.objects.filter(
+        action="experiment.seeds_added", object_kind="training.experiment", object_id=str(experiment.pk)
+    )
+    early = {
+        seed for event in events if ends and event.at < max(ends) for seed in event.detail.get("seeds", ())
+    }
+    others = list(dict.fromkeys((run.arm.name, run.seed) for run in runs if run.pk not in planned))
+    return [one for one in others if one[1] not in early], [one for one in others if one[1] in early]
 
 
-def _provenance(experiment: Experiment) -> list[tuple[str, str]]:
+def _frozen(experiment: Experiment, arm: Arm) -> list[int]:
+    return list(arm.settings.get("seeds") or experiment.config["seeds"])
+
+
+def _by_arm(added: list[tuple[str, int]]) -> list[str]:
+    """ "mixup, seed 5, 6"."""
+    names = dict.fromkeys(name for name, _ in added)
+    return [f"{name}, seed {', '.join(str(seed) for of, seed in added if of == name)}" for name in names]
+
+
+def _provenance(experiment: Experiment, added: list[int]) -> list[tuple[str, str]]:
     """What the numbers were computed from. Figures cite the first four."""
     release, image_set = experiment.release, experiment.image_set
     counts = release.counts
     human = image_set.human_labels_sha256
+    seeds = ", ".join(str(seed) for seed in experiment.config["seeds"])
     return [
         ("Release", f"{release.name} ({release.sha256[:12]})"),
         ("Image set", f"{image_set.name} ({image_set.sha256[:12]})"),
         ("Configuration", experiment.config_sha256[:12]),
-        ("Seeds", ", ".join(str(seed) for seed in experiment.config["seeds"])),
+        ("Seeds", f"{seeds}; added: {', '.join(map(str, added))}" if added else seeds),
         ("Human labels of the image set", human[:12] if human else "none"),
         (
             "Answers",

@@ -75,6 +75,27 @@ def within(value: float | None, interval: Sequence[float] | None) -> str:
     return show(value) if interval is None else f"{show(value)} ({show(interval[0])} to {show(interval[1])})"
 
 
+def pair_words(one: Mapping[str, Any]) -> str:
+    """A comparison of two arms, with what must be known of it before its numbers."""
+    said = f"{one['arm']} − {one['against']}"
+    if one["unequal_budget"]:
+        said += ", unequal budget"
+    return f"{said}, trained elsewhere; for these models only" if one["external"] else said
+
+
+def which_interval(contrasts: Sequence[Mapping[str, Any]]) -> str:
+    """What the intervals of these comparisons allow for."""
+    n = sum(one["interval_holm"] is not None for one in contrasts)
+    if not n:
+        return "95 % intervals, not adjusted"
+    if n == len(contrasts):
+        return "Intervals that allow for the number of planned contrasts (Holm)"
+    return (
+        "Intervals of planned contrasts with a verdict allow for their number (Holm), all others are of 95 %, not "
+        "adjusted"
+    )
+
+
 def checks_of(content: Content) -> list[str]:
     """The sentences about leakage, copies and budget."""
     near = content.get("near_duplicates", {}).get("sentence")

@@ -34,8 +34,6 @@ Arrays = dict[str, NDArray[Any]]
 
 NO_VALIDATION = "no validation images were set apart"
 NO_HUMAN = "the image set has no human labels"
-# Labels that are the plain mean of what people said, the first that a release has: what answers are.
-ANSWERS = ("human_lambda", "distribution", "uniform_redistribution")
 CORRUPTED = ("noise", "blur", "weather", "digital", EXTRA)
 ATTACKS = ("fgsm", "pgd", "square")
 FAILURES = 12
@@ -133,22 +131,28 @@ class _Look:
     def mixed(self, found: Judged, run: Run, missing: dict[str, str]) -> None:
         """The mixed images that this fold held out, against people's answers; λ is what mixup says, no truth."""
         self._say("judging on held-out mixed images")
-        data, material = self.material.data, self.material
+        material = self.material
         rows = material.folds[run.fold - 1].held_out
         logits = self.logits(material.mixed_images[rows])
         log_p = metrics.log_softmax(logits)
         found.predictions |= {"mixed_rows": rows, "mixed_logits": logits}
         block: dict[str, Any] = {"n": len(rows)}
-        policy = next((name for name in ANSWERS if name in data.policies), None)
-        if policy is None:
+        if material.answers is None or material.judged_by is None:
             missing["mixed"] = "the release has no labels that are the mean of answers"
         else:
-            q = data.labels(policy, run.arm.settings.get("condition"))[rows]
-            block |= {"policy": policy, "people": _against_people(log_p, q)}
+            q = material.answers[rows]
+            answered = np.isfinite(q).all(axis=1)
+            block |= {"policy": material.judged_by[0], "n_answered": int(answered.sum())}
+            if answered.any():
+                block["people"] = _against_people(log_p[answered], q[answered])
+            else:
+                missing["mixed"] = "nobody answered the mixed images that were held out"
         first, second = material.images.labels[material.parents[rows]].T
         unlike = first != second
         if unlike.any():
-            said = against_mixup(log_p[unlike], first[unlike], second[unlike], data.lambdas()[rows][unlike])
+            said = against_mixup(
+                log_p[unlike], first[unlike], second[unlike], material.data.lambdas()[rows][unlike]
+            )
             block["mixup"] = {key: value.as_json() for key, value in said.items()}
         found.evaluations["mixed"] = block
 

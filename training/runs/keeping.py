@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -63,7 +64,7 @@ def make_room(progress: Progress) -> None:
     taken = used()
     if taken <= budget * 1e9:
         return
-    folders = sorted((settings.VAR / "runs").glob("*/checkpoints"), key=lambda folder: folder.stat().st_mtime)
+    folders = sorted((settings.VAR / "runs").glob("*/checkpoints"), key=_written)
     going_on = set(
         Run.objects.filter(job__state__in=(JobState.QUEUED, JobState.RUNNING)).values_list("pk", flat=True)
     )
@@ -88,4 +89,17 @@ def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    # Other workers rename and remove meanwhile: what is gone takes nothing. `walk` passes over folders that went.
+    return sum(_bytes(Path(at) / name) for at, _, names in os.walk(folder) for name in names)
+
+
+def _bytes(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
+
+
+def _written(folder: Path) -> float:
+    with contextlib.suppress(FileNotFoundError):
+        return folder.stat().st_mtime
+    return 0.0

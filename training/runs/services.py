@@ -20,7 +20,7 @@ from django.utils import timezone
 from hilmix.accounts import audit
 from hilmix.accounts.roles import Action, Actor, require
 from hilmix.errors import Conflict, DomainError, Invalid
-from hilmix.jobs.models import RETRYABLE, Job, JobState
+from hilmix.jobs.models import MAX_PRIORITY, RETRYABLE, Job, JobState
 from hilmix.jobs.progress import JobCancelled, Progress
 from hilmix.jobs.runner import run_in_foreground
 from hilmix.jobs.services import queue_job, reorder_job, request_cancel, retry_job
@@ -32,6 +32,8 @@ from training.runs.models import Run
 LAUNCH_KIND = "run_experiment"
 RUN_KIND = "train_run"
 REPORT_KIND = "report_experiment"
+
+MAX_NAME = 120  # characters of an arm's name
 
 
 def launch_experiment(
@@ -49,6 +51,7 @@ def launch_experiment(
     or it is being done.
     """
     require(actor, Action.LAUNCH_EXPERIMENT)
+    _check_priority(priority)
     with transaction.atomic():
         experiment = (
             Experiment.objects.select_for_update(of=("self",)).select_related("job").get(pk=experiment.pk)
@@ -110,11 +113,22 @@ def queue_due(*, experiment: Experiment, actor: Actor) -> None:
 
 
 def finish_run(*, run: Run, actor: Actor) -> None:
-    """Write down a finished run, and queue what waited for it. Its files must be there."""
+    """Write down a finished run, and queue what waited for it. Its files must be there.
+
+    Raises `JobCancelled` where its cancelling was asked for meanwhile: what waits for it must not be queued after that.
+    """
     with transaction.atomic():
+        raise_if_cancelled(run.arm.experiment, run.job)
         run.finished_at = timezone.now()
         run.save()
         queue_due(experiment=run.arm.experiment, actor=actor)
+
+
+def raise_if_cancelled(experiment: Experiment, job: Job | None) -> None:
+    """`JobCancelled` if `job` was asked to stop. In a transaction, no cancelling comes between this and its end."""
+    Experiment.objects.select_for_update(of=("self",)).get(pk=experiment.pk)
+    if job is not None and Job.objects.filter(pk=job.pk, cancel_requested=True).exists():
+        raise JobCancelled
 
 
 def add_seeds(*, experiment: Experiment, seeds: Sequence[int], actor: Actor) -> list[Run]:
@@ -149,7 +163,9 @@ def add_seeds(*, experiment: Experiment, seeds: Sequence[int], actor: Actor) -> 
         Report.objects.filter(experiment=experiment).delete()
         audit.record(actor, "experiment.seeds_added", experiment, seeds=list(seeds))
         launch = _latest(experiment, LAUNCH_KIND)
-        if launch is not None and launch.state == JobState.DONE:
+        # One that still runs has queued what was due where a run has a job; where none has, it will see these too.
+        queued = launch is not None and launch.state == JobState.RUNNING and any(run.job for run in own)
+        if queued or (launch is not None and launch.state == JobState.DONE):
             queue_due(experiment=experiment, actor=actor)
     return added
 
@@ -174,6 +190,10 @@ def add_external_run(
     there is one. `keep(run)` writes its files. The report is written anew.
     """
     require(actor, Action.LAUNCH_EXPERIMENT)
+    if not 0 <= seed <= MAX_SEED:
+        raise Invalid(f"The seed is {seed}; give a whole number from 0 to {MAX_SEED}.")
+    if not 0 < len(name) <= MAX_NAME:
+        raise Invalid(f"The name has {len(name)} characters; give one of 1 to {MAX_NAME}.")
     with transaction.atomic():
         experiment = Experiment.objects.select_for_update(of=("self",)).get(pk=experiment.pk)
         arm = experiment.arms.filter(name=name).first()
@@ -201,12 +221,15 @@ def cancel_experiment(*, experiment: Experiment, actor: Actor) -> int:
     Returns how many jobs were asked to stop. Raises `Conflict` when there is none.
     """
     require(actor, Action.LAUNCH_EXPERIMENT)
-    live = [job for job in _jobs(experiment) if not job.is_over]
-    if not live:
-        raise Conflict("Nothing of this experiment waits or runs; there is nothing to cancel.")
-    for job in live[::-1]:  # the last first, so that none begins meanwhile
-        with contextlib.suppress(Conflict):  # it ended by itself
-            request_cancel(job=job, actor=actor)
+    with transaction.atomic():
+        # Locked, so that no run that finishes meanwhile queues what waited for it after the look.
+        Experiment.objects.select_for_update(of=("self",)).get(pk=experiment.pk)
+        live = [job for job in _jobs(experiment) if not job.is_over]
+        if not live:
+            raise Conflict("Nothing of this experiment waits or runs; there is nothing to cancel.")
+        for job in live[::-1]:  # the last first, so that none begins meanwhile
+            with contextlib.suppress(Conflict):  # it ended by itself
+                request_cancel(job=job, actor=actor)
     return len(live)
 
 
@@ -215,6 +238,7 @@ def reorder_experiment(
 ) -> None:
     """Say anew how soon the waiting runs of an experiment begin, and those that will wait; None leaves it as it is."""
     require(actor, Action.LAUNCH_EXPERIMENT)
+    _check_priority(priority)
     jobs = _jobs(experiment)
     if not jobs:
         raise Conflict("Nothing of this experiment was launched yet; launch it with its priority.")
@@ -229,6 +253,13 @@ def reorder_experiment(
     launch = _latest(experiment, LAUNCH_KIND)
     if launch is not None and changed:
         Job.objects.filter(pk=launch.pk).update(**changed)
+
+
+def _check_priority(priority: int | None) -> None:
+    if priority is not None and abs(priority) > MAX_PRIORITY:
+        raise Invalid(
+            f"The priority is {priority}; give a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}."
+        )
 
 
 def finish_experiment(*, experiment: Experiment, actor: Actor, progress: Progress) -> None:

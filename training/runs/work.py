@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from hilmix.errors import Invalid
 from hilmix.jobs.models import Queue, Worker
 from hilmix.jobs.progress import JobCancelled, Progress
 from hilmix.version import code_version
+from training.engine.checkpoints import UnusableCheckpoint
 from training.engine.config import TrainConfig
 from training.engine.device import describe, pick_device, resolved, settled
 from training.engine.loop import Step, TrainingDiverged, TrainingStopped, TrainResult, train
@@ -32,7 +34,7 @@ from training.experiments.models import Experiment
 from training.runs import keeping
 from training.runs.judging import judge
 from training.runs.models import Run
-from training.runs.services import finish_run, parent_of, queue_due, runs_of
+from training.runs.services import finish_run, parent_of, queue_due, raise_if_cancelled, runs_of
 
 PROBE_STEPS = 20
 
@@ -47,7 +49,9 @@ def launch(progress: Progress, experiment_id: int) -> None:
     if left:
         material = material_of(experiment)
         _forecast(experiment, material, left, progress)
+    progress.check()
     with transaction.atomic():
+        raise_if_cancelled(experiment, experiment.job)
         queue_due(experiment=experiment, actor=progress.actor)
     progress.log(f"{len(left)} runs are to be trained" if left else "every run is finished")
 
@@ -63,12 +67,12 @@ def train_run(progress: Progress, run_id: int) -> None:
     keeping.make_room(progress)
     experiment = run.arm.experiment
     material, device = material_of(experiment), pick_device()
-    config = settle(experiment, material, chosen(run), device)
-    run.train = {**run.train, **train_as_dict(config)}
-    run.started_at = run.started_at or timezone.now()
-    run.save(update_fields=["train", "started_at"])
-    parent = _parent(run)
     try:
+        parent = _parent(run)
+        config = settle(experiment, material, chosen(run), device)
+        run.train = {**run.train, **train_as_dict(config)}
+        run.started_at = run.started_at or timezone.now()
+        run.save(update_fields=["train", "started_at"])
         result = _train(run, config, parent, material, device, progress)
     except TrainingDiverged as error:
         # A point of the grid that diverges is no good point; a run that is compared needs a rule to be left out.
@@ -102,6 +106,10 @@ def chosen(run: Run) -> TrainConfig:
     experiment = run.arm.experiment
     tried = {} if run.candidate else {one.candidate: one for one in run.arm.runs.all() if one.candidate}
     if tried and all(one.is_done for one in tried.values()):
+        if all(one.excluded for one in tried.values()):
+            raise TrainingDiverged(
+                f"every point of the grid diverged for the arm {run.arm.name}; tune over lower rates"
+            )
         config = experiment.parsed
         figures = {
             number: one.evaluations.get("validation", {}).get(config.primary, {}).get("value")
@@ -126,6 +134,9 @@ def _forecast(experiment: Experiment, material: Material, runs: list[Run], progr
     # Workers each have a device of their own; of a processor there is one, and runs side by side share it.
     workers = Worker.objects.alive().filter(queue=Queue.TRAIN).count()
     at_once = max(1, workers) if device.type == "cuda" else 1
+    # Memory and checkpoint are those of the largest, which need not be the slowest.
+    memory, checkpoint = (max(getattr(each, key) for each in probes) for key in ("memory", "checkpoint"))
+    one = replace(one, memory=memory, checkpoint=checkpoint)
     found = forecast(one, n_runs=len(runs), directory=settings.VAR / "runs", device=device)
     seconds = found.seconds / min(at_once, len(runs))
     experiment.forecast = {
@@ -167,6 +178,8 @@ def _parent(run: Run) -> Run | None:
     found = parent_of(run, runs_of(run.arm.experiment))
     if isinstance(wanted, int):
         found = Run.objects.filter(pk=wanted).first()
+    elif found is not None and found.excluded:
+        raise TrainingDiverged(f"{found.title}, which it starts from, is left out: {found.excluded}")
     if found is None or not (found.directory / keeping.WEIGHTS).exists():
         raise Invalid(f"The weights of {wanted}, which {run.title} starts from, are not there.")
     return found
@@ -187,18 +200,25 @@ def _train(
             step.done, step.total, f"epoch {step.epoch}, about {duration(step.seconds_left)} left"
         )
 
+    begin = partial(
+        train,
+        config,
+        data_of(material, run.arm.name, seed=run.seed, fold=run.fold),
+        seed=run.seed,
+        budget=budget_of(material, fold=run.fold),
+        start=start,
+        checkpoints=keeping.checkpoints(run),
+        device=device,
+        on_step=on_step,
+        should_stop=lambda: progress.cancelled,
+    )
     try:
-        return train(
-            config,
-            data_of(material, run.arm.name, seed=run.seed, fold=run.fold),
-            seed=run.seed,
-            budget=budget_of(material, fold=run.fold),
-            start=start,
-            checkpoints=keeping.checkpoints(run),
-            device=device,
-            on_step=on_step,
-            should_stop=lambda: progress.cancelled,
-        )
+        try:
+            return begin()
+        except UnusableCheckpoint as error:  # of another version, or damaged: the run is whole without it
+            progress.log(f"{error} It is removed, and the run starts anew.")
+            shutil.rmtree(keeping.checkpoints(run))
+            return begin()
     except TrainingStopped:
         raise JobCancelled from None
 

@@ -117,8 +117,8 @@ def table_of_runs(experiment: Experiment) -> list[str]:
     head = f"Experiment {experiment.pk}, {experiment.name}: {experiment.state}"
     said = f". Forecast: {_forecast(experiment)}" if experiment.forecast else ""
     why = [f"{run.title}: {run.job.error}" for run in runs if not run.is_done and run.job and run.job.error]
-    own = experiment.job
-    if own is not None and own.error and not hasattr(experiment, "report"):
+    own = services.current_job(experiment)
+    if own and own.error and own.kind != services.RUN_KIND and not hasattr(experiment, "report"):
         why.append(own.error)
     return [head + said, "", *_lines(rows), *why]
 
