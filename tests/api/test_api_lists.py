@@ -142,7 +142,8 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(world, name):
     if (
         name != "api_participations"
     ):  # the newest answered nothing, so nothing is looked for in other people's answers
-        assert queries(1000) == few
+        # The newest experiment has no arms, so their runs are looked for only where there are more.
+        assert queries(1000) == few + (name == "api_experiments")
     # Flags are looked for in what others say of the same; the study's conditions and rules say which answers count.
     assert few <= {"api_participations": 14, "api_responses": 6}.get(name, 5)
 
