@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+from functools import partial
 
 import pytest
 
@@ -75,8 +76,16 @@ def run_of(instance, experiment):
     return run
 
 
+def is_far(instance, job, step):
+    """Whether a job runs and has done as many steps."""
+    now = instance.job(job)
+    return now["state"] == "running" and now["progress_done"] >= step
+
+
 def wait_for_report(instance, experiment):
-    there = lambda: instance.rows("select id from training_report where experiment_id = ?", experiment)  # noqa: E731
+    def there():
+        return instance.rows("select id from training_report where experiment_id = ?", experiment)
+
     instance.wait_until(there, 240, lambda: f"{instance.rows('select kind, state, error from jobs_job')}")
 
 
@@ -94,10 +103,7 @@ def test_a_training_killed_at_three_random_steps_ends_with_the_same_bits(trainer
     for low, high in ((2, 30), (45, 80), (90, 140)):
         trainer.wait_until(lambda: run_of(trainer, experiment)["job_id"], 60, trainer.said)
         job, step = run_of(trainer, experiment)["job_id"], steps.randint(low, high)
-        far = lambda job=job, step=step: (  # noqa: E731
-            trainer.job(job)["state"] == "running" and trainer.job(job)["progress_done"] >= step
-        )
-        trainer.wait_until(far, 120, lambda job=job: f"{trainer.job(job)}")
+        trainer.wait_until(partial(is_far, trainer, job, step), 120, lambda job=job: f"{trainer.job(job)}")
         os.kill(trainer.job(job)["pid"], signal.SIGKILL)
         failed = trainer.wait_for_state(job, "failed")
         assert "was killed (SIGKILL)" in failed["error"]
@@ -113,8 +119,7 @@ def test_a_cancelled_training_stops_within_a_step_and_leaves_a_checkpoint(traine
     experiment = launch(trainer, "cancelled", seeds=[1])
     trainer.wait_until(lambda: run_of(trainer, experiment)["job_id"], 60, trainer.said)
     job = run_of(trainer, experiment)["job_id"]
-    begun = lambda: trainer.job(job)["progress_done"] > 5  # noqa: E731
-    trainer.wait_until(begun, 120, lambda: f"{trainer.job(job)}")
+    trainer.wait_until(lambda: trainer.job(job)["progress_done"] > 5, 120, lambda: f"{trainer.job(job)}")
     trainer.steer("request_cancel", job)
     assert trainer.wait_for_state(job, "cancelled", within=15)["error"] == "", "it stopped by itself"
     folder = trainer.var / "runs" / str(run_of(trainer, experiment)["id"]) / "checkpoints"

@@ -168,11 +168,14 @@ def contrast(x, rng, factor):
 def diamond_square(rng, size, decay):
     """Point by point on a torus, the squares' centres first, then the middles of their sides."""
     cloud = np.zeros((size, size))
+
+    def at(r, c):
+        return cloud[r % size, c % size]
+
     step, amplitude = size, 1.0
     while step > 1:
         half, cells = step // 2, size // step
         noise = amplitude * (2 * rng.random((3, cells, cells), dtype=np.float32).astype(float) - 1)
-        at = lambda r, c: cloud[r % size, c % size]  # noqa: E731
         for i in range(cells):
             for j in range(cells):
                 r, c = i * step, j * step

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from hilmix.core.errors import DataError
 from training.evaluation import calibration, metrics
-from training.evaluation.scores import METRICS, pool_reliability, score, summarise
+from training.evaluation.scores import METRICS, score, summarise
 
 
 def predictions(n: int = 400, classes: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -158,17 +158,3 @@ def test_one_seed_has_no_spread_and_an_unmeasured_metric_no_summary():
     both = summarise([0.4, 0.6])
     assert both.mean == pytest.approx(0.5)
     assert both.sd == pytest.approx(np.std([0.4, 0.6], ddof=1))
-
-
-def test_pooled_reliability_is_the_reliability_of_all_predictions_together():
-    logits, labels = predictions(n=600)
-    p = np.exp(metrics.log_softmax(logits))
-    halves = [
-        score(logits[:200], labels[:200])["reliability"],
-        score(logits[200:], labels[200:])["reliability"],
-    ]
-    for pooled, whole in zip(pool_reliability(halves), calibration.reliability(p, labels), strict=True):
-        assert pooled["n"] == whole.n
-        if whole.n:
-            assert pooled["accuracy"] == pytest.approx(whole.accuracy)
-            assert pooled["confidence"] == pytest.approx(whole.confidence)

@@ -20,6 +20,60 @@ MIXING_METHODS = ("mixup", "cutmix")
 MIXING_LABELS = ("mixup", "population_curve", "perceptual_warp", "warp_swapped")
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a number may be: from `low` to `high`, in `unit`, `whole` or not; `ends` is "[]", with "(" or ")" for an end
+    that is itself left out."""
+
+    low: float
+    high: float
+    ends: str = "[]"
+    whole: bool = False
+    unit: str = ""
+
+    def holds(self, value: Any) -> bool:
+        if not _is_number(value) or (self.whole and not isinstance(value, int)):
+            return False
+        above = value >= self.low if self.ends[0] == "[" else value > self.low
+        return bool(above and (value <= self.high if self.ends[1] == "]" else value < self.high))
+
+    @property
+    def words(self) -> str:
+        """ "a whole number of pixels from 0 to 64"."""
+        what = ("a whole number" if self.whole else "a number") + (f" of {self.unit}" if self.unit else "")
+        start = f"from {self.low:g}" if self.ends[0] == "[" else f"above {self.low:g}"
+        if self.high == math.inf:
+            return f"{what} {start}"
+        return f"{what} {start} {'to' if self.ends[1] == ']' else 'to below'} {self.high:g}"
+
+
+# What the numbers of a training, of its augmentation and of mixing on the fly may be.
+RANGES = {
+    "epochs": Range(1, 1000, whole=True),
+    "batch_size": Range(2, 8192, whole=True),
+    "lr": Range(0, 10, "(]"),
+    "momentum": Range(0, 1, "[)"),
+    "weight_decay": Range(0, 1),
+    "factor": Range(0, 1, "(]"),
+    "warmup_epochs": Range(0, 1000),
+    "ema": Range(0, 1, "()"),
+    "clip_norm": Range(0, math.inf, "()"),
+    "mixed_share": Range(0, 1, "()"),
+    "threads": Range(1, 1024, whole=True),
+}
+STRENGTHS = {
+    "crop": Range(0, 64, whole=True, unit="pixels"),
+    "rotation": Range(0, 180, unit="degrees"),
+    "blur": Range(0, 8, unit="pixels"),
+    **{name: Range(0, 1) for name in ("noise", "brightness", "contrast")},
+}
+MIXING_RANGES = {"alpha": Range(0, 100, "(]"), "share": Range(0, 1, "(]")}
+
+
 @dataclass(frozen=True)
 class Augment:
     """How strongly each picture is changed at random; 0 or False leaves that change out.
@@ -38,14 +92,14 @@ class Augment:
     contrast: float = 0.0
 
     def __post_init__(self) -> None:
-        _within("crop", self.crop, 0, 64, "pixels")
-        if not isinstance(self.crop, int):
-            raise DataError(f"crop is {self.crop!r}; it must be a whole number of pixels")
         _true_or_false("flip", self.flip)
-        _within("rotation", self.rotation, 0, 180, "degrees")
-        _within("blur", self.blur, 0, 8, "pixels")
-        for name in ("noise", "brightness", "contrast"):
-            _within(name, getattr(self, name), 0, 1)
+        for name, range_ in STRENGTHS.items():
+            value = getattr(self, name)
+            if not replace(range_, whole=False).holds(value):
+                said = f"from {range_.low:g} to {range_.high:g} {range_.unit}".rstrip()
+                raise DataError(f"{name} is {value!r}; it must be {said}")
+            if not range_.holds(value):
+                raise DataError(f"{name} is {value!r}; it must be a whole number of {range_.unit}")
 
 
 @dataclass(frozen=True)
@@ -66,9 +120,9 @@ class OnTheFly:
     def __post_init__(self) -> None:
         _one_of("method", self.method, MIXING_METHODS)
         _one_of("labels", self.labels, MIXING_LABELS)
-        if not _is_number(self.alpha) or not 0 < self.alpha <= 100:
+        if not MIXING_RANGES["alpha"].holds(self.alpha):
             raise DataError(f"alpha is {self.alpha!r}; it must be above 0 and at most 100")
-        if self.share is not None and not (_is_number(self.share) and 0 < self.share <= 1):
+        if self.share is not None and not MIXING_RANGES["share"].holds(self.share):
             raise DataError(f"share is {self.share!r}; it must be above 0 and at most 1, or left out")
         if self.method == "cutmix" and self.labels != "mixup":
             raise DataError(
@@ -110,8 +164,8 @@ class TrainConfig:
     on_the_fly: OnTheFly | None = None
 
     def __post_init__(self) -> None:
-        for name, (low, high, whole, kind) in _RANGES.items():
-            _number(name, getattr(self, name), low, high, whole=whole, kind=kind)
+        for name in RANGES:
+            _number(name, getattr(self, name))
         _one_of("net", self.net, NETS)
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("precision", self.precision, PRECISIONS)
@@ -138,20 +192,6 @@ class TrainConfig:
             )
 
 
-# What a number may be: from, to, whether it is whole, and whether the ends are left out ("(": only the lower one is).
-_RANGES: dict[str, tuple[float, float, bool, str]] = {
-    "epochs": (1, 1000, True, "[]"),
-    "batch_size": (2, 8192, True, "[]"),
-    "lr": (0, 10, False, "(]"),
-    "momentum": (0, 1, False, "[)"),
-    "weight_decay": (0, 1, False, "[]"),
-    "factor": (0, 1, False, "(]"),
-    "warmup_epochs": (0, 1000, False, "[]"),
-    "ema": (0, 1, False, "()"),
-    "clip_norm": (0, math.inf, False, "()"),
-    "mixed_share": (0, 1, False, "()"),
-    "threads": (1, 1024, True, "[]"),
-}
 _OPTIONAL = ("ema", "clip_norm", "mixed_share", "threads")  # None leaves them out
 
 
@@ -182,34 +222,14 @@ def _changed(config: TrainConfig, change: Mapping[str, Any]) -> TrainConfig:
     return replace(config, **own, augment=replace(whole, **augment))
 
 
-def _number(name: str, value: Any, low: float, high: float, *, whole: bool, kind: str) -> None:
-    """Refuse what is no number of the range; `kind` is "[]", with "(" or ")" for an end that is left out."""
-    if value is None and name in _OPTIONAL:
-        return
-    inside = _is_number(value) and (value >= low if kind[0] == "[" else value > low)
-    if (
-        not inside
-        or (whole and not isinstance(value, int))
-        or not (value <= high if kind[1] == "]" else value < high)
-    ):
-        what = "a whole number" if whole else "a number"
-        start = f"from {low:g}" if kind[0] == "[" else f"above {low:g}"
-        end = "" if high == math.inf else f" {'to' if kind[1] == ']' else 'to below'} {high:g}"
-        raise DataError(f"{name} is {value!r}; it must be {what} {start}{end}")
+def _number(name: str, value: Any) -> None:
+    if not (value is None and name in _OPTIONAL) and not RANGES[name].holds(value):
+        raise DataError(f"{name} is {value!r}; it must be {RANGES[name].words}")
 
 
 def _true_or_false(name: str, value: Any) -> None:
     if not isinstance(value, bool):
         raise DataError(f"{name} is {value!r}; it must be true or false")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _within(name: str, value: Any, low: float, high: float, unit: str = "") -> None:
-    if not _is_number(value) or not low <= value <= high:
-        raise DataError(f"{name} is {value!r}; it must be from {low} to {high} {unit}".rstrip())
 
 
 def _one_of(name: str, value: Any, known: Iterable[str]) -> None:

@@ -35,6 +35,11 @@ BANDS = ((20.0, "green"), (40.0, "yellow"))  # a score up to and with the number
 _WHY = ("too few images are classified correctly as they are",)
 
 
+def band_of(score: float) -> str:
+    """`green` up to 20, `yellow` up to 40, else `red`; rounding is no worse band."""
+    return next((name for limit, name in BANDS if score <= limit + 1e-9), "red")
+
+
 @dataclass(frozen=True)
 class Risk:
     """A risk score, which cannot be made without the clean accuracy and both intervals.
@@ -62,8 +67,7 @@ class Risk:
     def band(self) -> str:
         """`green` up to 20, `yellow` up to 40, else `red`."""
         assert self.score.value is not None
-        score = self.score.value - 1e-9  # rounding is no worse band
-        return next((name for limit, name in BANDS if score <= limit), "red")
+        return band_of(self.score.value)
 
     def as_json(self) -> dict[str, Any]:
         """Score, band, clean accuracy, groups and warnings, together, and how many transforms were run (each severity

@@ -73,24 +73,3 @@ def summarise(values: Sequence[float | None]) -> Summary | None:
         return None
     sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
     return Summary(float(np.mean(known)), sd, tuple(known))
-
-
-def pool_reliability(per_seed: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The reliability bins of several seeds as one diagram: counts add up, means are weighted by them."""
-    pooled = []
-    for bins in zip(*per_seed, strict=True):
-        n = sum(entry["n"] for entry in bins)
-        pooled.append(
-            {
-                "low": bins[0]["low"],
-                "high": bins[0]["high"],
-                "n": n,
-                "accuracy": _weighted(bins, "accuracy", n),
-                "confidence": _weighted(bins, "confidence", n),
-            }
-        )
-    return pooled
-
-
-def _weighted(bins: Sequence[dict[str, Any]], key: str, n: int) -> float | None:
-    return sum(entry[key] * entry["n"] for entry in bins if entry["n"]) / n if n else None

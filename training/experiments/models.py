@@ -123,3 +123,8 @@ class Arm(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def frozen_seeds(self) -> list[int]:
+        """The seeds that the configuration has for it; others were added later."""
+        return list(self.settings.get("seeds") or self.experiment.config["seeds"])

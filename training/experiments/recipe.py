@@ -9,49 +9,49 @@ from hilmix.core.errors import DataError
 from training.engine.config import (
     MIXING_LABELS,
     MIXING_METHODS,
+    MIXING_RANGES,
     NETS,
     PRECISIONS,
+    RANGES,
     SCHEDULES,
+    STRENGTHS,
     Augment,
     OnTheFly,
+    Range,
     TrainConfig,
 )
 from training.experiments.checking import Checker, Rule, is_a
 
 MIXED_PLACES = "mixed"  # the share of mixing on the fly that stands for the places of stored mixed images
 
+
+def _number(range_: Range, words: str = "") -> Rule:
+    """The rule of a number; `words` where the range alone does not say what to do."""
+    return Rule(int if range_.whole else float, range_.holds, f"must be {words or range_.words}")
+
+
+_LEFT_OUT = {  # what leaving out a setting means that may be left out
+    "ema": "between 0 and 1; leave it out for no moving average",
+    "clip_norm": "a number above 0; leave it out for no clipping",
+    "mixed_share": "between 0 and 1; leave it out for the natural share",
+}
 _TRAIN_RULES = {
+    **{name: _number(range_, _LEFT_OUT.get(name, "")) for name, range_ in RANGES.items()},
     "net": Rule(str, NETS.__contains__, f"must be one of {', '.join(NETS)}"),
-    "epochs": Rule(int, lambda v: 1 <= v <= 1000, "must be a whole number from 1 to 1000"),
-    "batch_size": Rule(int, lambda v: 2 <= v <= 8192, "must be a whole number from 2 to 8192"),
-    "lr": Rule(float, lambda v: 0 < v <= 10, "must be a number above 0, at most 10"),
-    "momentum": Rule(float, lambda v: 0 <= v < 1, "must be a number from 0 to below 1"),
-    "weight_decay": Rule(float, lambda v: 0 <= v <= 1, "must be a number from 0 to 1"),
     "schedule": Rule(str, SCHEDULES.__contains__, f"must be one of {', '.join(SCHEDULES)}"),
     "milestones": Rule(
         list,
         lambda v: all(is_a(one, float) for one in v),
         "must be a list of fractions of the training, such as [0.5, 0.75]",
     ),
-    "factor": Rule(float, lambda v: 0 < v <= 1, "must be a number above 0, at most 1"),
-    "ema": Rule(float, lambda v: 0 < v < 1, "must be between 0 and 1; leave it out for no moving average"),
-    "clip_norm": Rule(float, lambda v: v > 0, "must be a number above 0; leave it out for no clipping"),
     "deterministic": Rule(bool, lambda v: True, "must be true or false"),
-    "warmup_epochs": Rule(float, lambda v: 0 <= v <= 1000, "must be a number of epochs, 0 or more"),
-    "mixed_share": Rule(
-        float, lambda v: 0 < v < 1, "must be between 0 and 1; leave it out for the natural share"
-    ),
     "precision": Rule(str, PRECISIONS.__contains__, f"must be one of {', '.join(PRECISIONS)}"),
-    "threads": Rule(int, lambda v: 1 <= v <= 1024, "must be a whole number of at least 1"),
 }
 AUGMENT_RULES = {
-    "crop": Rule(int, lambda v: 0 <= v <= 64, "must be a whole number of pixels from 0 to 64"),
-    "flip": Rule(bool, lambda v: True, "must be true or false"),
-    "rotation": Rule(float, lambda v: 0 <= v <= 180, "must be a number of degrees from 0 to 180"),
-    "blur": Rule(float, lambda v: 0 <= v <= 8, "must be a number of pixels from 0 to 8"),
-    "noise": Rule(float, lambda v: 0 <= v <= 1, "must be a number from 0 to 1"),
-    "brightness": Rule(float, lambda v: 0 <= v <= 1, "must be a number from 0 to 1"),
-    "contrast": Rule(float, lambda v: 0 <= v <= 1, "must be a number from 0 to 1"),
+    name: _number(STRENGTHS[name])
+    if name in STRENGTHS
+    else Rule(bool, lambda v: True, "must be true or false")
+    for name in Augment.__dataclass_fields__
 }
 # What may be tuned: nothing that decides how much is trained, or on what.
 TUNE_RULES = {
@@ -60,9 +60,9 @@ TUNE_RULES = {
 }
 _ON_THE_FLY_RULES = {
     "method": Rule(str, MIXING_METHODS.__contains__, f"must be one of {', '.join(MIXING_METHODS)}"),
-    "alpha": Rule(float, lambda v: 0 < v <= 100, "must be a number above 0, at most 100"),
+    "alpha": _number(MIXING_RANGES["alpha"]),
     "labels": Rule(str, MIXING_LABELS.__contains__, f"must be one of {', '.join(MIXING_LABELS)}"),
-    "share": Rule(float, lambda v: 0 < v <= 1, f"must be above 0, at most 1, or {MIXED_PLACES!r}"),
+    "share": _number(MIXING_RANGES["share"], f"above 0, at most 1, or {MIXED_PLACES!r}"),
 }
 
 

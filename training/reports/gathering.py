@@ -16,9 +16,9 @@ from training.reports.inputs import (
     RunResult,
     on_test,
     on_validation,
-    read_arrays,
     under_corruptions,
 )
+from training.runs.keeping import CORRUPTED, PREDICTIONS, read_arrays
 from training.runs.models import Run
 
 
@@ -49,9 +49,9 @@ def arm_result(arm: Arm, material: Material | None) -> ArmResult:
 def _run_result(run: Run, material: Material | None, mixes: HeldOutMixes | None = None) -> RunResult:
     found = {}
     if material is not None and not run.fold:
-        images, arrays = material.images, read_arrays(run.directory, "predictions.npz")
+        images, arrays = material.images, read_arrays(run, PREDICTIONS)
         test = on_test(arrays, images.human_labels)
-        corrupted = read_arrays(run.directory, "corrupted.npz")
+        corrupted = read_arrays(run, CORRUPTED)
         found = {
             "test": test,
             "validation": on_validation(arrays, images.labels, images.human_labels),
@@ -75,7 +75,7 @@ def _mixes(arm: Arm, runs: Sequence[Run], material: Material | None) -> HeldOutM
     """What the folds of one seed made of the mixed images that they held out, all of these together."""
     if material is None:
         return None
-    parts = [read_arrays(run.directory, "predictions.npz") for run in runs if run.fold]
+    parts = [read_arrays(run, PREDICTIONS) for run in runs if run.fold]
     parts = [part for part in parts if "mixed_rows" in part]
     if not parts:
         return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,15 +94,6 @@ class ArmResult:
         """The arm (or run) whose weights it began with."""
         value = self.settings.get("start_from")
         return None if value is None else str(value)
-
-
-def read_arrays(directory: Path, name: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a run's file, none where it has no such file."""
-    path = directory / name
-    if not path.is_file():
-        return {}
-    with np.load(path, allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
 
 
 def on_test(arrays: Mapping[str, NDArray[Any]], human: Floats | None) -> Predictions | None:

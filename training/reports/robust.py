@@ -103,7 +103,7 @@ def _of_arm(arm: ArmResult, found: Mapping[str, Measured]) -> dict[str, Any]:
         "mce_percent": said.get("mce_percent"),
         # A score stands beside the clean accuracy and its interval, or not at all.
         "score": score,
-        "band": _band(score["value"]) if score else None,
+        "band": risk.band_of(score["value"]) if score else None,
         "groups": {group: said[group] for group in GROUPS if group in said},
         "warnings": sorted({warning for one in runs for warning in risk.warnings_of(one)}),
         "error_by_severity": _by_severity(runs),
@@ -224,7 +224,3 @@ def _number(value: Any) -> float | None:
 def _value(one: Measured) -> dict[str, Any]:
     found = inference.estimate(one)
     return {"value": found.value, "interval": list(found.interval()), "these_models": found.these_models}
-
-
-def _band(score: float) -> str:
-    return next((name for limit, name in risk.BANDS if score <= limit + 1e-9), "red")

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from hilmix.accounts.models import AuditEvent
 from hilmix.errors import Conflict
-from training.experiments.models import Arm, Experiment
+from training.experiments.models import Experiment
 from training.reports.models import Report
 from training.runs.models import Run
 
@@ -85,8 +85,10 @@ def _is_finished(experiment: Experiment) -> bool:
 def _added(experiment: Experiment) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
     """Arm and seed of what the configuration did not freeze: added when all that was planned was finished, so that a
     report may have been seen, and added before that."""
-    runs = Run.objects.filter(arm__experiment=experiment, arm__is_external=False).select_related("arm")
-    planned = {run.pk: run for run in runs if run.seed in _frozen(experiment, run.arm)}
+    runs = Run.objects.filter(arm__experiment=experiment, arm__is_external=False).select_related(
+        "arm__experiment"
+    )
+    planned = {run.pk: run for run in runs if run.seed in run.arm.frozen_seeds}
     ends = [run.finished_at for run in planned.values() if run.finished_at is not None]
     events = AuditEvent.objects.filter(
         action="experiment.seeds_added", object_kind="training.experiment", object_id=str(experiment.pk)
@@ -96,10 +98,6 @@ def _added(experiment: Experiment) -> tuple[list[tuple[str, int]], list[tuple[st
     }
     others = list(dict.fromkeys((run.arm.name, run.seed) for run in runs if run.pk not in planned))
     return [one for one in others if one[1] not in early], [one for one in others if one[1] in early]
-
-
-def _frozen(experiment: Experiment, arm: Arm) -> list[int]:
-    return list(arm.settings.get("seeds") or experiment.config["seeds"])
 
 
 def _by_arm(added: list[tuple[str, int]]) -> list[str]:

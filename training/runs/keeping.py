@@ -44,8 +44,11 @@ def write_arrays(run: Run, name: str, arrays: Mapping[str, NDArray[Any]]) -> Pat
 
 
 def read_arrays(run: Run, name: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a file of a finished run."""
-    with np.load(run.directory / name, allow_pickle=False) as archive:
+    """The arrays of a run's file, none where it has no such file."""
+    path = run.directory / name
+    if not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as archive:
         return {key: archive[key] for key in archive}
 
 

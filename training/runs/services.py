@@ -172,8 +172,7 @@ def add_seeds(*, experiment: Experiment, seeds: Sequence[int], actor: Actor) -> 
 
 def added_later(run: Run) -> bool:
     """Whether the run's seed is none of those that the configuration froze."""
-    frozen = run.arm.settings.get("seeds") or run.arm.experiment.config["seeds"]
-    return not run.arm.is_external and run.seed not in frozen
+    return not run.arm.is_external and run.seed not in run.arm.frozen_seeds
 
 
 def add_external_run(
