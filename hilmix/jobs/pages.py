@@ -6,7 +6,9 @@ Another person's job is a 404. The buttons only call services.py, which decides.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -25,11 +27,10 @@ from hilmix.accounts.roles import Action, allowed, require
 from hilmix.errors import Conflict, NotFound
 from hilmix.jobs import services
 from hilmix.jobs.links import links_of
-from hilmix.jobs.models import Job, JobState, Pause, Queue
+from hilmix.jobs.models import MAX_PRIORITY, Job, JobState, Pause, Queue
 from hilmix.lists import Filters, SortedBy, TextFilter, listing
 
 LINES_SHOWN = 200
-MOST_PRIORITY = 1000
 
 
 class JobFilters(Filters):
@@ -94,25 +95,13 @@ def job_state(request: HttpRequest, job_id: uuid.UUID) -> JsonResponse:
 @require_POST
 def cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     job = _job(request, job_id)
-    try:
-        services.request_cancel(job=job, actor=request.user)
-    except Conflict as refusal:
-        messages.error(request, refusal.message)
-    else:
-        messages.success(request, _("The job was asked to stop."))
-    return redirect(job)
+    return _steered(request, job, services.request_cancel, _("The job was asked to stop."))
 
 
 @require_POST
 def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     job = _job(request, job_id)
-    try:
-        services.retry_job(job=job, actor=request.user)
-    except Conflict as refusal:
-        messages.error(request, refusal.message)
-    else:
-        messages.success(request, _("The job is queued again."))
-    return redirect(job)
+    return _steered(request, job, services.retry_job, _("The job is queued again."))
 
 
 class OrderForm(forms.Form):
@@ -121,8 +110,8 @@ class OrderForm(forms.Form):
     priority = forms.IntegerField(
         label=gettext_lazy("Priority"),
         help_text=gettext_lazy("Of the jobs that wait, the highest goes first; 0 is usual."),
-        min_value=-MOST_PRIORITY,
-        max_value=MOST_PRIORITY,
+        min_value=-MAX_PRIORITY,
+        max_value=MAX_PRIORITY,
     )
     not_before = forms.DateTimeField(
         label=gettext_lazy("Not before"),
@@ -141,13 +130,8 @@ def reorder(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
         for problems in form.errors.values():
             messages.error(request, " ".join(map(str, problems)))
         return redirect(job)
-    try:
-        services.reorder_job(job=job, actor=request.user, **form.cleaned_data)
-    except Conflict as refusal:
-        messages.error(request, refusal.message)
-    else:
-        messages.success(request, _("The job has its new place in the queue."))
-    return redirect(job)
+    act = partial(services.reorder_job, **form.cleaned_data)
+    return _steered(request, job, act, _("The job has its new place in the queue."))
 
 
 @require_POST
@@ -166,6 +150,17 @@ def resume(request: HttpRequest, queue: str) -> HttpResponse:
     services.resume_queue(queue=_queue(queue), actor=request.user)
     messages.success(request, _("Jobs of this queue begin again."))
     return redirect("jobs")
+
+
+def _steered(request: HttpRequest, job: Job, act: Callable[..., None], done: str) -> HttpResponse:
+    """Do something with a job, and say on its page that it is `done`, or why not."""
+    try:
+        act(job=job, actor=request.user)
+    except Conflict as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, done)
+    return redirect(job)
 
 
 def line_time(at: datetime) -> str:

@@ -25,8 +25,9 @@ from kombu.exceptions import OperationalError
 
 from hilmix.accounts import audit
 from hilmix.accounts.roles import Action, Actor, only_study_of, require, user_or_none
-from hilmix.errors import Conflict, NotFound
+from hilmix.errors import Conflict, Invalid, NotFound
 from hilmix.jobs.models import (
+    MAX_PRIORITY,
     RETRYABLE,
     Job,
     JobLine,
@@ -65,8 +66,9 @@ def queue_job(
 
     The caller checks that `actor` may ask for this work. `publish=False` is for a command that goes on to
     `run_in_foreground`; should it die before, the sweeper hands the job to a worker. Of what waits, the highest
-    `priority` begins first, and nothing before its time.
+    `priority` begins first, and nothing before its time. Raises `Invalid` for a priority that is out of bounds.
     """
+    check_priority(priority)
     with transaction.atomic():
         job = Job.objects.create(
             kind=kind,
@@ -122,14 +124,23 @@ def retry_job(*, job: Job, actor: Actor, publish: bool = True) -> None:
 
 
 def reorder_job(*, job: Job, actor: Actor, priority: int, not_before: datetime | None = None) -> None:
-    """Say anew how soon a waiting job begins."""
+    """Say anew how soon a waiting job begins. Raises `Invalid` for a priority that is out of bounds."""
     _require_steering(job, actor)
+    check_priority(priority)
     with transaction.atomic():
         waiting = Job.objects.filter(pk=job.pk, state=JobState.QUEUED)
         if not waiting.update(priority=priority, not_before=not_before):
             raise Conflict("The job does not wait any more, so it cannot be put elsewhere in the queue.")
         audit.record(actor, "job.reordered", job, priority=priority)
         transaction.on_commit(publish_waiting)
+
+
+def check_priority(priority: int) -> None:
+    """Raise Invalid for a priority that is out of bounds."""
+    if abs(priority) > MAX_PRIORITY:
+        raise Invalid(
+            f"The priority is {priority}; give a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}."
+        )
 
 
 def pause_queue(*, queue: str, actor: Actor) -> None:

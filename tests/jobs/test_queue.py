@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from hilmix.accounts.models import AuditEvent, User
 from hilmix.accounts.roles import OPERATOR
-from hilmix.errors import Conflict, Forbidden
+from hilmix.errors import Conflict, Forbidden, Invalid
 from hilmix.jobs import services, tasks
 from hilmix.jobs.models import Job, JobState, Pause, Worker
 
@@ -95,3 +95,13 @@ def test_a_message_about_one_job_begins_the_one_that_is_next(monkeypatch):
     tasks.look.apply(args=[str(uuid.uuid4())])
     assert [job for job, _claim in begun] == [str(urgent.pk), str(plain.pk)]
     assert Job.objects.filter(state=JobState.RUNNING).count() == 2
+
+
+@pytest.mark.parametrize("priority", [1001, -1001])
+def test_a_priority_out_of_bounds_is_refused_whoever_gives_it(priority):
+    job = queued()
+    with pytest.raises(Invalid, match="from -1000 to 1000"):
+        queued(priority=priority)
+    with pytest.raises(Invalid, match="from -1000 to 1000"):
+        services.reorder_job(job=job, actor=OPERATOR, priority=priority)
+    assert Job.objects.get().priority == 0

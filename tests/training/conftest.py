@@ -21,6 +21,17 @@ DESIGN = Design(n_mixed_images=10, trials_per_person=10, repeats=0, answers_per_
 
 
 @pytest.fixture
+def one_thread():
+    """torch on one thread: two on a shared machine wait for each other more than they work."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def digits(db, settings, tmp_path):
     settings.VAR = tmp_path / "var"
     images, labels, classes, splits = read_digits()

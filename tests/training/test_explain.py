@@ -28,16 +28,9 @@ from training.evaluation.explain.manifest import scaled
 from training.evaluation.explain.projections import project
 from training.evaluation.explain.rollout import attentions, roll_out, rollout_maps
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 CONVOLUTIONAL = [name for name, row in NET_TABLE.items() if row.cam_layers]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @functools.cache

@@ -22,16 +22,9 @@ from training.engine.net_table import NET_TABLE, cam_layer, check_images
 from training.engine.nets import BUILDERS, Normalised, build_net, head_of
 from training.engine.predict import load_model, load_weights, predict, save_weights
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 EACH = pytest.mark.parametrize("name", list(NET_TABLE))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @functools.cache

@@ -20,10 +20,10 @@ from django.utils import timezone
 from hilmix.accounts import audit
 from hilmix.accounts.roles import Action, Actor, require
 from hilmix.errors import Conflict, DomainError, Invalid
-from hilmix.jobs.models import MAX_PRIORITY, RETRYABLE, Job, JobState
+from hilmix.jobs.models import RETRYABLE, Job, JobState
 from hilmix.jobs.progress import JobCancelled, Progress
 from hilmix.jobs.runner import run_in_foreground
-from hilmix.jobs.services import queue_job, reorder_job, request_cancel, retry_job
+from hilmix.jobs.services import check_priority, queue_job, reorder_job, request_cancel, retry_job
 from training.experiments.config import MAX_SEED
 from training.experiments.models import Arm, Experiment
 from training.reports.models import Report
@@ -51,7 +51,7 @@ def launch_experiment(
     or it is being done.
     """
     require(actor, Action.LAUNCH_EXPERIMENT)
-    _check_priority(priority)
+    check_priority(priority)
     with transaction.atomic():
         experiment = (
             Experiment.objects.select_for_update(of=("self",)).select_related("job").get(pk=experiment.pk)
@@ -237,7 +237,8 @@ def reorder_experiment(
 ) -> None:
     """Say anew how soon the waiting runs of an experiment begin, and those that will wait; None leaves it as it is."""
     require(actor, Action.LAUNCH_EXPERIMENT)
-    _check_priority(priority)
+    if priority is not None:
+        check_priority(priority)
     jobs = _jobs(experiment)
     if not jobs:
         raise Conflict("Nothing of this experiment was launched yet; launch it with its priority.")
@@ -252,13 +253,6 @@ def reorder_experiment(
     launch = _latest(experiment, LAUNCH_KIND)
     if launch is not None and changed:
         Job.objects.filter(pk=launch.pk).update(**changed)
-
-
-def _check_priority(priority: int | None) -> None:
-    if priority is not None and abs(priority) > MAX_PRIORITY:
-        raise Invalid(
-            f"The priority is {priority}; give a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}."
-        )
 
 
 def finish_experiment(*, experiment: Experiment, actor: Actor, progress: Progress) -> None:
