@@ -45,7 +45,7 @@ def run_all(data: Path, var: Path, config: str) -> int:
     commands = [
         ["migrate", "--verbosity=0"],
         ["import_images", "npz", f"{data}/cifar10_test.npz", "--name", IMAGES, "--split", splits],
-        ["import_human_labels", f"{data}/cifar10h-probs.npy", "--images", IMAGES],
+        ["import_human_labels", f"{data}/cifar10h-probs.npy", "--images", IMAGES, "--votes", "47-63"],
         ["import_hmix", f"{data}/hmix", "--images", IMAGES],
         ["freeze_release", "hmix", "--out", f"{var}/hmix-release"],
         ["run_experiment", config, "--out", f"{var}/report"],

@@ -20,7 +20,8 @@ class OperatorCommand(BaseCommand):
         try:
             return super().execute(*args, **options)
         except DomainError as error:
-            reasons = [text for texts in error.fields.values() for text in texts]
+            texts = [text for texts in error.fields.values() for text in texts]
+            reasons = [text for text in texts if text not in error.message]
             raise CommandError(" ".join([error.message, *reasons])) from None
         except DataError as error:
             raise CommandError(str(error)) from None

@@ -11,8 +11,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from hilmix.drawing_panels import PANELS, Pictures, height_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Paper
 
 Format = Literal["png", "pdf"]
 Drawn = Mapping[str, Any]  # a figure, or one of its series, as it is stored
@@ -22,18 +25,51 @@ ROW = 0.28  # inches for each row of a figure with named rows
 # As in the browser, after Okabe and Ito; markers and line styles tell apart what is printed in grey.
 COLOURS = ("#0072b2", "#c24e00", "#00785a", "#a3487f", "#7a6000", "#444444")
 MARKERS = ("o", "s", "^", "D", "P", "v")
+LINES = ("-", (0, (7, 1.5, 1, 1.5)))  # the second for groups that come when all colours were used
 HATCHES = ("", "//", "..", "xx", "\\\\", "++")
 DOTTED: dict[str, Any] = {"color": "#777777", "linestyle": ":", "linewidth": 1.2, "zorder": 0}
 
 
-def draw(figure: Drawn, watermark: str, format: Format) -> bytes:
-    """The figure as the bytes of a PNG or PDF file; `watermark` (empty for none) stands across it."""
+def draw(figure: Drawn, watermark: str, format: Format, pictures: Pictures | None = None) -> bytes:
+    """The figure as the bytes of a PNG or PDF file; `watermark` (empty for none) stands across it.
+
+    `pictures` are the images of a gallery by their addresses, uint8 [H, W] or [H, W, C]; in place of one that is not
+    there stands what it shows in words.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    kind = figure["kind"]
     named_rows = len(figure.get("y_categories", ()))
-    paper = Figure(figsize=(WIDTH, max(HEIGHT, 1.6 + ROW * named_rows)), layout="constrained")
+    height = height_of(figure) if kind in PANELS else max(HEIGHT, 1.6 + ROW * named_rows)
+    paper = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(paper)
+    if kind in PANELS:
+        paper.suptitle(figure["title"], x=0.01, ha="left", fontsize=11)
+        PANELS[kind](paper, figure, pictures or {})
+    else:
+        _draw_axes(paper, figure)
+    if watermark:
+        look: dict[str, Any] = {
+            "color": "#b00020",
+            "alpha": 0.25,
+            "fontsize": 20,
+            "weight": "bold",
+            "ha": "center",
+            "va": "center",
+            "zorder": 10,
+        }
+        whole = paper.axes[0].transAxes if len(paper.axes) == 1 else paper.transFigure
+        paper.text(0.5, 0.5, watermark.upper(), transform=whole, rotation=20, **look)
+    file = io.BytesIO()
+    # Without a date the same figure is the same file.
+    dateless = {"CreationDate": None} if format == "pdf" else {"Software": None}
+    paper.savefig(file, format=format, dpi=DPI, metadata=dateless)
+    return file.getvalue()
+
+
+def _draw_axes(paper: Paper, figure: Drawn) -> None:
+    """What has one pair of axes, with its title, names and legend."""
     axes = paper.add_subplot()
     _RENDERERS[figure["kind"]](axes, figure)
     axes.set_title(figure["title"], loc="left", fontsize=11)
@@ -47,21 +83,6 @@ def draw(figure: Drawn, watermark: str, format: Format) -> bytes:
         paper.legend(
             named.values(), named.keys(), loc="outside lower center", ncols=3, fontsize=8, frameon=False
         )
-    if watermark:
-        look: dict[str, Any] = {
-            "color": "#b00020",
-            "alpha": 0.25,
-            "fontsize": 20,
-            "weight": "bold",
-            "ha": "center",
-            "va": "center",
-        }
-        axes.text(0.5, 0.5, watermark.upper(), transform=axes.transAxes, rotation=20, **look)
-    file = io.BytesIO()
-    # Without a date the same figure is the same file.
-    dateless = {"CreationDate": None} if format == "pdf" else {"Software": None}
-    paper.savefig(file, format=format, dpi=DPI, metadata=dateless)
-    return file.getvalue()
 
 
 def _curve(axes: Axes, figure: Drawn) -> None:
@@ -73,7 +94,7 @@ def _curve(axes: Axes, figure: Drawn) -> None:
             [point[0] for point in points],
             [point[1] for point in points],
             color=_colour(series),
-            linestyle="--" if dashed else "-",
+            linestyle="--" if dashed else _line(series),
             linewidth=0.8 if faint else 1.6,
             alpha=0.4 if faint else 1.0,
             marker=None if faint or dashed else _marker(series),
@@ -91,9 +112,13 @@ def _curve(axes: Axes, figure: Drawn) -> None:
 
 def _reliability(axes: Axes, figure: Drawn) -> None:
     axes.plot([0, 1], [0, 1], **DOTTED)
-    _dots(axes, figure)
+    pale = min(0.18, 0.6 / max(1, len(figure["series"])))  # many lie on each other
     for series in figure["series"]:
-        axes.plot(*_columns(series)[:2], color=_colour(series), linewidth=0.8, alpha=0.5)
+        columns = _columns(series)
+        axes.plot(*columns[:2], color=_colour(series), linestyle=_line(series), linewidth=0.8, alpha=0.5)
+        if len(columns) > 4:
+            axes.vlines(columns[0], columns[3], columns[4], color=_colour(series), linewidth=5, alpha=pale)
+    _dots(axes, figure)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
 
@@ -108,13 +133,17 @@ def _dots(axes: Axes, figure: Drawn) -> None:
         columns = _columns(series)
         behind = [0 if math.isnan(n) else n for n in columns[2]] if len(columns) > 2 else []
         sizes = [10 + 110 * n / (max(behind) or 1) for n in behind] if behind else 16
+        thin = columns[5] if len(columns) > 5 else [0.0] * len(columns[0])
         look: dict[str, Any] = {
-            "color": _colour(series),
+            "edgecolors": _colour(series),
+            "facecolors": ["white" if few else _colour(series) for few in thin],
             "marker": _marker(series),
             "alpha": 0.6,
-            "label": series["name"],
+            "zorder": 3,
         }
         axes.scatter(columns[0], columns[1], s=sizes, **look)
+        # The legend's point is full and of one size, whatever the first one is.
+        axes.scatter([], [], s=16, color=_colour(series), marker=_marker(series), label=series["name"])
 
 
 def _bars(axes: Axes, figure: Drawn) -> None:
@@ -126,7 +155,7 @@ def _bars(axes: Axes, figure: Drawn) -> None:
         xs = [x + shift for x in columns[0]]
         look: dict[str, Any] = {
             "color": _colour(series),
-            "hatch": HATCHES[place % len(HATCHES)],
+            "hatch": HATCHES[(place + place // len(HATCHES)) % len(HATCHES)],
             "edgecolor": "white",
         }
         axes.bar(xs, columns[1], width, label=series["name"], **look)
@@ -226,4 +255,13 @@ def _colour(series: Drawn) -> str:
 
 
 def _marker(series: Drawn) -> str:
-    return MARKERS[series["group"] % len(MARKERS)]
+    return MARKERS[(series["group"] + _round(series)) % len(MARKERS)]
+
+
+def _line(series: Drawn) -> Any:
+    return LINES[_round(series) % len(LINES)]
+
+
+def _round(series: Drawn) -> int:
+    """How often all colours were used before this one: its colour then comes with another marker and line."""
+    return int(series["group"]) // len(COLOURS)

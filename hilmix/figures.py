@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from hilmix.core.cells import safe_cell
 
-Kind = Literal["curve", "reliability", "scatter", "bars", "heat", "forest"]
+Kind = Literal["curve", "reliability", "scatter", "bars", "heat", "forest", "matrix", "gallery"]
 Style = Literal["line", "faint", "dashed"]
 Cell = str | int | float | None
 
@@ -30,11 +30,15 @@ class Series:
     `points` by kind, None for what is not known:
 
     - curve: (x, y) or (x, y, low, high) in order of x; low and high are drawn as a band.
-    - reliability: (confidence, accuracy, n), n predictions behind the point.
+    - reliability: (confidence, accuracy, n), n predictions behind the point, or (confidence, accuracy, n, low, high,
+      thin): the band in which a calibrated accuracy would be, and 1 where so few images say little (drawn hollow).
     - scatter: (x, y) or (x, y, n); the area says n.
     - bars: (place, y) or (place, y, low, high), place in `x_categories`.
     - heat: (column, row, value, n), places in `x_categories` and `y_categories`.
     - forest: (row, estimate, low, high), row in `y_categories`.
+    - matrix: (column, row, count, rate), the rate of all in the row; cells that are not given hold nothing. Each
+      series is a panel of its own.
+    - gallery: none; it has `items`.
 
     `faint` is one of several behind their mean, `dashed` a reference such as a floor.
     """
@@ -43,6 +47,23 @@ class Series:
     points: tuple[tuple[float | None, ...], ...]
     group: int
     style: Style = "line"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image of a gallery: the address on this site that a browser loads it from, and what it shows in
+    words."""
+
+    address: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """What stands together in a gallery: images side by side, and a caption below them."""
+
+    images: tuple[Picture, ...]
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -79,6 +100,7 @@ class Figure:
     y_categories: tuple[str, ...] = ()
     reference: float | None = None
     diagonal: bool = False
+    items: tuple[Item, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON, the form in which a report keeps it."""
@@ -94,11 +116,16 @@ def show(cell: Cell) -> str:
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """The table as Markdown, which is also legible as plain text."""
-    cells = [list(columns), *([show(cell) for cell in row] for row in rows)]
+    cells = [[_in_a_cell(show(cell)) for cell in row] for row in (columns, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     padded = [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in cells]
     padded.insert(1, ["-" * width for width in widths])
     return "\n".join(f"| {' | '.join(row)} |" for row in padded)
+
+
+def _in_a_cell(text: str) -> str:
+    """Text that ends neither its cell nor its row."""
+    return " ".join(text.splitlines()).replace("|", "\\|")
 
 
 def as_csv(figure: Mapping[str, Any], watermark: str = "") -> str:

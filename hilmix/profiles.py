@@ -26,7 +26,7 @@ def profiles(var: Path, port: str) -> dict[str, Profile]:
     return {
         "embedded": Profile(
             database_url=f"sqlite:///{var / 'hilmix.sqlite3'}",
-            broker_url="filesystem://",
+            broker_url="filesystem://localhost/",  # a host, which nothing asks for, or kombu warns that there is none
             cache_url=f"filecache://{var / 'cache'}",
             public_url=f"http://127.0.0.1:{port}",
             generate_keys=True,

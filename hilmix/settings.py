@@ -5,6 +5,7 @@ Every setting that an operator may want is named `HILMIX_…` and documented in 
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -44,6 +45,18 @@ def required(name: str, default: str | None) -> str:
     return str(value)
 
 
+def gigabytes(name: str) -> float:
+    """The environment's number, 0 where it has none."""
+    value = env(name, default="0")
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ImproperlyConfigured(f"{name} is {value!r}; give a number of gigabytes, or 0 for no limit.")
+    return number
+
+
 def secret(name: str, file: str) -> str:
     if PROFILE.generate_keys and name not in env.ENVIRON:
         return key_from_file(VAR / "keys" / file)
@@ -55,9 +68,7 @@ def secret(name: str, file: str) -> str:
 
 HILMIX_PUBLIC_URL = required("HILMIX_PUBLIC_URL", PROFILE.public_url).rstrip("/")
 HILMIX_LOST_AFTER = env.int("HILMIX_LOST_AFTER", default=30)  # seconds without a heartbeat
-HILMIX_RUNS_GB = env.int(
-    "HILMIX_RUNS_GB", default=0
-)  # of disk for runs, above which old checkpoints go; 0: no limit
+HILMIX_RUNS_GB = gigabytes("HILMIX_RUNS_GB")  # of disk for runs, above which old checkpoints go; 0: no limit
 HILMIX_TEST_JOBS = env.bool("HILMIX_TEST_JOBS", default=False)
 
 # --- Security ---------------------------------------------------------------------------------------------------

@@ -41,10 +41,17 @@ class ImageSetSerializer(serializers.ModelSerializer[ImageSet]):
 
 class ImageSetDetailSerializer(ImageSetSerializer):
     images_per_class = serializers.SerializerMethodField(help_text="class → number of images")
+    human_votes = serializers.SerializerMethodField(
+        help_text="how many votes the human labels are the shares of; null where that is not known"
+    )
 
     class Meta(ImageSetSerializer.Meta):
-        fields = [*ImageSetSerializer.Meta.fields, "images_per_class"]
+        fields = [*ImageSetSerializer.Meta.fields, "images_per_class", "human_votes"]
         read_only_fields = fields
+
+    def get_human_votes(self, image_set: ImageSet) -> int | None:
+        votes = image_set.open().human_votes
+        return None if votes is None else int(votes.sum())
 
     @extend_schema_field(SIZES)
     def get_images_per_class(self, image_set: ImageSet) -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -13,6 +15,7 @@ from django_filters import ChoiceFilter
 from elicitation.images.models import ImageSet
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, require
+from hilmix.core import imageset
 from hilmix.core.mixing import to_png
 from hilmix.errors import NotFound
 from hilmix.lists import Filters, SortedBy, TextFilter, listing
@@ -64,9 +67,18 @@ def image_set_detail(request: HttpRequest, name: str) -> HttpResponse:
     context = {
         "image_set": image_set,
         "classes": classes,
+        "votes": _votes(opened),
         "studies": image_set.studies.visible_to(request.user)[:SHOWN_STUDIES],
     }
     return render(request, "elicitation/image_set.html", context)
+
+
+def _votes(opened: imageset.ImageSet) -> dict[str, Any]:
+    """How many votes the human labels are the shares of, on an image at least and at most; empty where not known."""
+    if opened.human_votes is None:
+        return {}
+    each = opened.human_votes.sum(axis=1)
+    return {"n": f"{each.sum():,}", "least": each.min(), "most": each.max(), "meaning": opened.votes_meaning}
 
 
 @require_safe

@@ -17,7 +17,17 @@ from elicitation.images.models import ImageSet
 from hilmix.accounts import audit
 from hilmix.accounts.roles import Action, Actor, require
 from hilmix.core import imageset
+from hilmix.core.errors import DataError
+from hilmix.core.humanlabels import (
+    HumanLabels,
+    VoteRange,
+    add_human_labels,
+    add_human_votes,
+    check_only_votes,
+    read_human_labels,
+)
 from hilmix.core.licences import licence_named
+from hilmix.core.loaders import Ints
 from hilmix.errors import Conflict, Invalid
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
@@ -25,17 +35,27 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
 
 @dataclass(frozen=True)
 class HumanLabelsReport:
-    """How many human labels fit the image set and, unless it was a dry run, were attached."""
+    """How many human labels fit the image set and, unless it was a dry run, were attached; `votes` are their counts,
+    `how` these are known, and `only_votes` says that the labels had been there before."""
 
     image_set: str
     n: int
     dry_run: bool
+    votes: Ints | None = None
+    how: str = ""
+    only_votes: bool = False
 
     def as_text(self) -> str:
         """The same in words."""
+        text = f"{self.n} human labels attached to {self.image_set!r}."
+        if self.only_votes:
+            text = f"Votes attached to the {self.n} human labels of {self.image_set!r}."
         if self.dry_run:
-            return f"Nothing was stored: {self.n} human labels fit {self.image_set!r}."
-        return f"{self.n} human labels attached to {self.image_set!r}."
+            text = f"Nothing was stored: {self.n} human labels fit {self.image_set!r}."
+        if self.votes is not None:
+            each = self.votes.sum(axis=1)
+            text += f" {each.sum():,} votes, {each.min()} to {each.max()} an image: {self.how}."
+        return text
 
     def as_json(self) -> dict[str, Any]:
         """With the keys that every import reports; JSON values."""
@@ -109,34 +129,60 @@ def import_human_labels(
     labels: np.ndarray,
     meaning: str,
     licence: str = "",
+    votes: VoteRange | None = None,
     dry_run: bool = False,
     actor: Actor,
 ) -> HumanLabelsReport:
-    """Attach what people said about the parent images: float [N, K], each row a probability vector. A dry run checks
-    them and attaches nothing.
+    """Attach what people said about the parent images: [N, K], each row a probability vector, or counts of votes.
+    Counts may come later than their shares; nothing else is replaced or added. A dry run checks and attaches nothing.
 
     Args:
         licence: of these labels, a name of `core.licences`; empty where none was stated.
+        votes: `labels` are shares of so many votes an image, and the counts are found from them.
 
     Raises:
-        Conflict: the image set has human labels already.
-        DataError: the shape does not fit; `Refused` names every row that is no probability vector.
+        Conflict: the image set has human labels already, and these are not the counts that they lack.
+        DataError: the shape does not fit; `Refused` names every row that is wrong.
     """
     require(actor, Action.IMPORT_IMAGES)
-    if image_set.human_labels_sha256:
-        raise Conflict(f"Image set {image_set.name!r} has human labels already; they are never replaced.")
     if licence:
         licence_named(licence)
-    report = HumanLabelsReport(image_set.name, image_set.n_images, dry_run)
+    opened = image_set.open()
+    given = read_human_labels(opened, labels, votes)
+    there = bool(image_set.human_labels_sha256)
+    if there:
+        _check_only_votes(image_set, opened, given, licence)
+    report = HumanLabelsReport(image_set.name, image_set.n_images, dry_run, given.votes, given.how, there)
     if dry_run:
-        imageset.checked_human_labels(image_set.open(), labels)
         return report
-    digest = imageset.add_human_labels(image_set.directory, labels, meaning=meaning)
+    counted = {} if given.votes is None else {"votes": int(given.votes.sum())}
+    if there:
+        add_human_votes(image_set.directory, given)
+    else:
+        image_set.human_labels_sha256 = add_human_labels(image_set.directory, given, meaning)
+        image_set.human_labels_licence = licence
     with transaction.atomic():
-        image_set.human_labels_sha256, image_set.human_labels_licence = digest, licence
         image_set.save(update_fields=["human_labels_sha256", "human_labels_licence"])
-        audit.record(actor, "imageset.human_labels", image_set, sha256=digest)
+        audit.record(
+            actor, "imageset.human_labels", image_set, sha256=image_set.human_labels_sha256, **counted
+        )
     return report
+
+
+def _check_only_votes(
+    image_set: ImageSet, opened: imageset.ImageSet, given: HumanLabels, licence: str
+) -> None:
+    """Raise Conflict unless all that is new are the counts of the labels that are there."""
+    try:
+        check_only_votes(opened, given)
+    except DataError as error:
+        raise Conflict(str(error)) from None
+    if licence not in ("", image_set.human_labels_licence):
+        stated = image_set.human_labels_licence or "none stated"
+        raise Conflict(
+            f"The human labels of {image_set.name!r} have the licence {stated}; their counts have it too. Leave the "
+            "licence out."
+        )
 
 
 def _remove_remains(image_set: ImageSet) -> None:

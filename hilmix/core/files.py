@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,14 @@ def read_manifest(directory: Path, formats: Sequence[str], what: str) -> dict[st
     return dict(manifest)
 
 
-def check_files(directory: Path, expected: Mapping[str, Mapping[str, Any]], *, contents: bool = True) -> None:
-    """Compare a directory with the files its manifest lists.
+def check_files(
+    directory: Path,
+    expected: Mapping[str, Mapping[str, Any]],
+    *,
+    contents: bool = True,
+    ignored: Collection[str] = (),
+) -> None:
+    """Compare a directory with the files its manifest lists; `ignored` may be there unlisted.
 
     Raises DataError naming the first file that is missing, not listed, of another size or (with `contents`)
     changed.
@@ -108,7 +114,7 @@ def check_files(directory: Path, expected: Mapping[str, Mapping[str, Any]], *, c
         raise DataError(
             f"{directory}: the file {name} is missing. Restore it, or copy the whole folder again."
         )
-    for name in sorted(present.keys() - expected.keys()):
+    for name in sorted(present.keys() - expected.keys() - set(ignored)):
         raise DataError(
             f"{directory}: the file {name} does not belong here (the manifest does not list it). Remove it."
         )
@@ -147,8 +153,13 @@ def new_directory(target: Path) -> Iterator[Path]:
         raise
 
 
+def partial_of(name: str) -> str:
+    """What a file is called while `replace_file` writes it."""
+    return f".{name}.partial"
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old bytes or the new ones, never a part."""
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = path.with_name(partial_of(path.name))
     temporary.write_bytes(data)
     temporary.replace(path)

@@ -2,13 +2,11 @@
 
 An image set is opened without a database and named by a sha256 of its content; splits are part of it because
 they are made before pairs are drawn. Reading other people's files into arrays is `loaders`; human labels may
-be added later and are not covered by the name.
+be added later (`humanlabels`) and are not covered by the name.
 """
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,27 +15,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilmix.core.errors import DataError, Refused, RowError
+from hilmix.core.errors import DataError
 from hilmix.core.files import (
     MANIFEST,
     check_files,
     describe_file,
     new_directory,
+    partial_of,
     read_manifest,
-    replace_file,
-    sha256_file,
     sha256_json,
     write_json,
 )
 from hilmix.core.loaders import Images, Ints, read_digits, read_folder, read_npz
 
 __all__ = [
-    "FORMAT", "ImageSet", "ImageSetInfo", "add_human_labels", "checked_human_labels", "content_sha256",
-    "open_image_set", "read_digits", "read_folder", "read_npz", "write_image_set",
+    "FORMAT", "ImageSet", "ImageSetInfo", "content_sha256", "open_image_set", "read_digits", "read_folder", "read_npz",
+    "write_image_set",
 ]  # fmt: skip
 
 FORMAT = "hilmix-imageset/1"
 HUMAN_LABELS = "human_labels.npy"
+HUMAN_VOTES = "human_votes.npy"
+# What an import of human labels writes before it lists it: it may be writing now, or have been cut off.
+_UNLISTED = (HUMAN_LABELS, HUMAN_VOTES, *map(partial_of, (HUMAN_LABELS, HUMAN_VOTES, MANIFEST)))
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,7 +59,8 @@ class ImageSet:
     """An open image set.
 
     `images` uint8 [N, H, W, C] mapped from disk, 0–255 · `labels` int64 [N] class indices · `splits` name →
-    sorted int64 indices · `human_labels` float64 [N, K], rows summing to 1, or None.
+    sorted int64 indices · `human_labels` float64 [N, K], rows summing to 1, or None · `human_votes` int64 [N, K], the
+    counts that they are the shares of, or None, and `votes_meaning` how these are known.
     """
 
     directory: Path
@@ -69,10 +70,17 @@ class ImageSet:
     images: Images
     labels: Ints
     splits: dict[str, Ints]
-    human_labels: Floats | None
+    human_labels: Floats | None = None
+    human_votes: Ints | None = None
+    votes_meaning: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def human(self) -> Ints | Floats | None:
+        """What people said, [N, K]: counts of votes where they are known, else shares, None without either."""
+        return self.human_labels if self.human_votes is None else self.human_votes
 
     @property
     def info(self) -> ImageSetInfo:
@@ -207,49 +215,6 @@ def _check_splits(splits: Mapping[str, Ints], n: int) -> None:
         owner[indices] = position
 
 
-def checked_human_labels(image_set: ImageSet, array: npt.ArrayLike) -> Floats:
-    """The human labels of an image set as float64 [N, K].
-
-    Raises DataError for another shape, and `Refused` naming every row that is no distribution (≥ 0, sum 1).
-    """
-    try:
-        labels = np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"The human labels are not numbers ({error}).") from None
-    shape = (len(image_set), len(image_set.classes))
-    if labels.shape != shape:
-        wanted = f"{shape[0]} images × {shape[1]} classes"
-        raise DataError(f"The human labels have shape {list(labels.shape)}; {wanted} are needed.")
-    # "not (… >= 0)" also catches NaN.
-    wrong = np.flatnonzero(~(labels >= 0).all(axis=1) | ~(np.abs(labels.sum(axis=1) - 1) < 1e-6))
-    if wrong.size:
-        raise Refused([_wrong_row(int(row), labels[row]) for row in wrong])
-    return labels
-
-
-def _wrong_row(row: int, values: Floats) -> RowError:
-    problem = f"no distribution (≥ 0, sum 1): {values.tolist()}."
-    return {"table": "human labels", "row": row, "column": "", "problem": problem}
-
-
-def add_human_labels(directory: Path | str, array: npt.ArrayLike, meaning: str = "human soft labels") -> str:
-    """Add human labels, float64 [N, K] with rows summing to 1, and return their file's sha256.
-
-    They replace earlier ones. The image set keeps its sha256. Raises as `checked_human_labels`.
-    """
-    image_set = open_image_set(directory)
-    labels = checked_human_labels(image_set, array)
-    buffer = io.BytesIO()
-    np.save(buffer, labels)
-    path = image_set.directory / HUMAN_LABELS
-    replace_file(path, buffer.getvalue())
-    manifest = read_manifest(image_set.directory, (FORMAT,), "an image set")
-    manifest["human_labels"] = {**describe_file(path), "meaning": meaning}
-    text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    replace_file(image_set.directory / MANIFEST, text.encode())
-    return sha256_file(path)
-
-
 def open_image_set(directory: Path | str, *, verify: bool = False) -> ImageSet:
     """Open an image set; with `verify`, hash every file first.
 
@@ -259,13 +224,14 @@ def open_image_set(directory: Path | str, *, verify: bool = False) -> ImageSet:
     manifest = read_manifest(directory, (FORMAT,), "an image set")
     try:
         files, classes = manifest["files"], manifest["classes"]
-        human = manifest.get("human_labels")
-        listed = {**files, HUMAN_LABELS: human} if human else files
+        known = {HUMAN_LABELS: manifest.get("human_labels"), HUMAN_VOTES: manifest.get("human_votes")}
+        added = {name: entry for name, entry in known.items() if entry}
         if manifest["sha256"] != content_sha256(classes, files):
             raise DataError(
                 f"{directory}: {MANIFEST} was changed: its sha256 does not fit what it lists. Restore it."
             )
-        check_files(directory, listed, contents=verify)
+        check_files(directory, {**files, **added}, contents=verify, ignored=_UNLISTED)
+        arrays = {name: np.load(directory / name, allow_pickle=False) for name in added}
         return ImageSet(
             directory=directory,
             name=manifest["name"],
@@ -277,7 +243,9 @@ def open_image_set(directory: Path | str, *, verify: bool = False) -> ImageSet:
                 key: np.load(directory / "splits" / f"{key}.npy", allow_pickle=False)
                 for key in manifest["splits"]
             },
-            human_labels=np.load(directory / HUMAN_LABELS, allow_pickle=False) if human else None,
+            human_labels=arrays.get(HUMAN_LABELS),
+            human_votes=arrays.get(HUMAN_VOTES),
+            votes_meaning=added.get(HUMAN_VOTES, {}).get("meaning", ""),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{directory}: {MANIFEST} is incomplete ({error!r}). Restore the original.") from None

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -18,6 +19,8 @@ from django_filters import ChoiceFilter
 from elicitation.images.models import ImageSet
 from elicitation.studies.fields import GroupedForm
 from hilmix.accounts.roles import Action, allowed, require
+from hilmix.core.errors import DataError
+from hilmix.core.humanlabels import VoteRange
 from hilmix.core.licences import LICENCES
 from hilmix.errors import Invalid, NotFound
 from hilmix.hub.importers.registry import IMPORTERS, Importer
@@ -35,6 +38,13 @@ class UploadFilters(Filters):
         choices=[(name, one.label) for name, one in IMPORTERS.items()], label=_("Kind"), empty_label=_("all")
     )
     order = SortedBy({"oldest": (_("oldest first"), ("created_at",))})
+
+
+def _check_votes(text: str) -> None:
+    try:
+        VoteRange.parse(text)
+    except DataError as error:
+        raise ValidationError(str(error)) from None
 
 
 def _fields() -> dict[str, forms.Field]:
@@ -63,6 +73,15 @@ def _fields() -> dict[str, forms.Field]:
             max_value=90,
             label=_("Percent of images kept for evaluation"),
             help_text=_("Of each class, drawn before anything is mixed; 0 for none."),
+        ),
+        "votes": forms.CharField(
+            required=False,
+            max_length=20,
+            validators=[_check_votes],
+            label=_("Votes an image"),
+            help_text=_(
+                "Such as 47-63, to find the counts that shares came from; empty: not known, or counts."
+            ),
         ),
         "meaning": forms.CharField(
             initial=_("share of people who chose the class"), max_length=200, label=_("What a number means")

@@ -74,7 +74,7 @@ class Heartbeat(Progress):
 
     @property
     def cancelled(self) -> bool:
-        return self._should_stop
+        return self._should_stop or self._mirror.cancelled
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()

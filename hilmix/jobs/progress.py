@@ -6,7 +6,10 @@ writes, on a connection of its own: a slow database does not slow the work, and 
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+from collections.abc import Iterator
 
 from tqdm import tqdm
 
@@ -42,23 +45,46 @@ class Progress:
 class TerminalProgress(Progress):
     """A progress bar on standard error, for commands in the foreground; none where nothing was to be done.
 
-    Use it as a context manager.
+    Use it as a context manager; inside `gentle_on_ctrl_c` the first Ctrl-C cancels, so that the work can keep what it
+    has, and the second ends it at once.
     """
 
     def __init__(self, title: str = "") -> None:
         self._title = title
         self._bar: tqdm | None = None
+        self._interrupted = False
 
     def update(self, done: int, total: int, text: str = "") -> None:
         if self._bar is None:
             seconds = 0.1 if sys.stderr.isatty() else 10  # between two drawings: a log file needs few
             self._bar = tqdm(total=total, file=sys.stderr, mininterval=seconds, dynamic_ncols=True)
-        self._bar.total = total
         self._bar.set_description_str(": ".join(filter(None, [self._title, text])), refresh=False)
+        if total != self._bar.total or done < self._bar.n:  # something else begins: its pace is its own
+            self._bar.reset(total)
         self._bar.update(done - self._bar.n)
 
     def log(self, text: str) -> None:
         tqdm.write(text, file=sys.stderr)
+
+    @property
+    def cancelled(self) -> bool:
+        return self._interrupted
+
+    @contextlib.contextmanager
+    def gentle_on_ctrl_c(self) -> Iterator[None]:
+        """Only in the main thread, which is where signals are heard."""
+
+        def interrupted(number: int, frame: object) -> None:
+            if self._interrupted:
+                raise KeyboardInterrupt
+            self._interrupted = True
+            self.log("Stopping at the next step that can be gone on from; Ctrl-C again stops at once.")
+
+        before = signal.signal(signal.SIGINT, interrupted)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def close(self) -> None:
         if self._bar is not None:

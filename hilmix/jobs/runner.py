@@ -104,6 +104,7 @@ def _follow(job: Job, progress: Progress) -> None:
         progress.update(job.progress_done, job.progress_total, job.progress_text)
         if job.is_over:
             break
+        progress.check()
         time.sleep(1)
     if job.state == JobState.CANCELLED:
         raise JobCancelled

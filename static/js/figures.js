@@ -1,17 +1,26 @@
-// Draws the figures of a page (hilmix/figures.py) on canvases, one function a kind. Tooltips are drawn on the canvas
-// too: HTML ones carry inline styles, which our security policy refuses. The table beside each figure holds the same.
+// Draws the figures of a page (hilmix/figures.py), one function a kind: on canvases, but for galleries. Tooltips are drawn
+// on the canvas too: HTML ones carry inline styles, which our security policy refuses. The table beside each figure holds
+// the same.
 
-// After Okabe and Ito: told apart by people who see colour differently; each set is legible on its ground.
-const ON_LIGHT = ["#0072b2", "#c24e00", "#00785a", "#a3487f", "#7a6000", "#444444"];
-const ON_DARK = ["#56b4e9", "#f59b42", "#2fc79b", "#e28dbb", "#f0e442", "#d0d0d0"];
-const SYMBOLS = ["circle", "rect", "triangle", "diamond", "roundRect", "pin"];
+import { axis, box, colour, dark, elided, places, room, ROW, short, stroke, symbol, theme, within } from "./figures/look.js";
+import { gallery, matrix, matrixHeight } from "./figures/panels.js";
+
 const MOST_ROWS = 10; // that fit the usual height
-const MOST_NAMED = 3; // as many lines of a legend do
-const ROW = 22; // pixels
-const LETTER = 7; // pixels, at most on average
-const KINDS = { curve, reliability, scatter, bars, heat, forest };
+const FEW_ROWS = 4; // that need less than it
+const MOST_NAMED = 3; // as many lines of a legend fit the usual height
+const USUAL = 320; // pixels
+const BETWEEN = 10; // pixels between entries of a legend
+const FILLING = ["heat", "matrix"]; // kinds of which the drawing covers all of its place
+const DECALS = [
+  { symbol: "none" },
+  { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [1, 5], rotation: -Math.PI / 4 },
+  { symbol: "circle", dashArrayX: [[5, 5], [0, 5, 5, 0]], dashArrayY: [5, 0] },
+  { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [1, 5], rotation: Math.PI / 4 },
+  { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [1, 5], rotation: 0 },
+  { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [1, 5], rotation: Math.PI / 2 },
+];
+const KINDS = { curve, reliability, scatter, bars, heat, forest, matrix, gallery };
 
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const watermark = JSON.parse(document.getElementById("watermark").textContent);
 const charts = new Map();
@@ -21,11 +30,14 @@ dark.addEventListener("change", () => figures.forEach(draw));
 
 function draw(figure) {
   const place = document.querySelector(`[data-figure="${figure.key}"] .figure-canvas`);
+  if (figure.kind === "gallery") gallery(figure, place, watermark);
+  else drawCanvas(figure, place);
+  place.dataset.drawn = "yes";
+}
+
+function drawCanvas(figure, place) {
+  place.style.height = `${height(figure, place.clientWidth)}px`;
   if (!charts.has(figure)) {
-    // Rows with names need their height, and so does a long legend; reports of earlier versions have no rows.
-    const rows = figure.y_categories?.length ?? 0;
-    if (rows > MOST_ROWS) place.style.height = `${ROW * rows + 120}px`;
-    else if (named(figure).length > MOST_NAMED) place.style.height = `${place.clientHeight + ROW * (named(figure).length - MOST_NAMED)}px`;
     charts.set(figure, window.echarts.init(place, null, { renderer: "canvas" }));
     new ResizeObserver(() => draw(figure)).observe(place);
   }
@@ -33,33 +45,47 @@ function draw(figure) {
   chart.resize();
   const look = { ...theme(), width: chart.getWidth() };
   const option = { ...common(figure, look), ...KINDS[figure.kind](figure, look) };
-  chart.setOption({ ...option, graphic: watermark ? [marked(figure, option.grid, chart, look)] : [] }, { notMerge: true });
-  place.dataset.drawn = "yes";
+  chart.setOption({ ...option, graphic: watermark ? [option.grid].flat().map((grid) => marked(figure, grid, chart, look)) : [] }, { notMerge: true });
 }
 
-function theme() {
-  const style = getComputedStyle(document.documentElement);
-  const token = (name) => style.getPropertyValue(name).trim();
-  return { ink: token("--ink"), soft: token("--ink-soft"), line: token("--line"), paper: token("--paper"),
-           warn: token("--warn"), colours: dark.matches ? ON_DARK : ON_LIGHT };
+// Rows with names need their height, and so does a long legend; reports of earlier versions have no rows.
+function height(figure, width) {
+  if (figure.kind === "matrix") return matrixHeight(figure, width);
+  const rows = figure.y_categories?.length ?? 0;
+  const legend = ROW * legendLines(figure, width);
+  if (rows > MOST_ROWS) return ROW * rows + 120 + legend;
+  if (rows && rows < FEW_ROWS) return 3 * ROW * rows + 90 + legend;
+  return USUAL + Math.max(0, legend - ROW * MOST_NAMED);
 }
 
 function common(figure, look) {
   return {
     animation: false,
-    grid: { left: 60, right: 16, top: 16 + ROW * named(figure).length, bottom: 48 },
+    grid: { left: 60, right: 16, top: 16 + ROW * legendLines(figure, look.width), bottom: 48 },
     legend: {
-      data: named(figure).map(legendEntry), top: 0, left: 0, orient: "vertical", itemGap: 8, textStyle: { color: look.ink },
+      data: named(figure).map(legendEntry), top: 0, left: 0, padding: 0, itemGap: BETWEEN, itemHeight: 12, textStyle: { color: look.ink },
       formatter: (name) => elided(name, look.width - 40),
     },
   };
 }
 
-// Within the axes, so that it covers no name and no number; behind what is drawn, unless that fills all of it.
-function marked(figure, { left, right, top, bottom }, chart, look) {
-  const [width, height] = [chart.getWidth() - left - right, chart.getHeight() - top - bottom];
+// Lines that the entries of the legend take, set one after the other as ECharts sets them.
+function legendLines(figure, width) {
+  let lines = 1, filled = 0;
+  for (const { name } of named(figure)) {
+    const wide = 30 + window.echarts.format.getTextRect(elided(name, width - 40), "12px sans-serif").width;
+    if (filled && filled + BETWEEN + wide > width) [lines, filled] = [lines + 1, 0];
+    filled += (filled ? BETWEEN : 0) + wide;
+  }
+  return lines;
+}
+
+// Within the axes of each panel, so that it covers no name and no number; behind what is drawn, unless that fills all of
+// it.
+function marked(figure, { left, right, top, bottom, ...grid }, chart, look) {
+  const { width = chart.getWidth() - left - right, height = chart.getHeight() - top - bottom } = grid;
   return {
-    type: "text", silent: true, z: figure.kind === "heat" ? 100 : -1, x: left + width / 2, y: top + height / 2,
+    type: "text", silent: true, z: FILLING.includes(figure.kind) ? 100 : -1, x: left + width / 2, y: top + height / 2,
     style: { text: watermark.toUpperCase(), width, overflow: "break", align: "center", verticalAlign: "middle",
              fontSize: 18, lineHeight: 24, fontWeight: "bold", fill: look.warn, opacity: 0.3 },
   };
@@ -84,10 +110,17 @@ function curve(figure, look) {
     yAxis: axis(look, figure.y_label, { type: figure.log_y ? "log" : "value", scale: true, nameGap: 42 }),
     series: [
       ...reference(figure, look),
+      // Named series come first: the legend takes the symbol of the first of a name.
+      ...named(figure).map((series) => line(series, look)),
+      ...figure.series.filter(({ style }) => style === "faint").map((series) => ({ ...line(series, look), name: armOf(series, figure), z: 1 })),
       ...figure.series.filter((series) => series.points.some((point) => point.length > 2)).map((series) => band(series, look)),
-      ...figure.series.map((series) => line(series, look)),
     ],
   };
+}
+
+// A single seed comes and goes with its arm.
+function armOf({ name, group }, { series }) {
+  return series.find((one) => one.group === group && one.style === "line")?.name ?? name;
 }
 
 // The interval around a line: one quadrangle between each two neighbours.
@@ -125,18 +158,43 @@ function bars(figure, look) {
   const told = ({ seriesName, name, value: [, y, low, high] }) => `${seriesName}: ${name}\n${within(y, low, high)}`;
   // Bars of several series stand side by side; `whiskers` must know which place each has.
   const beside = { barGap: "10%", barCategoryGap: "30%" };
+  const names = below(figure, look);
   return {
     tooltip: { ...box(look), trigger: "item", formatter: told },
-    xAxis: places(look, figure.x_label, figure.x_categories, { axisLabel: { color: look.soft, hideOverlap: true } }),
+    grid: { ...common(figure, look).grid, bottom: names.nameGap + 18 },
+    // Whiskers are set beside bars by how many there are: none can be taken away.
+    legend: { ...common(figure, look).legend, selectedMode: false },
+    xAxis: places(look, figure.x_label, figure.x_categories, names),
     yAxis: axis(look, figure.y_label, { nameGap: 42, type: figure.log_y ? "log" : "value" }),
     series: [
-      ...figure.series.map((series) => ({
+      ...figure.series.map((series, place) => ({
         name: series.name, type: "bar", data: series.points, color: colour(series, look), ...beside, encode: { x: 0, y: 1 },
+        itemStyle: { decal: decal(place, look) },
         ...(figure.reference == null ? {} : markAt(figure.reference, look)),
       })),
       ...figure.series.map((series, place) => whiskers(series, place, figure.series.length, look)),
     ],
   };
+}
+
+// Names of bars stand in lines of their own words where these fit, else aslant; of many some are left out, and the tooltip
+// has them.
+function below(figure, look) {
+  const slot = (look.width - 76) / figure.x_categories.length;
+  const fits = figure.x_categories.every((name) => name.split(" ").every((word) => room([word], Infinity, 6) <= slot + 4));
+  if (!fits && figure.x_categories.length > MOST_ROWS) return { axisLabel: { color: look.soft, hideOverlap: true }, nameGap: 30 };
+  if (!fits) {
+    const most = room(figure.x_categories, 100, 6);
+    return { axisLabel: { color: look.soft, interval: 0, rotate: 40, formatter: (name) => elided(name, most, 6) }, nameGap: 24 + 0.65 * most };
+  }
+  const lines = Math.max(1, ...figure.x_categories.map((name) => Math.ceil(room([name], Infinity, 6) / slot)));
+  return { axisLabel: { color: look.soft, interval: 0, fontSize: 11, lineHeight: 14, width: slot, overflow: "break" }, nameGap: 16 + 14 * Math.min(3, lines) };
+}
+
+// Lines and dots that tell bars apart where colours do not.
+function decal(place, look) {
+  const { symbol, dashArrayX, dashArrayY, rotation } = DECALS[(place + Math.floor(place / DECALS.length)) % DECALS.length];
+  return { color: look.paper, symbol, dashArrayX, dashArrayY, rotation, symbolSize: 0.9 };
 }
 
 function whiskers(series, place, of, look) {
@@ -163,7 +221,7 @@ function heat(figure, look) {
     `${figure.y_categories[y]}, ${figure.x_label} ${figure.x_categories[x]}\n${short(value)}` + (n == null ? "" : `\nn ${n}`);
   return {
     // Long names of rows need their room; the scale stands above.
-    grid: { left: room(figure, look), right: 16, top: 60, bottom: 48 },
+    grid: { left: nameRoom(figure, look), right: 16, top: 60, bottom: 48 },
     legend: { show: false },
     tooltip: { ...box(look), trigger: "item", formatter: told },
     visualMap: {
@@ -191,7 +249,8 @@ function forest(figure, look) {
     `${seriesName}: ${figure.y_categories[row]}\n${within(estimate, low, high)}`;
   const shift = (place) => (place - (figure.series.length - 1) / 2) * 12;
   return {
-    grid: { left: room(figure, look), right: 16, top: 16 + ROW * figure.series.length, bottom: 48 },
+    grid: { ...common(figure, look).grid, left: nameRoom(figure, look) },
+    legend: { ...common(figure, look).legend, itemWidth: 12 },
     tooltip: { ...box(look), trigger: "item", formatter: told },
     xAxis: axis(look, figure.x_label, { scale: true }),
     yAxis: places(look, "", figure.y_categories, { inverse: true, axisLabel: rowLabel(figure, look) }),
@@ -200,7 +259,7 @@ function forest(figure, look) {
       ...(figure.reference == null ? [] : [{ ...unseen("reference"), type: "scatter", data: [[figure.reference, 0]], symbolSize: 0 }]),
       ...figure.series.map((series, place) => ({
         name: series.name, type: "scatter", data: series.points, color: colour(series, look), encode: { x: 1, y: 0 },
-        symbol: SYMBOLS[series.group % SYMBOLS.length], symbolSize: 9, symbolOffset: [0, shift(place)],
+        symbol: symbol(series), symbolSize: 9, symbolOffset: [0, shift(place)],
         ...(figure.reference == null ? {} : markAt(figure.reference, look, "xAxis")),
       })),
       ...figure.series.map((series, place) => ({
@@ -216,22 +275,13 @@ function forest(figure, look) {
   };
 }
 
-// Pixels for the names of rows: what the longest needs, but never most of a narrow window.
-function room(figure, look) {
-  return Math.min(8 + LETTER * Math.max(...figure.y_categories.map((name) => name.length)), 0.45 * look.width);
+// Never most of a narrow window.
+function nameRoom(figure, look) {
+  return room(figure.y_categories, 0.45 * look.width);
 }
 
 function rowLabel(figure, look) {
-  return { color: look.soft, interval: 0, formatter: (name) => elided(name, room(figure, look) - 8) };
-}
-
-// A name that is too long loses its middle: labels differ in their parameters, which stand at the end. Its tooltip and
-// the table have it whole.
-function elided(name, width) {
-  const most = Math.floor(width / LETTER);
-  if (name.length <= most) return name;
-  const end = Math.ceil(0.6 * (most - 1));
-  return `${name.slice(0, most - 1 - end)}…${name.slice(-end)}`;
+  return { color: look.soft, interval: 0, formatter: (name) => elided(name, nameRoom(figure, look) - 8) };
 }
 
 // What points are compared with: y = x, or one value.
@@ -252,26 +302,16 @@ function markAt(value, look, along = "yAxis") {
   return { markLine: { silent: true, symbol: "none", label: { show: false }, lineStyle, data: [{ [along]: value }] } };
 }
 
-// A series that draws something beside another one, and is neither named, pointed at nor told of.
+// A series that draws something beside another one of its name, with which the legend takes it away; it is neither
+// pointed at nor told of.
 function unseen(name) {
-  return { name: `${name}, interval`, silent: true, tooltip: { show: false } };
-}
-
-function colour(series, look) {
-  return look.colours[series.group % look.colours.length];
-}
-
-function short(value) {
-  return typeof value === "number" ? String(Number(value.toPrecision(4))) : "–";
-}
-
-function within(value, low, high) {
-  return low == null ? short(value) : `${short(value)} [${short(low)}, ${short(high)}]`;
+  return { name, silent: true, tooltip: { show: false }, z: 1 };
 }
 
 function reliability(figure, look) {
-  const told = ({ seriesName, value: [confidence, accuracy, n] }) =>
-    `${seriesName}\nconfidence ${confidence.toFixed(3)}\naccuracy ${accuracy.toFixed(3)}\n${n} predictions`;
+  const told = ({ seriesName, value: [confidence, accuracy, n, low, high, thin] }) =>
+    `${seriesName}\nconfidence ${confidence.toFixed(3)}\naccuracy ${accuracy.toFixed(3)}\n${n} predictions` +
+    (low == null ? "" : `\nif calibrated ${low.toFixed(3)} to ${high.toFixed(3)}`) + (thin ? "\nfew images" : "");
   const diagonal = {
     name: "diagonal", type: "line", data: [[0, 0], [1, 1]], silent: true, symbol: "none", tooltip: { show: false },
     lineStyle: { color: look.soft, type: "dotted", width: 1.5 },
@@ -280,8 +320,30 @@ function reliability(figure, look) {
     tooltip: { ...box(look), trigger: "item", formatter: told },
     xAxis: axis(look, figure.x_label, { min: 0, max: 1 }),
     yAxis: axis(look, figure.y_label, { min: 0, max: 1, nameGap: 42 }),
-    series: [diagonal, ...figure.series.map((series) => ({ ...line(series, look), ...sized(series) }))],
+    series: [
+      diagonal,
+      ...figure.series.map((series) => ({ ...line(series, look), ...sized(series), data: series.points.map((point) => bin(point, series, look)) })),
+      ...figure.series.map((series) => expected(series, figure.series.length, look)),
+    ],
   };
+}
+
+// Where the accuracy of a calibrated model would be, the paler the more of them lie on each other; reports of earlier versions have no such bands.
+function expected(series, of, look) {
+  return {
+    ...unseen(series.name), type: "custom", data: series.points.filter(([, , , low, high]) => low != null && high != null),
+    encode: { x: 0, y: [3, 4] },
+    renderItem: (_params, api) => {
+      const [[x, bottom], [, top]] = [api.value(3), api.value(4)].map((end) => api.coord([api.value(0), end]));
+      return { type: "rect", shape: { x: x - 3, y: top, width: 6, height: bottom - top }, style: { fill: colour(series, look), opacity: Math.min(0.22, 0.6 / of) } };
+    },
+  };
+}
+
+// A bin of few images is hollow.
+function bin(point, series, look) {
+  if (!point[5]) return { value: point, itemStyle: { opacity: 0.85 } };
+  return { value: point, itemStyle: { color: look.paper, borderColor: colour(series, look), borderWidth: 1.5 } };
 }
 
 // The area of a point says how many predictions are behind it; bins with few of them should not catch the eye.
@@ -297,27 +359,10 @@ function line(series, look) {
     type: "line",
     data: series.points,
     color: colour(series, look),
-    symbol: series.style === "line" ? SYMBOLS[series.group % SYMBOLS.length] : "none",
+    symbol: series.style === "line" ? symbol(series) : "none",
     symbolSize: 6,
     silent: faint,
     tooltip: { show: !faint },
-    lineStyle: { width: faint ? 1 : 2, opacity: faint ? 0.5 : 1, type: series.style === "dashed" ? "dashed" : "solid" },
+    lineStyle: { width: faint ? 1 : 2, opacity: faint ? 0.5 : 1, type: series.style === "dashed" ? "dashed" : stroke(series) },
   };
-}
-
-function axis(look, name, more) {
-  return {
-    type: "value", name, nameLocation: "middle", nameGap: 30,
-    nameTextStyle: { color: look.soft }, axisLabel: { color: look.soft, formatter: short, hideOverlap: true }, axisLine: { lineStyle: { color: look.soft } },
-    splitLine: { lineStyle: { color: look.line } }, ...more,
-  };
-}
-
-// An axis of names.
-function places(look, name, names, more) {
-  return { ...axis(look, name, {}), type: "category", data: names, splitLine: { show: false }, axisLabel: { color: look.soft }, ...more };
-}
-
-function box(look) {
-  return { renderMode: "richText", backgroundColor: look.paper, borderColor: look.line, textStyle: { color: look.ink } };
 }

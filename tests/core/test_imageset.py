@@ -9,7 +9,7 @@ import pytest
 
 from hilmix.core import imageset
 from hilmix.core.errors import DataError
-from hilmix.core.imageset import add_human_labels, open_image_set, read_digits, write_image_set
+from hilmix.core.imageset import open_image_set, read_digits, write_image_set
 
 
 def content() -> dict:
@@ -134,34 +134,6 @@ def test_a_changed_missing_or_added_file_is_named(directory, tmp_path):
     (manifest / "manifest.json").write_text(json.dumps({**text, "classes": ["dog", "cat"]}), "utf-8")
     with pytest.raises(DataError, match=r"manifest\.json was changed"):
         open_image_set(manifest)
-
-
-def test_human_labels_are_added_later_without_renaming_the_set(directory):
-    before = open_image_set(directory).sha256
-    labels = np.full((6, 2), 0.5)
-    add_human_labels(directory, labels)
-    add_human_labels(directory, labels, meaning="second thoughts")
-    opened = open_image_set(directory, verify=True)
-    assert np.array_equal(opened.human_labels, labels)
-    assert opened.sha256 == before
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (np.full((5, 2), 0.5), r"shape \[5, 2\]; 6 images × 2 classes are needed"),
-        (np.full((6, 2), 0.6), "human labels, row 0: no distribution"),
-        (np.vstack([np.full((3, 2), 0.5), [[1.5, -0.5]], np.full((2, 2), 0.5)]), "row 3: .*1.5, -0.5"),
-        (np.full((6, 2), np.nan), "row 0"),
-        ([["a", "b"]] * 6, "are not numbers"),
-    ],
-)
-def test_human_labels_that_are_no_distributions_are_refused(directory, labels, message):
-    before = (directory / "manifest.json").read_bytes()
-    with pytest.raises(DataError, match=message):
-        add_human_labels(directory, labels)
-    assert (directory / "manifest.json").read_bytes() == before
-    assert not (directory / "human_labels.npy").exists()
 
 
 def test_the_digits_have_a_fixed_split_of_every_class(tmp_path):

@@ -177,7 +177,7 @@ def test_operations_lists_exactly_the_kinds_of_jobs_with_their_queues():
 
 def variables_read() -> set[str]:
     """The environment variables that the server reads: first arguments of the calls that read one."""
-    readers = {"env", "env.int", "env.bool", "env.list", "required", "secret", "os.environ.get"}
+    readers = {"env", "env.int", "env.bool", "env.list", "required", "secret", "gigabytes", "os.environ.get"}
     found = set()
     for path in [*(ROOT / "hilmix").rglob("*.py"), *(ROOT / "elicitation").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

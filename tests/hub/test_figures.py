@@ -8,11 +8,15 @@ import re
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as PaperFigure
 from PIL import Image, ImageColor
 
 from hilmix import drawing
-from hilmix.figures import Figure, Kind, Series, Table, as_csv
+from hilmix.drawing_panels import PANELS
+from hilmix.figures import Figure, Item, Kind, Picture, Series, Table, as_csv, markdown
 
 ROOT = Path(__file__).parents[2]
 BAND = ((0.1, 0.14, 0.1, 0.2), (0.5, 0.48, 0.4, 0.5), (0.9, None, None, None))
@@ -23,6 +27,19 @@ POINTS = {
     "bars": ((0, 0.51, 0.5, 0.52), (1, 0.53, None, None)),
     "heat": ((0, 0, 0.2, 4), (1, 0, None, 0), (0, 1, -0.1, 5), (1, 1, 0.3, 6)),
     "forest": ((0, 0.8, 0.7, 0.9), (1, 0.1, None, None)),
+    "matrix": ((0, 0, 8, 0.8), (1, 0, 2, 0.2), (1, 1, 5, 1.0)),
+    "gallery": (),
+}
+ITEMS = (Item((Picture("/one.png", "a cat"), Picture("/two.png", "a dog")), "a cat taken for a dog"),)
+RED, GREEN = (230, 20, 30), (20, 180, 60)
+PIXELS = {
+    "/one.png": np.full((8, 8, 3), RED, np.uint8),
+    "/two.png": np.full((8, 8, 3), GREEN, np.uint8),
+}
+WANTED = {  # colours that a drawing must have, where they are not those of both series
+    "heat": [(127, 59, 8), (45, 0, 75)],  # of what is below and above 0
+    "matrix": [(247, 245, 238), (0, 58, 93)],  # of nothing and all
+    "gallery": [RED, GREEN],
 }
 
 
@@ -43,26 +60,24 @@ def figure(kind: str, **more) -> dict:
         series=(Series("all", POINTS[kind], 0), Series("repeats", POINTS[kind], 1, "dashed")),
         table=Table("What is drawn", ("what", "value"), (("=1+1", -0.5), ("mean", None))),
         source="study “seen”",
-        **({"x_categories": ("low", "high"), "y_categories": ("cat–dog", "car–van")} | more),
+        **({"x_categories": ("low", "high"), "y_categories": ("cat–dog", "car–van"), "items": ITEMS} | more),
     ).as_dict()
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_every_kind_is_drawn_on_paper_with_what_is_not_known_left_out(kind):
     drawn = figure(kind, reference=0.5, diagonal=True)
-    picture = Image.open(io.BytesIO(drawing.draw(drawn, "", "png"))).convert("RGB")
-    assert min(picture.size) > 600
+    picture = Image.open(io.BytesIO(drawing.draw(drawn, "", "png", PIXELS))).convert("RGB")
+    assert min(picture.size) > (300 if kind == "gallery" else 600)
     drawn_in = {colour for _n, colour in picture.getcolors(1 << 24)}
-    # Of a heat map, what is below and above 0; else both series.
-    wanted = [(127, 59, 8), (45, 0, 75)] if kind == "heat" else map(ImageColor.getrgb, drawing.COLOURS[:2])
-    for wanted_colour in wanted:
+    for wanted_colour in WANTED.get(kind) or map(ImageColor.getrgb, drawing.COLOURS[:2]):
         assert any(_alike(colour, wanted_colour) for colour in drawn_in)
     paper = drawing.draw(drawn, "", "pdf")
     assert paper.startswith(b"%PDF")
     assert paper == drawing.draw(drawn, "", "pdf")
 
 
-NOTHING = {"curve": (), "reliability": (), "scatter": (), "bars": (), "heat": (), "forest": ()}
+NOTHING = dict.fromkeys(POINTS, ())
 ODD = {
     "curve": ((0.1, None), (None, 0.2)),
     "reliability": ((0.5, 0.4, 0),),
@@ -70,6 +85,8 @@ ODD = {
     "bars": ((0, None),),
     "heat": ((0, 0, None, 0),),
     "forest": ((0, 0.5),),
+    "matrix": ((0, 1, 0, None),),
+    "gallery": (),
 }
 
 
@@ -77,13 +94,14 @@ ODD = {
 @pytest.mark.parametrize("points", [NOTHING, ODD])
 def test_little_or_nothing_to_draw_is_drawn_all_the_same(kind, points, monkeypatch):
     monkeypatch.setitem(POINTS, kind, points[kind])
-    assert drawing.draw(figure(kind, reference=0.5, diagonal=True), "", "png").startswith(b"\x89PNG")
+    drawn = figure(kind, reference=0.5, diagonal=True, items=() if points is NOTHING else ITEMS)
+    assert drawing.draw(drawn, "", "png").startswith(b"\x89PNG")
 
 
 def test_every_kind_has_a_renderer_in_the_browser_and_one_on_paper():
     script = (ROOT / "static/js/figures.js").read_text("utf-8")
     named = re.search(r"const KINDS = \{ (.+) \};", script)[1].split(", ")
-    assert named == list(get_args(Kind)) == list(drawing._RENDERERS)
+    assert named == list(get_args(Kind)) == [*drawing._RENDERERS, *PANELS]
 
 
 def test_simulated_answers_are_marked_across_the_drawing_and_in_the_data():
@@ -101,6 +119,64 @@ def test_a_figures_data_are_its_table_in_full_and_no_formula():
 
 def test_a_stored_figure_of_an_earlier_version_is_drawn_all_the_same():
     drawn = figure("curve")
-    for later in ("reading", "x_categories", "y_categories", "reference", "diagonal"):
+    for later in ("reading", "x_categories", "y_categories", "reference", "diagonal", "items"):
         del drawn[later]
     assert drawing.draw(drawn, "", "png")
+
+
+def _drawn(kind: str, points, monkeypatch) -> list:
+    """What one series with these points puts on paper."""
+    monkeypatch.setitem(POINTS, kind, points)
+    paper = PaperFigure()
+    FigureCanvasAgg(paper)
+    drawing._RENDERERS[kind](paper.add_subplot(), {**figure(kind), "series": figure(kind)["series"][:1]})
+    return paper.axes[0].collections
+
+
+def test_a_bin_of_few_images_is_hollow_and_has_its_band(monkeypatch):
+    full, thin = (0.5, 0.4, 100, 0.45, 0.55, 0), (0.9, 0.8, 3, 0.6, 1.0, 1)
+    bands, dots, _named = _drawn("reliability", (full, thin), monkeypatch)
+    assert [[tuple(end) for end in one] for one in bands.get_segments()] == [
+        [(0.5, 0.45), (0.5, 0.55)],
+        [(0.9, 0.6), (0.9, 1.0)],
+    ]
+    assert [tuple(one[:3]) == (1, 1, 1) for one in dots.get_facecolors()] == [False, True]
+    # Of a report that was stored before there were bands.
+    dots, _named = _drawn("reliability", (full[:3], thin[:3]), monkeypatch)
+    assert not any(tuple(one[:3]) == (1, 1, 1) for one in dots.get_facecolors())
+
+
+def test_no_two_of_ten_arms_look_alike_on_paper():
+    looks = [{"group": group} for group in range(10)]
+    seen = {(drawing._colour(one), drawing._marker(one), str(drawing._line(one))) for one in looks}
+    assert len(seen) == 10
+
+
+def test_a_matrix_says_its_counts_and_leaves_them_out_where_they_do_not_fit():
+    few, many = ("cat", "dog"), tuple(str(place) for place in range(50))
+    for names, said in ((few, ["8", "2", "5"]), (many, [])):
+        paper = PaperFigure()
+        FigureCanvasAgg(paper)
+        drawn = {**figure("matrix"), "x_categories": names, "y_categories": names}
+        PANELS["matrix"](paper, drawn, {})
+        assert len(paper.axes) == 2
+        assert [text.get_text() for text in paper.axes[0].texts] == said
+
+
+def test_an_image_that_is_not_there_is_told_in_words():
+    paper = PaperFigure()
+    FigureCanvasAgg(paper)
+    PANELS["gallery"](paper, figure("gallery"), {"/one.png": PIXELS["/one.png"]})
+    there, missing = paper.axes
+    assert (len(there.images), len(missing.images)) == (1, 0)
+    assert missing.texts[0].get_text() == "a dog"
+
+
+def test_a_bar_or_a_new_line_in_a_cell_does_not_break_a_table_of_markdown():
+    text = markdown(("|p − q|", "what"), (("a|b", "one\ntwo"), (0.5, None)))
+    assert text.splitlines() == [
+        "| \\|p − q\\| | what    |",
+        "| --------- | ------- |",
+        "| a\\|b      | one two |",
+        "| 0.5       | –       |",
+    ]

@@ -11,7 +11,7 @@ from hilmix.hub.importers.registry import IMPORTERS
 PAGE = (Path(__file__).parents[2] / "docs" / "imports.md").read_text("utf-8")
 WORDS = {
     "name": "name", "size": "size", "test_percent": "share of the test split", "licence": "licence",
-    "origin": "origin", "image_set": "image set", "meaning": "meaning", "slug": "short name",
+    "origin": "origin", "image_set": "image set", "meaning": "meaning", "slug": "short name", "votes": "votes",
 }  # fmt: skip
 
 

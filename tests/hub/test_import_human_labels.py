@@ -11,10 +11,14 @@ from django.core.management import CommandError, call_command
 
 from elicitation.images.models import ImageSet
 from elicitation.images.services import import_human_labels
+from hilmix.accounts.models import AuditEvent, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.core.errors import Refused
+from hilmix.core.humanlabels import VoteRange
+from hilmix.errors import Conflict
 
 LABELS = np.full((12, 3), 1 / 3)
+VOTES = np.array([[17, 30, 3], [52, 0, 1], [0, 50, 0], [11, 12, 24]] * 3)
 
 
 def wrong_in(*rows: int) -> np.ndarray:
@@ -73,3 +77,73 @@ def test_the_licence_of_the_labels_is_kept_and_must_be_known(image_set):
         image_set=image_set, labels=LABELS, meaning="share", licence="CC-BY-NC-SA-4.0", actor=OPERATOR
     )
     assert ImageSet.objects.get().human_labels_licence == "CC-BY-NC-SA-4.0"
+
+
+def attach(image_set, labels, **more):
+    return import_human_labels(image_set=image_set, labels=labels, meaning="share", actor=OPERATOR, **more)
+
+
+def test_counts_are_attached_with_their_shares_and_the_page_and_the_api_say_how_many(
+    image_set, tmp_path, client
+):
+    np.save(tmp_path / "votes.npy", VOTES.astype(np.uint8))
+    out = StringIO()
+    call_command("import_human_labels", tmp_path / "votes.npy", images="pictures", stdout=out)
+    assert "12 human labels attached to 'pictures'. 600 votes, 47 to 53 an image" in out.getvalue()
+    opened = ImageSet.objects.get().open()
+    assert np.array_equal(opened.human_votes, VOTES)
+    assert np.array_equal(opened.human_labels, VOTES / VOTES.sum(axis=1, keepdims=True))
+    client.force_login(User.objects.create_user("boss", kind=User.Kind.ADMIN))
+    page = client.get(image_set.get_absolute_url()).content.decode()
+    assert "600 votes, 47 to 53 an image" in page
+    assert client.get("/api/v1/image-sets/pictures/").json()["human_votes"] == 600
+    assert AuditEvent.objects.get(action="imageset.human_labels").detail["votes"] == 600
+
+
+def test_shares_that_came_from_counts_are_attached_as_they_are_with_the_counts_that_were_found(
+    image_set, tmp_path
+):
+    shares = VOTES / VOTES.sum(axis=1, keepdims=True)
+    np.save(tmp_path / "shares.npy", shares)
+    out = StringIO()
+    call_command(
+        "import_human_labels",
+        tmp_path / "shares.npy",
+        images="pictures",
+        votes="47-63",
+        json=True,
+        stdout=out,
+    )
+    (note,) = json.loads(out.getvalue())["notes"]
+    assert "the least number from 47 to 63" in note
+    assert "for the 3 images that all gave one class" in note
+    opened = ImageSet.objects.get().open()
+    assert np.array_equal(opened.human_votes, VOTES)
+    assert np.array_equal(opened.human_labels, shares)
+    wrong = shares.copy()
+    wrong[[3, 7]] = [0.123, 0.877, 0.0]
+    np.save(tmp_path / "wrong.npy", wrong)
+    with pytest.raises(CommandError, match=r"row 3: no number of votes from 47 to 63.*row 7"):
+        call_command("import_human_labels", tmp_path / "wrong.npy", images="pictures", votes="47-63")
+    with pytest.raises(CommandError, match="'fifty' does not say how many votes"):
+        call_command("import_human_labels", tmp_path / "wrong.npy", images="pictures", votes="fifty")
+
+
+def test_counts_may_come_later_and_leave_the_labels_their_hash_and_their_licence_alone(image_set):
+    shares = VOTES / VOTES.sum(axis=1, keepdims=True)
+    attach(image_set, shares, licence="CC-BY-NC-SA-4.0")
+    before = ImageSet.objects.get().human_labels_sha256
+    with pytest.raises(Conflict, match=r"they are never replaced, and these are others: row 0"):
+        attach(image_set, np.roll(VOTES, 1, axis=0))
+    with pytest.raises(Conflict, match=r"have the licence CC-BY-NC-SA-4\.0; their counts have it too"):
+        attach(image_set, VOTES, licence="CC0-1.0")
+    assert "Nothing was stored" in attach(image_set, VOTES, dry_run=True).as_text()
+    assert image_set.open().human_votes is None
+    said = attach(image_set, shares, votes=VoteRange(47, 63))
+    assert said.as_text().startswith("Votes attached to the 12 human labels of 'pictures'. 600 votes")
+    stored = ImageSet.objects.get()
+    assert (stored.human_labels_sha256, stored.human_labels_licence) == (before, "CC-BY-NC-SA-4.0")
+    assert np.array_equal(stored.open().human_labels, shares)
+    assert np.array_equal(stored.open().human_votes, VOTES)
+    with pytest.raises(Conflict, match="counts of their votes; they are never replaced"):
+        attach(image_set, VOTES)

@@ -165,6 +165,16 @@ def test_how_many_rows_are_wrong_is_told_also_where_not_all_are_named(admin, cli
     assert (len(report.json()["errors"]), report.json()["n_errors"]) == (3, 12)
 
 
+def test_how_many_votes_an_image_has_is_asked_for_and_checked_beside_its_field(admin, client, image_set):
+    labels = io.BytesIO()
+    np.save(labels, np.full((image_set.n_images, 3), 1 / 3))
+    chosen = {"image_set": image_set.name, "meaning": "share"}
+    refused = bring(client, "human_labels", "l.npy", labels.getvalue(), votes="fifty", **chosen)
+    assert "does not say how many votes an image has" in refused.content.decode().replace("&#x27;", "'")
+    upload = brought(client, "human_labels", "l.npy", labels.getvalue(), votes="47-63", **chosen)
+    assert "576 votes, 48 to 48 an image" in upload.report["notes"][0]
+
+
 @pytest.mark.parametrize("kind", ["images_zip", "hmix", "release"])
 def test_an_archive_that_reaches_out_is_refused(admin, client, kind, image_set):
     options = {"image_set": image_set.name, "slug": "brought", **OPTIONS}

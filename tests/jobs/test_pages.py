@@ -210,3 +210,20 @@ def test_programs_pause_resume_and_reorder(admin, researcher, job):
     job.refresh_from_db()
     assert job.not_before is None
     assert other.post(address, {"priority": "x"}, content_type="application/json").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("failed", "Mend what the sentence above names"),
+        ("lost", "nothing is wrong"),
+        ("cancelled", "goes on from"),
+    ],
+)
+def test_a_job_that_ended_early_says_what_to_do(visitor, job, state, words):
+    page = reverse("job", args=[job.pk])
+    assert "data-what-next" not in visitor.get(page).content.decode()
+    Job.objects.update(state=state, error="It ended.")
+    text = visitor.get(page).content.decode()
+    assert words in text
+    assert "Try again" in text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import threading
 import time
 import uuid
@@ -55,6 +57,43 @@ def test_a_terminal_shows_the_same(capsys):
     assert "demo: counting" in shown
     assert "3/3" in shown
     assert "step 2" in shown
+
+
+def test_a_bar_begins_anew_with_what_begins_anew():
+    with TerminalProgress() as progress:
+        progress.update(9, 10)
+        progress.update(1, 20, "something else")
+        assert (progress._bar.n, progress._bar.total) == (1, 20)
+        assert progress._bar.initial == 0
+        progress.update(1, 20)
+        progress.update(0, 20, "again")
+        assert progress._bar.n == 0
+
+
+def test_the_first_ctrl_c_lets_work_stop_by_itself_and_the_second_ends_it(capsys):
+    def press_later():
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    job, before = queued("until_cancelled"), signal.getsignal(signal.SIGINT)
+    with TerminalProgress() as progress, progress.gentle_on_ctrl_c():
+        threading.Thread(target=press_later).start()
+        with pytest.raises(JobCancelled):
+            runner.run_in_foreground(job, progress)
+        job.refresh_from_db()
+        assert job.state == "cancelled"
+        assert "Ctrl-C again stops at once" in capsys.readouterr().err
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_ctrl_c_while_a_worker_is_followed_is_heard_too():
+    job, _claim = claimed()
+    with TerminalProgress() as progress, progress.gentle_on_ctrl_c():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(JobCancelled):
+            runner.run_in_foreground(job, progress)
 
 
 def test_a_refusal_is_written_for_people_and_passed_on():

@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 import uuid
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from kombu import Connection
 
 from hilmix.accounts.models import AuditEvent, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.errors import Conflict, NotFound
 from hilmix.jobs import services
 from hilmix.jobs.models import Job, JobState, Queue, Worker
+from hilmix.profiles import profiles
 
 pytestmark = pytest.mark.django_db
 
@@ -276,3 +279,9 @@ def test_a_broker_that_is_away_costs_no_job(settings, tmp_path, caplog):
     assert "the broker could not be told" in caplog.text
     job.refresh_from_db()
     assert job.state == JobState.QUEUED
+
+
+def test_the_embedded_broker_names_a_host_as_kombu_warns_at_each_message_without_one(caplog):
+    with Connection(profiles(Path("var"), "8000")["embedded"].broker_url) as connection:
+        connection.info()
+    assert not caplog.records

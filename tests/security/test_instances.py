@@ -137,6 +137,17 @@ def test_a_profile_that_does_not_exist_is_refused(tmp_path):
     assert "'embedded' or 'production'" in done.stderr
 
 
+@pytest.mark.parametrize("value", ["much", "-1", "nan", ""])
+def test_a_budget_that_is_no_number_of_gigabytes_is_refused_in_a_sentence(tmp_path, value):
+    said = refusal(tmp_path, **PRODUCTION, HILMIX_RUNS_GB=value)
+    assert f"HILMIX_RUNS_GB is {value!r}; give a number of gigabytes" in said
+
+
+def test_a_budget_may_be_part_of_a_gigabyte(tmp_path):
+    assert settings_of("HILMIX_RUNS_GB", var=tmp_path, HILMIX_RUNS_GB="0.5") == (0.5,)
+    assert settings_of("HILMIX_RUNS_GB", var=tmp_path) == (0.0,)
+
+
 def test_djangos_own_checks_of_a_deployment_find_nothing(tmp_path):
     # The check of the database's driver is PostgreSQL's own affair; a file will do here.
     environment = {**PRODUCTION, "DATABASE_URL": f"sqlite:///{tmp_path}/x.sqlite3"}

@@ -40,7 +40,7 @@ def signed_in(demonstration, open_window: Callable[..., Page]) -> Callable[..., 
 def open_report(page: Page) -> None:
     page.get_by_role("link", name="Experiments", exact=True).click()
     page.get_by_role("main").get_by_role("link", name="demo", exact=True).click()
-    expect(page.locator(".figure-canvas[data-drawn]")).to_have_count(5)
+    expect(page.locator(".figure-canvas[data-drawn]")).to_have_count(6)
 
 
 def problems(page: Page) -> list[str]:
@@ -83,7 +83,14 @@ def test_the_demonstrations_report_is_read(signed_in, size, scheme):
         assert shown == (section != "robustness"), section  # nobody asked for it: that is said below
     expect(page.locator("#not-assessed")).to_contain_text("corruptions (all arms)")
     expect(page.locator("#diagnosis")).to_contain_text("Found where")
-    for figure in ("contrasts", "train_loss", "validation_loss", "validation_accuracy", "reliability"):
+    for figure in (
+        "contrasts",
+        "train_loss",
+        "validation_loss",
+        "validation_accuracy",
+        "reliability",
+        "confusion",
+    ):
         assert is_painted(page, figure), figure
 
     width = page.evaluate("document.documentElement.scrollWidth")
@@ -98,6 +105,41 @@ def test_every_figure_has_its_numbers_beside_it(signed_in):
     figure.get_by_text("As a table").click()
     expect(figure.get_by_role("row")).to_have_count(1 + 12)
     expect(figure.get_by_role("columnheader", name="mixup, floor")).to_be_visible()
+
+
+def test_what_is_drawn_beside_a_line_goes_with_it_when_the_legend_takes_it_away(signed_in):
+    page = signed_in()
+    open_report(page)
+    for figure in ("train_loss", "reliability", "contrasts"):
+        legend, drawn = page.locator(f'[data-figure="{figure}"] .figure-canvas').evaluate(
+            "(place) => { const made = window.echarts.getInstanceByDom(place).getOption();"
+            " return [made.legend[0].data.map((one) => one.name), made.series.map((one) => one.name)]; }"
+        )
+        assert set(drawn) - {"diagonal", "reference"} == set(legend), figure
+        assert len(drawn) > len(legend), figure
+
+
+def test_a_gallery_is_images_with_words_and_loads_none_of_another_site(signed_in):
+    page = signed_in()
+    open_report(page)
+    there = page.evaluate(
+        """async () => {
+          const loaded = performance.getEntriesByType("resource").map((one) => one.name);
+          const { gallery } = await import(loaded.find((name) => /figures\\/panels[^/]*[.]js$/.test(name)));
+          const place = document.createElement("div");
+          document.querySelector("main").append(place);
+          const near = { address: "/favicon.ico", words: "a cat" };
+          const far = { address: "https://example.org/x.png", words: "a dog" };
+          gallery({ items: [{ images: [near, far], caption: "a cat taken for a dog" }] }, place, "simulated");
+          const images = [...place.querySelectorAll("img")];
+          return [...images.map((one) => [one.alt, one.getAttribute("src")]), place.innerText];
+        }"""
+    )
+    assert there[0] == ["a cat", "/favicon.ico"]
+    assert there[1] == ["a dog", ""]
+    assert "simulated" in there[2].lower()
+    assert "a cat taken for a dog" in there[2]
+    assert problems(page) == []
 
 
 def test_an_experiment_launched_with_the_form_is_watched_to_its_report(signed_in):

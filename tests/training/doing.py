@@ -19,7 +19,7 @@ def run_experiment(progress: Progress, experiment_id: int, *, kinds: tuple[str, 
     What a job raises passes through, with the job failed, or cancelled, as the runner leaves it.
     """
     experiment = Experiment.objects.get(pk=experiment_id)
-    if not hasattr(experiment, "report") and not any(not job.is_over for job in jobs_of(experiment)):
+    if not experiment.is_reported and not any(not job.is_over for job in jobs_of(experiment)):
         launch_experiment(experiment=experiment, actor=OPERATOR, publish=False)
     while job := next((one for one in jobs_of(experiment, *kinds) if one.state == JobState.QUEUED), None):
         do(job, progress)

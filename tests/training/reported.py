@@ -88,7 +88,11 @@ def arm(name: str, runs: Sequence[RunResult], **more: Any) -> ArmResult:
 
 
 def report(
-    arms: Sequence[ArmResult], *, source: str = "person", config: dict[str, Any] | None = None
+    arms: Sequence[ArmResult],
+    *,
+    source: str = "person",
+    config: dict[str, Any] | None = None,
+    classes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The report of these arms, as the database gives it back."""
     made = report_content(
@@ -98,5 +102,6 @@ def report(
         leakage=CLEAN,
         provenance=PROVENANCE,
         config={"seeds": sorted({seed for one in arms for seed in one.seeds}), **(config or {})},
+        classes=classes,
     )
     return dict(json.loads(json.dumps(made, sort_keys=True)))

@@ -288,9 +288,9 @@ def test_near_duplicates_are_found_apart_from_leakage():
     none, one = NearDuplicates((), 50, 10), NearDuplicates((pair,), 50, 10)
     assert state("near_duplicate", near_duplicates=none) == "not found"
     assert said("near_duplicate", near_duplicates=one).numbers == {"images": 1, "of": 10}
-    assert (
-        state("near_duplicate", near_duplicates=NearDuplicates((), 50, 10, assessed=False)) == "not assessed"
-    )
+    small = said("near_duplicate", near_duplicates=NearDuplicates((), 50, 10, assessed=False))
+    assert small.state == "not assessed"
+    assert "at least 16 pixels a side" in small.missing
 
 
 @pytest.mark.parametrize(
@@ -365,19 +365,19 @@ def test_a_uniform_guess_itself_fails():
     assert state("fails_on_mixed", mixes=guess) == "found"
 
 
-@pytest.mark.parametrize(("low", "expected"), [(0.02, "not found"), (0.0201, "found")])
-def test_calibration_is_judged_by_the_interval_against_the_floor(low, expected):
-    known = Calibrated(
-        0.05, (low, 0.08), 0.02, confidence=0.7, accuracy=0.75, temperature=0.8, ece_after=0.02
-    )
+@pytest.mark.parametrize(("low", "expected"), [(0.0, "not found"), (0.0001, "found")])
+def test_calibration_is_judged_by_whether_the_interval_of_the_true_error_leaves_0_out(low, expected):
+    known = Calibrated(0.05, (low, 0.08), confidence=0.7, accuracy=0.75, temperature=0.8, ece_after=0.02)
     found = said("miscalibrated", calibration=known)
     assert found.state == expected
     assert found.numbers["direction"] == "under-confident"
     assert found.numbers["temperature"] == 0.8
+    assert "floor" not in found.numbers, "an interval of the true error has none"
+    assert "floor" not in found.rule.threshold
 
 
 def test_more_confidence_than_accuracy_is_over_confident():
-    known = Calibrated(0.05, (0.03, 0.08), 0.02, confidence=0.8, accuracy=0.75)
+    known = Calibrated(0.05, (0.03, 0.08), confidence=0.8, accuracy=0.75)
     assert said("miscalibrated", calibration=known).numbers["direction"] == "over-confident"
 
 

@@ -202,16 +202,17 @@ def test_a_probe_foretells_what_a_run_takes(tmp_path):
     assert (one.epochs, one.steps_an_epoch) == (3, 5)
     start = time.perf_counter()
     result = train(config, data, seed=0, device=CPU, checkpoints=tmp_path / "run")
+    assert min(one.seconds_forward, one.seconds_and_back) > 0
+    assert one.seconds_judging == pytest.approx(one.seconds_forward * len(data.validation_images))
     assert one.seconds / 10 < time.perf_counter() - start < one.seconds * 10  # a busy machine is no clock
     save_weights(result.state_dict, tmp_path / "weights.safetensors")
-    on_disk = (tmp_path / "weights.safetensors").stat().st_size + 200 * (10 + 2) * 8
-    assert one.kept == pytest.approx(on_disk, rel=0.05)
+    assert one.kept == pytest.approx((tmp_path / "weights.safetensors").stat().st_size, rel=0.05)
     (state,) = (tmp_path / "run").glob("*/state.safetensors")
     assert one.checkpoint == pytest.approx(state.stat().st_size, rel=0.05)
     assert data.images.nbytes < one.memory < 1 << 36
-    told = forecast(one, n_runs=10, at_once=2, directory=tmp_path / "not" / "there", device=CPU)
+    told = forecast(one, n_runs=10, at_once=2, judged=7, directory=tmp_path / "not" / "there", device=CPU)
     assert (told.seconds, told.memory) == (pytest.approx(5 * one.seconds), 2 * one.memory)
-    assert told.disk == 10 * one.kept + 4 * one.checkpoint
+    assert told.disk == 10 * one.kept + 4 * one.checkpoint + 7
     assert told.refusals == ()
 
 
@@ -259,6 +260,8 @@ def test_what_cannot_fit_is_refused_in_a_sentence(tmp_path):
     assert len(many.refusals) == 2
     assert "of memory;" in many.refusals[0]
     assert "fewer seeds" in many.refusals[1]
+    [judged] = forecast(one, n_runs=1, judged=10**18, directory=tmp_path, device=CPU).refusals
+    assert "1000000000.0 GB of it for what judging keeps" in judged
 
 
 def test_two_trainings_with_one_seed_end_in_the_same_bits():

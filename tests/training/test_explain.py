@@ -236,6 +236,10 @@ class _Sides(nn.Module):
         ({"classes": np.array([1, 2, 10])}, "classes 0 to 9; asked for 1 to 10"),
         ({"classes": np.array([1, 2, -1])}, "classes 0 to 9"),
         ({"images": pictures().astype(float)}, "must be uint8"),
+        ({"net": "resnet18"}, "the model is no resnet18: it has no layer layer4"),
+        ({"net": "vgg11"}, "the model is no vgg11: it has no layer"),
+        ({"images": pictures(channels=1)}, r"takes images \[N, H, W, 3\]; got \(3, 32, 32, 1\)"),
+        ({"images": pictures()[..., 0]}, r"takes images \[N, H, W, 3\]"),
     ],
 )
 def test_what_cannot_be_explained_is_refused(change, said):

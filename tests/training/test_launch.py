@@ -21,6 +21,7 @@ from training.experiments.config import parse_config
 from training.experiments.models import Experiment
 from training.experiments.services import create_experiment
 from training.models import Report, Run
+from training.reports.services import build_report, report_if_finished
 from training.runs import keeping, services
 from training.runs.external import add_arm
 
@@ -200,12 +201,59 @@ def test_seeds_are_added_to_every_arm_as_it_was_frozen_and_known_as_later(experi
         ("mixup", 5), ("human_lambda_shrunk", 5), ("mixup", 6), ("human_lambda_shrunk", 6),
     ]  # fmt: skip
     assert [run.train for run in added[:2]] == [run.train for run in runs(experiment)[:2]]
-    assert not Report.objects.exists()
     assert len(waiting()) == 4
     experiment = Experiment.objects.get(pk=experiment.pk)
     assert experiment.config["seeds"] == [0]
     assert [services.added_later(run) for run in runs(experiment)] == [False] * 2 + [True] * 4
     assert AuditEvent.objects.filter(action="experiment.seeds_added").exists()
+
+
+def test_a_report_stays_while_it_is_renewed_and_the_experiment_is_as_far_as_its_new_runs(experiment):
+    experiment = launched(experiment)
+    finish(*runs(experiment))
+    report = Report.objects.create(experiment=experiment, content={"of": "the first seed"})
+    services.add_seeds(experiment=experiment, seeds=[5], actor=OPERATOR)
+    assert Report.objects.get() == report
+    one, other = report.without(runs(experiment))
+    assert (one.seed, other.seed) == (5, 5)
+    assert Experiment.objects.get().state == "queued"
+    end(one, JobState.FAILED)
+    end(other, JobState.CANCELLED)
+    assert Experiment.objects.get().state == "failed"
+    services.launch_experiment(experiment=experiment, actor=OPERATOR)
+    assert len(waiting()) == 2
+    finish(*[run for run in runs(experiment) if not run.is_done])
+    assert Experiment.objects.get().state == "queued", "the new report is to be written"
+    assert waiting(services.REPORT_KIND) == [str(experiment.pk)]
+    assert report.without(runs(experiment)) == [one, other], "they ended after it was written"
+
+
+def test_a_written_report_takes_the_place_of_the_one_before_and_is_of_all_runs(
+    experiment, outside, monkeypatch, capsys
+):
+    experiment = launched(experiment)
+    finish(*runs(experiment))
+    content = iter({"of": number} for number in range(3))
+    monkeypatch.setattr("training.reports.content.report_content", lambda **_: next(content))
+    monkeypatch.setattr("training.reports.gathering.arm_result", lambda *_: None)
+    first = build_report(experiment=experiment, leakage=None)
+    assert build_report(experiment=experiment, leakage=None) == first, "nothing was added"
+    add_arm(experiment=experiment, name="theirs", file=outside, seed=0, actor=OPERATOR)
+    assert Experiment.objects.get().state == "queued"
+    call_command("runs", experiment.pk)
+    assert "is being renewed; it stays until the new one is written" in capsys.readouterr().out
+    assert Report.objects.get().content == {"of": 0}
+    second = build_report(experiment=experiment, leakage=None)
+    assert second.pk == first.pk
+    assert second.content == {"of": 1}
+    assert Experiment.objects.get().state == "done"
+    # the clock of the host that writes may be behind that of the host that trained
+    later = timezone.now() + timedelta(minutes=5)
+    Run.objects.filter(arm__name="theirs").update(finished_at=later)
+    assert build_report(experiment=experiment, leakage=None).created_at == later
+    assert Experiment.objects.get().state == "done"
+    services.add_seeds(experiment=experiment, seeds=[7], actor=OPERATOR)
+    assert report_if_finished(experiment=experiment) is None
 
 
 @pytest.mark.parametrize(
@@ -304,6 +352,8 @@ def test_the_terminal_steers(experiment, capsys):
     ):  # fmt: skip
         with pytest.raises(CommandError, match=words):
             call_command("runs", experiment.pk, **options)
+    with pytest.raises(CommandError, match=r"^seeds: 0 is trained already$"):  # and not twice
+        call_command("runs", experiment.pk, add_seeds="0")
     with pytest.raises(CommandError, match="which experiment"):
         call_command("runs", retry=True)
 
@@ -343,7 +393,9 @@ def test_a_report_that_failed_is_the_state_of_its_experiment_and_says_why(experi
     Job.objects.filter(kind=services.REPORT_KIND).update(state=JobState.FAILED, error="A file is missing.")
     assert Experiment.objects.get().state == "failed"
     call_command("runs", experiment.pk)
-    assert "A file is missing." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "A file is missing." in said
+    assert f"manage.py runs {experiment.pk} --retry tries again what is not done" in said
 
 
 def test_what_does_not_fit_its_column_is_refused(experiment, outside):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from training.experiments.material import (
     tuned_recipe,
 )
 from training.experiments.models import Experiment
-from training.experiments.naming import find_start
+from training.experiments.naming import find_splits, find_start
 from training.experiments.services import create_experiment
 from training.models import Run
 
@@ -292,6 +293,16 @@ def test_validation_images_are_no_parents_and_leave_training(release):
 def test_more_validation_images_than_are_free_are_refused(release):
     assert "parents of no mixed image" in refusal(validation=5000)["validation"][0]
     assert "no split 'dev'" in refusal(validation="dev")["validation"][0]
+
+
+def test_nothing_is_judged_on_a_split_of_one_image():
+    splits = {"train": np.arange(10), "test": np.arange(10, 20), "one": np.array([20])}
+    images = SimpleNamespace(name="digits", splits=splits)
+    for key in ("validation", "evaluate_on"):
+        check = Checker()
+        find_splits(check, parse_config(quick(**{key: "one"})), images, np.empty((0, 2), np.int64))
+        assert list(check.problems) == [key]
+        assert "holds 1 image; figures with intervals take 2" in check.problems[key][0]
 
 
 def test_no_fold_trains_on_what_it_holds_out_or_on_its_parents(release):

@@ -227,3 +227,13 @@ def test_without_a_clear_mixture_there_is_no_agreement_to_count():
     found = against_mixup(np.log([[0.6, 0.4]]), np.array([0]), np.array([1]), np.array([0.5]))
     assert found["mixup_agreement_top1"].value is None
     assert "not assessed" in found["mixup_agreement_top1"].undefined[0]
+
+
+@pytest.mark.parametrize(("ties", "words"), [(1, "on 1 image several"), (2, "on 2 images several")])
+def test_ties_among_people_are_counted_in_words_that_fit(ties, words):
+    human = np.tile([9, 1, 0], (40, 1))
+    human[:ties] = [5, 5, 0]
+    labels = np.arange(40) % 3
+    logits = np.random.default_rng(0).normal(size=(40, 3))
+    found = assess(predictions(labels=labels, logits=logits, human=human), draws=20)
+    assert any(said.startswith(words) for said in found.values["human_top1_agreement"].undefined)

@@ -110,7 +110,11 @@ def test_every_arm_has_mean_spread_and_interval_of_every_metric(planned):
         assert {"accuracy", "macro_f1", "macro_auroc", "human_kl", "classwise_ece_15"} <= one[
             "summary"
         ].keys()
+        assert one["summary"]["top_5_accuracy"]["undefined"] == ["there are only 3 classes"]
         for key, found in one["summary"].items():
+            if found["mean"] is None:
+                assert key == "top_5_accuracy"
+                continue
             assert found["mean"] == pytest.approx(np.mean(found["values"])), key
             assert found["sd"] == pytest.approx(np.std(found["values"], ddof=1)), key
             assert found["interval"][0] <= found["interval"][1], key
@@ -259,7 +263,7 @@ def test_every_figure_says_what_it_is_and_where_it_comes_from(planned):
     kinds = {figure["key"]: figure["kind"] for figure in figures}
     assert kinds == {
         "contrasts": "forest", "train_loss": "curve", "validation_loss": "curve", "validation_accuracy": "curve",
-        "reliability": "reliability", "human_thirds": "bars",
+        "reliability": "reliability", "human_thirds": "bars", "confusion": "matrix",
     }  # fmt: skip
     for figure in figures:
         assert figure["definition"]

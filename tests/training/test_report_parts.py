@@ -57,7 +57,9 @@ def test_an_arm_is_chosen_by_validation_images_with_how_often_it_is_first(rich):
 
 def test_an_arm_chosen_by_simulated_answers_would_be_taken_were_they_peoples():
     made = report([arm(name, [run(0, validation=True)]) for name in ("a", "b")], source="simulated")
-    assert "would be taken, were the answers people's" in made["choice"]["sentence"]
+    assert (
+        "would be taken among these trained models, were the answers people's:" in made["choice"]["sentence"]
+    )
 
 
 def test_without_validation_images_no_arm_is_chosen_and_no_temperature_is_fitted():
@@ -103,7 +105,7 @@ def test_a_risk_score_stands_beside_clean_accuracy_and_the_difference_has_a_pair
         second["score"]["value"] - first["score"]["value"]
     )
     assert len(second["against"]["breaks"]) == 20
-    assert "Clean accuracy" in section(rich, "robustness").tables[0].columns
+    assert "Clean accuracy ↑" in section(rich, "robustness").tables[0].columns
 
 
 def test_a_seed_with_no_image_right_has_no_risk_score_and_neither_has_its_arm():
@@ -114,12 +116,18 @@ def test_a_seed_with_no_image_right_has_no_risk_score_and_neither_has_its_arm():
     (told,) = report([arm("mixup", [good, bad])])["robustness"]["arms"]
     assert told["score"] is None
     assert told["accuracy"]["value"] > 0
+    (told,) = report([arm("mixup", [bad])])["robustness"]["arms"]
+    assert told["accuracy"]["value"] == 0
+    assert told["accuracy"]["interval"] == [0, pytest.approx(0.0157, abs=1e-4)], "Wilson, 0 of 240"
 
 
 def test_attacks_and_what_they_say_of_gradients_are_told(rich):
     text = as_markdown(rich)
     assert "FGSM, 240 images" in text
-    assert "mixup: Square breaks 12 images that PGD does not." in text
+    assert (
+        "gradients look masked, so what FGSM and PGD leave is no evidence of strength. Square breaks 12"
+        in text
+    )
 
 
 def test_what_was_not_asked_for_is_said_to_be_not_assessed():

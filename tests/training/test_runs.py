@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from elicitation.images.services import import_human_labels
@@ -19,8 +20,10 @@ from hilmix.jobs.progress import JobCancelled, Progress
 from tests.training.conftest import quick
 from tests.training.doing import run_experiment
 from training.engine.loop import TrainingDiverged
+from training.engine.predict import load_model, predict
 from training.engine.probe import Forecast, Probe
 from training.evaluation.evidence import Evidence
+from training.evaluation.metrics import cross_entropies, log_softmax
 from training.evaluation.risk import risk
 from training.evaluation.robustness import Assessment
 from training.evaluation.symptoms import fails_on_mixed
@@ -29,10 +32,12 @@ from training.experiments.config import parse_config
 from training.experiments.material import material_of
 from training.experiments.models import Experiment
 from training.experiments.services import create_experiment
+from training.management.commands.runs import table_of_runs
 from training.models import Run
 from training.reports.gathering import _mixes
 from training.reports.services import report_if_finished
 from training.runs import judging, keeping, work
+from training.runs.amounts import Amount, to_judge, to_store
 from training.runs.services import LAUNCH_KIND, REPORT_KIND, RUN_KIND, launch_experiment
 
 ONE = [{"policy": "mixup"}]
@@ -86,6 +91,7 @@ def test_before_the_first_run_it_is_measured_what_all_of_them_take(release):
     assert experiment.forecast["n_runs"] == 2
     assert experiment.forecast["seconds"] > 0
     assert experiment.forecast["disk"] > 2e6, "the weights of two runs"
+    assert experiment.forecast["seconds_judging"] > 0
     assert Job.objects.filter(kind=RUN_KIND).count() == 2
 
 
@@ -176,6 +182,59 @@ def test_test_and_validation_images_are_judged_with_three_temperatures(release, 
     assert "not_assessed" not in found
 
 
+def test_accuracy_on_training_images_as_they_are_is_kept_of_a_sample_that_all_runs_share(
+    release, monkeypatch
+):
+    monkeypatch.setattr(judging, "TRAINED", 100)
+    arms = [*ONE, {"name": "flying", "on_the_fly": {"method": "mixup"}}]
+    for run in trained(made(arms=arms, validation=60)):
+        material = material_of(run.arm.experiment)
+        sample = judging.trained_sample(material.training)
+        assert len(sample) == 100
+        assert set(sample) <= set(material.training) - set(material.validation)
+        images = material.images
+        model = load_model(
+            run.directory / keeping.WEIGHTS,
+            net=run.train["net"],
+            image_shape=material.image_shape,
+            n_classes=len(images.classes),
+        )
+        logits = predict(model, images.images[sample], device=torch.device("cpu"))
+        right = logits.argmax(axis=1) == images.labels[sample]
+        found = run.evaluations["training"]["accuracy"]
+        assert (found["value"], found["n"]) == (right.mean(), 100)
+        assert found["interval"][0] <= found["value"] <= found["interval"][1]
+
+
+def test_a_fold_is_judged_on_no_more_than_is_read_of_it(release, people):
+    whole, *folds = trained(made(arms=ONE, validation=60, holdout_mixes=0.5))
+    assert {"test", "validation", "temperature", "training"} <= set(whole.evaluations)
+    for run in folds:
+        assert set(run.evaluations) == {"mixed"}
+        assert run.metrics["n"] == 539, "its accuracy on the test images is told while it is trained"
+        kept = keeping.read_arrays(run, keeping.PREDICTIONS)
+        assert set(kept) == {"indices", "labels", "logits", "mixed_rows", "mixed_logits"}
+
+
+def test_candidates_are_told_apart_and_counted_and_training_accuracy_comes_to_the_report(release):
+    experiment = made(arms=ONE, validation=60, tune={"lr": [0.05, 0.1]})
+    run_experiment(Progress(), experiment.pk)
+    lines = table_of_runs(experiment)
+    said = {
+        run.candidate: next(line for line in lines if f"{run.title}  " in line) for run in Run.objects.all()
+    }
+    assert ["on validation images" in said[number] for number in (0, 1, 2)] == [False, True, True]
+    assert "on test images" in said[0]
+    content = Experiment.objects.get().report.content
+    rules = {one["rule"]: one for one in content["diagnosis"]["mixup"]}
+    assert rules["equal_accuracy"]["state"] != "not assessed"
+    assert rules["equal_accuracy"]["numbers"]["train_accuracy"] > 0
+    assert set(rules["unhealthy"]["numbers"]["classes"]) <= set(experiment.image_set.classes)
+    computed = dict(content["provenance"])
+    assert "for 3 runs (1 compared, 2 to tune by)" in computed["Training time"]
+    assert "net resnet20; epochs 1" in computed["Recipe"]
+
+
 def test_what_could_not_be_measured_is_said(release):
     [run] = trained(made(arms=ONE, validation=60))
     assert "human labels" in run.evaluations["temperature"]["human"]["not_assessed"]
@@ -249,11 +308,21 @@ def test_a_label_of_an_image_that_nobody_answered_is_no_answer(release):
     assert not np.isnan(labels.answers_to(data, "human_lambda", None)).any()
 
 
-def test_robustness_that_is_asked_for_is_measured_and_kept(release, monkeypatch):
+def test_robustness_that_is_asked_for_is_measured_and_kept(release, settings, monkeypatch):
     monkeypatch.setattr(judging.attacks, "QUERIES", 5)
     monkeypatch.setattr(judging.attacks, "SQUARE_IMAGES", 40)
     experiment = made(arms=ONE, robustness=["corruptions", "geometric", "fgsm", "pgd", "square"])
+    material = material_of(experiment)
+    to_come = to_store(material)
     [run] = trained(experiment)
+    stored = list((settings.VAR / "corrupted").rglob("*.npy"))
+    assert to_come == pytest.approx(sum(path.stat().st_size for path in stored), rel=0.01)
+    assert to_store(material) == 0, "another experiment on these images needs no more"
+    kept = [run.directory / name for name in (keeping.PREDICTIONS, keeping.CORRUPTED)]
+    foretold = to_judge(run, material).kept
+    assert foretold == pytest.approx(sum(path.stat().st_size for path in kept), rel=0.05)
+    experiment.refresh_from_db()
+    assert experiment.forecast["disk"] > to_come + foretold
     found = run.evaluations["robustness"]
     assert len(found["corruptions"]) == 19
     assert all(len(rates) == 5 for rates in found["corruptions"].values())
@@ -263,6 +332,15 @@ def test_robustness_that_is_asked_for_is_measured_and_kept(release, monkeypatch)
     assert attacked["square"]["n"] == 40
     assert attacked["pgd"]["accuracy"]["value"] <= attacked["fgsm"]["accuracy"]["value"] + 0.02
     assert set(attacked["masked_gradients"]) == {"masked", "reasons"}
+    of_images = keeping.read_arrays(run, keeping.PREDICTIONS)
+    for name in ("fgsm", "pgd", "square"):
+        rows = of_images[f"{name}_rows"]
+        assert of_images[f"{name}_correct"].mean() == attacked[name]["accuracy"]["value"]
+        assert of_images[f"{name}_loss"].mean() == pytest.approx(attacked[name]["loss"])
+        clean = cross_entropies(log_softmax(of_images["logits"]), of_images["labels"])[rows]
+        assert attacked[name]["loss_before"] == pytest.approx(clean.mean())
+    assert len(of_images["square_rows"]) == 40
+    assert attacked["pgd"]["loss"] > attacked["pgd"]["loss_before"]
     kept = keeping.read_arrays(run, keeping.CORRUPTED)
     again = Assessment(
         labels=kept["labels"],
@@ -365,12 +443,46 @@ probed = work.probe
 
 
 def test_the_memory_forecast_is_that_of_the_largest_recipe(release, monkeypatch):
-    probes = iter([Probe(1, 1, 9.0, 0, 10, 1, 1), Probe(1, 1, 1.0, 0, 70, 1, 5)])
+    probes = iter([Probe(1, 1, 9.0, 0, 10, 1, 1), Probe(1, 1, 1.0, 0, 70, 10**6, 5)])
     monkeypatch.setattr(work, "probe", lambda *_, **__: next(probes))
     experiment = made(arms=[*ONE, {"name": "flying", "on_the_fly": {"method": "mixup"}}])
     run_experiment(Progress(), experiment.pk, kinds=(LAUNCH_KIND,))
     experiment.refresh_from_db()
     assert (experiment.forecast["memory"], experiment.forecast["seconds_a_run"]) == (70, 9.0)
+    assert experiment.forecast["disk"] > 2 * 10**6
+
+
+def test_an_arm_with_augmentations_of_its_own_is_measured_too(release):
+    turned = [
+        {"name": f"turned {degrees}", "policy": "mixup", "augment": {"rotation": degrees}}
+        for degrees in (5, 9)
+    ]
+    made(arms=[*ONE, {"name": "again", "policy": "mixup"}, *turned], seeds=[0, 1])
+    measured = [run.arm.name for run in work._unlike(list(Run.objects.select_related("arm__experiment")))]
+    assert measured == ["mixup", "turned 5", "turned 9"]
+
+
+def test_what_there_is_to_judge_is_counted_as_it_is_judged(release, monkeypatch):
+    """Of one run of each kind, every image that goes through the net is counted, and every gradient."""
+    monkeypatch.setattr(judging.attacks, "QUERIES", 3)
+    monkeypatch.setattr(judging.attacks, "SQUARE_IMAGES", 20)
+    asked = ["corruptions", "geometric", "fgsm", "pgd", "square"]
+    config = {"validation": 60, "holdout_mixes": 0.5, "robustness": asked, "tune": {"lr": [0.05, 0.1]}}
+    experiment = made(arms=ONE, **config)
+    material = material_of(experiment)
+    found = {(run.candidate, run.fold): to_judge(run, material) for run in Run.objects.all()}
+    a_logit = 8 * (1 + 10)  # and the number of its image
+    assert found[1, 0] == Amount(60, 0, 60, 60 * a_logit)
+    n = len(material.folds[0].held_out)
+    assert found[0, 1] == Amount(539 + n, 0, n, (539 + n) * a_logit + 8 * 539)
+    whole = found[0, 0]
+    n_training = len(judging.trained_sample(material.training))
+    transforms = 19 * 5 + 3 * 5 + 2  # a flip has one severity
+    passes = 60 + n_training + 539 * (1 + transforms + 2) + 20 * 3
+    assert (whole.forward, whole.and_back, whole.figures) == (passes, 11 * 539, 60 + 3 * 539)
+    assert whole.seconds(Probe(1, 1, 1, 1, 1, 1, 1, 0.5, 2.0), 0.25) == (
+        0.5 * whole.forward + 2 * whole.and_back + 0.25 * whole.figures
+    )
 
 
 def test_a_checkpoint_that_cannot_be_read_is_removed_and_the_run_starts_anew(release):
@@ -439,6 +551,35 @@ def test_the_checkpoint_of_a_run_that_goes_on_is_never_removed(release, settings
     settings.HILMIX_RUNS_GB = 1e-9
     keeping.make_room(Progress())
     assert keeping.checkpoints(run).exists()
+
+
+def test_room_is_made_at_each_checkpoint_too_and_said_once_where_there_is_none(
+    release, settings, monkeypatch
+):
+    """A run of another worker that is cancelled meanwhile leaves one behind."""
+    experiment = made(arms=ONE, seeds=[0, 1], train={"epochs": 3})
+    settings.HILMIX_RUNS_GB = 1e-9
+    left = [run for run in Run.objects.all() if run.seed == 1]
+    looks = []
+
+    def look(progress, *, said=False):
+        looks.append(said)
+        full = room(progress, said=said)
+        if len(looks) == 2:  # after the first epoch
+            (keeping.checkpoints(left[0]) / "step-1").mkdir(parents=True)
+            (keeping.checkpoints(left[0]) / "step-1" / "x").write_bytes(bytes(1000))
+        return full
+
+    room = keeping.make_room
+    monkeypatch.setattr(keeping, "make_room", look)
+    run_experiment(Progress(), experiment.pk, kinds=(LAUNCH_KIND,))
+    first = Run.objects.get(seed=0)
+    Job.objects.exclude(pk=first.job_id).update(state="cancelled")
+    said = Stopping("nothing that is said")
+    work.train_run(said, first.pk)
+    assert looks == [False, False, True, True]
+    assert not keeping.checkpoints(left[0]).exists()
+    assert sum("no checkpoint is left" in line for line in said.lines) == 1
 
 
 def test_a_file_of_a_run_is_whole_or_not_there(release):

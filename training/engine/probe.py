@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import torch
 
 from training.engine.config import TrainConfig
-from training.engine.data import TrainData
+from training.engine.data import TrainData, to_pixels
 from training.engine.device import pick_device, settled
 from training.engine.loop import TrainingStopped, build_model, train
 from training.engine.plan import Budget, make_plan
@@ -23,6 +24,7 @@ from training.engine.predict import predict
 
 _WARM_UP = 3  # steps that are slower than those to come: kernels are chosen, memory is asked for
 _JUDGED = 256  # validation images of which the time of all is told
+_ATTACKED = 64  # and of which that of gradients is
 _SPARE = 0.05  # of what is free must stay so
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -30,8 +32,9 @@ _CGROUP = Path("/sys/fs/cgroup")
 @dataclass(frozen=True)
 class Probe:
     """What one run takes, measured: `seconds_a_step`, and `seconds_judging` the validation images after each epoch;
-    `memory` bytes at most, of the whole process on a processor and of the device on a GPU; on disk `kept` bytes
-    (weights, predictions) for good and `checkpoint` bytes while it trains."""
+    `memory` bytes at most, of the whole process on a processor and of the device on a GPU; on disk `kept` bytes of
+    weights for good and `checkpoint` bytes while it trains. Judging it afterwards, in fp32, takes `seconds_forward` for
+    an image that goes through the net, `seconds_and_back` for one whose gradient is asked for."""
 
     epochs: int
     steps_an_epoch: int
@@ -40,10 +43,12 @@ class Probe:
     memory: int
     kept: int
     checkpoint: int
+    seconds_forward: float = 0.0
+    seconds_and_back: float = 0.0
 
     @property
     def seconds(self) -> float:
-        """Of one run."""
+        """Of training one run; judging it is apart."""
         return self.epochs * (self.steps_an_epoch * self.seconds_a_step + self.seconds_judging)
 
 
@@ -101,29 +106,40 @@ def probe(
             should_stop=should_stop,
         )
     weights = build_model(config.net, data, seed=0)
-    judging = _seconds_judging(weights, config, data, device)
+    forward = {
+        precision: _seconds_forward(weights, config, data, device, precision)
+        for precision in _judged_in(config)
+    }
     size = sum(tensor.numel() * tensor.element_size() for tensor in weights.state_dict().values())
     copies = 1 + (config.momentum > 0) + (config.ema is not None)
-    n, k = len(data.validation_images), data.targets.shape[1]
     return Probe(
         epochs=plan.epochs,
         steps_an_epoch=plan.steps,
         seconds_a_step=median(a_step[_WARM_UP:] or a_step[-1:] or [0.0]),
-        seconds_judging=judging,
+        seconds_judging=len(data.validation_images) * forward[_judged_in(config)[0]],
         memory=_peak_memory(device),
-        kept=size + 8 * n * (k + 2),
+        kept=size,
         checkpoint=copies * size,
+        seconds_forward=forward["fp32"],
+        seconds_and_back=_seconds_and_back(weights, config, data, device),
     )
 
 
 def forecast(
-    one: Probe, *, n_runs: int, directory: Path, at_once: int = 1, device: torch.device | None = None
+    one: Probe,
+    *,
+    n_runs: int,
+    directory: Path,
+    judged: int = 0,
+    at_once: int = 1,
+    device: torch.device | None = None,
 ) -> Forecast:
-    """What `n_runs` runs like the one probed will take, `at_once` of them side by side, writing under `directory`."""
+    """What `n_runs` runs like the one probed will take, `at_once` of them side by side, writing under `directory`;
+    judging all of them keeps `judged` bytes."""
     device = device or pick_device()
     # Each run that is under way has its last checkpoint while the next is written.
     at_once = max(1, min(at_once, n_runs))
-    disk = n_runs * one.kept + 2 * min(at_once, n_runs) * one.checkpoint
+    disk = n_runs * one.kept + judged + 2 * min(at_once, n_runs) * one.checkpoint
     memory, memory_free = at_once * one.memory, free_memory(device)
     disk_free = shutil.disk_usage(_existing(directory)).free
     refusals = []
@@ -134,8 +150,8 @@ def forecast(
         )
     if disk > (1 - _SPARE) * disk_free:
         refusals.append(
-            f"{n_runs} runs need {_size(disk)} of disk under {directory}; {_size(disk_free)} are free. Make room, or "
-            "take fewer seeds or a smaller net."
+            f"{n_runs} runs need {_size(disk)} of disk under {directory}, {_size(judged)} of it for what judging "
+            f"keeps; {_size(disk_free)} are free. Make room, or take fewer seeds, a smaller net or less robustness."
         )
     seconds = -(-n_runs // at_once) * one.seconds
     return Forecast(seconds, memory, memory_free, disk, disk_free, tuple(refusals))
@@ -150,11 +166,16 @@ def free_memory(device: torch.device) -> int | None:
     return min(told) + _held() if told else None
 
 
-def _seconds_judging(
-    model: torch.nn.Module, config: TrainConfig, data: TrainData, device: torch.device
+def _judged_in(config: TrainConfig) -> tuple[str, ...]:
+    """The precisions that images are judged in: after each epoch that of the training, at the end fp32."""
+    return ("bf16", "fp32") if config.precision == "bf16" else ("fp32",)
+
+
+def _seconds_forward(
+    model: torch.nn.Module, config: TrainConfig, data: TrainData, device: torch.device, precision: str
 ) -> float:
+    """Seconds that an image takes through the net."""
     images = data.validation_images[:_JUDGED]
-    precision = "bf16" if config.precision == "bf16" else "fp32"
     model = model.to(device).to(memory_format=torch.channels_last)
     with settled(config.threads, deterministic=config.deterministic):
         seconds = []
@@ -162,7 +183,24 @@ def _seconds_judging(
             start = time.perf_counter()
             predict(model, images, device=device, precision=precision)
             seconds.append(time.perf_counter() - start)
-    return min(seconds) * len(data.validation_images) / max(len(images), 1)
+    return min(seconds) / max(len(images), 1)
+
+
+def _seconds_and_back(
+    model: torch.nn.Module, config: TrainConfig, data: TrainData, device: torch.device
+) -> float:
+    """Seconds that an image takes through the net and back to its pixels, as attacks by gradient send it."""
+    images = torch.from_numpy(np.ascontiguousarray(data.validation_images[:_ATTACKED])).to(device)
+    model = model.to(device).to(memory_format=torch.channels_last).eval()
+    with settled(config.threads, deterministic=config.deterministic):
+        seconds = []
+        for _ in range(2):
+            start = time.perf_counter()
+            x = to_pixels(images).requires_grad_()
+            (gradient,) = torch.autograd.grad(model(x).sum(), x)
+            gradient.sum().item()  # where a GPU is still at it, waits
+            seconds.append(time.perf_counter() - start)
+    return min(seconds) / max(len(images), 1)
 
 
 def _peak_memory(device: torch.device) -> int:

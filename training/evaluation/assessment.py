@@ -70,11 +70,12 @@ def assess(predictions: Predictions, *, draws: int = intervals.DRAWS, seed: int 
         n = len(predictions.labels)
         values |= {m.key: not_assessed(n, NO_HUMAN_LABELS) for m in METRICS if m.group == "people"}
     else:
-        panel, why = _panel(predictions)
-        values |= _beside_people(model, panel, why, None, found, ends)
+        reach = people.reach(predictions.counts)
+        values |= _beside_people(model, reach, None, found, ends)
+        chosen = people.Reach({}, reach.why or people.TOO_CHOSEN)
         for number, inside in enumerate(model.thirds):
             entropy = model.entropies[inside]
-            figures = _beside_people(model, None, why or people.TOO_CHOSEN, number, found, ends)
+            figures = _beside_people(model, chosen, number, found, ends)
             thirds.append(((float(entropy.min()), float(entropy.max())), figures))
     return Assessment(
         {m.key: values[m.key] for m in METRICS if m.key in values},
@@ -223,7 +224,9 @@ class Resampled:
         if key in ("log_loss", "human_cross_entropy", "human_kl") and (n := self._clipped(key)):
             said.append(f"{n} probabilities too near 0 were clipped at 2.2e-16")
         if key.startswith("human_top1") and (n := self._ties()):
-            said.append(f"on {n} images several classes tie among people: naming one of t counts 1/t")
+            said.append(
+                f"on {n} {'image' if n == 1 else 'images'} several classes tie among people: naming one of t counts 1/t"
+            )
         return said
 
     def _clipped(self, key: str) -> int:
@@ -273,19 +276,9 @@ def _calibration(predictions: Predictions) -> dict[str, Value]:
     return found
 
 
-def _panel(predictions: Predictions) -> tuple[people.Panel | None, str]:
-    """What people reach, or None and why it is not known."""
-    if predictions.counts is None:
-        return None, people.NO_COUNTS
-    if predictions.counts.sum(axis=1).min() < 2:
-        return None, people.TOO_FEW
-    return people.Panel(predictions.counts), ""
-
-
 def _beside_people(
     model: Resampled,
-    panel: people.Panel | None,
-    why: str,
+    reach: people.Reach,
     third: int | None,
     found: dict[str, Floats],
     ends: dict[str, Floats],
@@ -301,15 +294,15 @@ def _beside_people(
         key: _value(found[prefix + key], ends[prefix + key], n, tuple(model._remarks(key))) for key in keys
     }
     values["human_ece"] = people.human_ece(model.predictions.p[inside], human[inside])
-    bounds = panel.bounds(inside) if panel else {}
     floors = people.labels_alone(human[inside])
     for key, value in values.items():
-        if key in bounds:
-            kept = value.floor if bounds[key].floor is None else bounds[key].floor
-            values[key] = replace(value, ceiling=bounds[key].ceiling, floor=kept)
-        elif not panel:
+        if key in reach.bounds:
+            found_by = reach.bounds[key]
+            kept = value.floor if found_by.floor is None else found_by.floor
+            values[key] = replace(value, ceiling=found_by.ceiling, floor=kept)
+        elif reach.why:
             values[key] = replace(
-                value, floor=floors.get(key, value.floor), undefined=(*value.undefined, why)
+                value, floor=floors.get(key, value.floor), undefined=(*value.undefined, reach.why)
             )
     return values
 

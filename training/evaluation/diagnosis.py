@@ -155,7 +155,7 @@ RULES = (
         "miscalibrated",
         "Miscalibrated",
         "yellow",
-        "the interval of the ECE lies above its finite-sample floor",
+        "the interval of the ECE, what chance adds to it taken off, leaves 0 out",
         "report figures after temperature scaling too; T* < 1 is under-confidence, usual after mixup",
         s.miscalibrated,
     ),

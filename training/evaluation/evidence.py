@@ -75,12 +75,11 @@ class HeldOutMixes:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """ECE with its interval and finite-sample floor (0 where the interval is of the debiased ECE), mean confidence and
+    """ECE with the interval of the true error, which chance does not raise (`calibration`), mean confidence and
     accuracy, and T* with the ECE after it where a validation set allowed to fit one."""
 
     ece: float
     interval: tuple[float, float]
-    floor: float
     confidence: float
     accuracy: float
     temperature: float | None = None

@@ -253,7 +253,9 @@ def _planned(
         f"{said.capitalize()}: difference {one.value:.4g}, {low:.4g} to {high:.4g} allowing for "
         f"{_count(m, 'planned contrast')} (Holm p = {p_holm:.2g})."
     )
-    if better is None:
+    if better is None and not least:
+        sentence += " The two were equal on every image with every seed."
+    elif better is None:
         sentence += f" A true difference of {least:.4g} would be found with {POWER:.0%} power."
     return Judged(name, one, True, p_holm, (low, high), least, better, sentence)
 

@@ -36,6 +36,7 @@ from training.evaluation.values import Value
 SPLITS = 5
 NO_COUNTS = "human ceiling not assessed: it needs counts of votes, and there are only probabilities"
 TOO_FEW = "human ceiling not assessed: an image has fewer than two votes"
+NO_CEILING = (NO_COUNTS, TOO_FEW)
 _STRENGTHS = np.geomspace(0.05, 50, 25)  # votes that the shrinkage is worth
 TOO_CHOSEN = "human ceiling not assessed on a third: its images were chosen by the votes that it would be measured with"
 # What remains of an error with twice as many votes, by the laws for many votes.
@@ -49,6 +50,23 @@ class Bounds:
 
     ceiling: float | None = None
     floor: float | None = None
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What people reach on some images: `bounds` by metric; where there are none, `why` ("" where there are)."""
+
+    bounds: Mapping[str, Bounds]
+    why: str = ""
+
+
+def reach(counts: NDArray[np.int64] | None) -> Reach:
+    """From counts of votes [N, K], None where only shares are known."""
+    if counts is None:
+        return Reach({}, NO_COUNTS)
+    if counts.sum(axis=1).min() < 2:
+        return Reach({}, TOO_FEW)
+    return Reach(Panel(counts).bounds())
 
 
 def terms(log_p: Floats, p: Floats, q: Floats) -> dict[str, Floats]:

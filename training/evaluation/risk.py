@@ -190,6 +190,16 @@ def risk_figures(assessment: Assessment) -> Figures:
     return figures
 
 
+def group_figures(assessment: Assessment) -> tuple[list[str], Figures]:
+    """The groups of which every transform was run at every severity, and their break rates as in `risk_figures`: what
+    can be said where there is no score. Raises `DataError` where nothing is right as it is."""
+    run = set(assessment.transforms)
+    whole = [name for name in GROUPS if set(suite((name,))) <= run]
+    of = [TRANSFORMS[key].group for key, _ in assessment.transforms]
+    members = [[group == name for group in of] for name in whole]
+    return whole, _rates(assessment.broke, members, assessment.right)
+
+
 def break_figures(assessment: Assessment, names: Sequence[str], among: NDArray[np.bool_]) -> Figures:
     """Break rate of each transform, its severities together, among some images."""
     members = [[key == name for key, _ in assessment.transforms] for name in names]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hilmix.core.errors import DataError
 from training.evaluation.evidence import Evidence, Floats, Ints
+from training.evaluation.near_duplicates import LEAST_SIDE
 
 WINDOW = 10  # epochs over which a trend is judged
 LEAST_EPOCHS = 6
@@ -41,7 +42,7 @@ LEAST_AGREEMENT = 0.5
 _MAD_TO_SD = 1.4826  # of a normal distribution
 
 
-Numbers = dict[str, float | int | str | list[int] | None]
+Numbers = dict[str, float | int | str | list[int] | list[str] | None]
 
 
 @dataclass(frozen=True)
@@ -180,8 +181,10 @@ def leakage(evidence: Evidence) -> Outcome:
 def near_duplicate(evidence: Evidence) -> Outcome:
     """Any evaluation image with a near-duplicate among the training images."""
     found = evidence.near_duplicates
-    if found is None or not found.assessed:
+    if found is None:
         return "a search for near-duplicates"
+    if not found.assessed:
+        return f"images of at least {LEAST_SIDE} pixels a side, as smaller ones are too coarse to tell copies"
     return Found(found.n_images > 0, {"images": found.n_images, "of": found.n_evaluation})
 
 
@@ -234,18 +237,17 @@ def fails_on_mixed(evidence: Evidence) -> Outcome:
 
 
 def miscalibrated(evidence: Evidence) -> Outcome:
-    """The interval of the ECE lies above its floor; the sign of confidence − accuracy says which way."""
+    """The interval of the true calibration error leaves 0 out; the sign of confidence − accuracy says which way."""
     known = evidence.calibration
     if known is None:
-        return "an ECE with its interval and floor"
+        return "an ECE with its interval"
     way = "over-confident" if known.confidence > known.accuracy else "under-confident"
     return Found(
-        bool(_above(known.interval[0], known.floor)),
+        bool(_above(known.interval[0], 0.0)),
         {
             "ece": known.ece,
             "low": known.interval[0],
             "high": known.interval[1],
-            "floor": known.floor,
             "confidence_less_accuracy": known.confidence - known.accuracy,
             "direction": way,
             "temperature": known.temperature,

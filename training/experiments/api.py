@@ -30,7 +30,8 @@ class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
 
 class ExperimentWithReportSerializer(ExperimentSerializer):
     report = serializers.SerializerMethodField(
-        help_text="the stored report, null until every run is finished"
+        help_text="the stored report, null until every run is finished; where the state is not done, runs were added "
+        "since, and another takes its place when they are finished"
     )
     n_withdrawn = serializers.SerializerMethodField(
         help_text="participants of the release who have taken their answers back since"
@@ -70,7 +71,7 @@ class ExperimentDetail(generics.RetrieveAPIView[Experiment]):
     queryset = Experiment.objects.none()
 
     def get_queryset(self) -> QuerySet[Experiment]:
-        return _visible(self.request.user)
+        return _visible(self.request.user).with_state().defer(None)
 
 
 @result_of(LAUNCH_KIND)

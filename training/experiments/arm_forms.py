@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from hilmix.core.softlabels import POLICIES
-from hilmix.errors import Invalid
 from hilmix.hub.models import Release
 from training.engine.config import MIXING_LABELS, MIXING_METHODS
 from training.experiments.config import BASE_LABELS
@@ -36,7 +35,7 @@ def policies_of(release: Release) -> list[tuple[str, str]]:
 
 def _is_given(field: str, value: Any) -> bool:
     """Whether something is filled in: the first choice of labels of base images is none."""
-    return value not in (None, "") and not (field == "base_labels" and value == BASE_LABELS[0])
+    return value not in (None, "", {}) and not (field == "base_labels" and value == BASE_LABELS[0])
 
 
 class RowForm(forms.Form):
@@ -119,6 +118,17 @@ class ArmForm(RowForm):
         """Whether something is filled in, or refused, below what every arm has."""
         return any(field.errors or _is_given(field.name, field.value()) for field in self.more_fields())
 
+    def clean_augment(self) -> Mapping[str, Any]:
+        """What is written as TOML, such as flip = true, as the table that it is."""
+        text = self.cleaned_data["augment"]
+        try:
+            read = tomllib.loads(f"table = {{{text}}}")
+        except tomllib.TOMLDecodeError:
+            read = {}
+        if [*read] != ["table"]:  # a text can close the braces and go on
+            raise forms.ValidationError(f"Is {text!r}; write it as flip = true, rotation = 10")
+        return dict(read["table"])
+
     def clean(self) -> None:
         """What mixes made while training would be like says nothing without their method."""
         given = self.cleaned_data
@@ -130,18 +140,18 @@ class ArmForm(RowForm):
         """What refusals call the arm."""
         return str(self.cleaned_data.get("name") or self.cleaned_data.get("policy") or "")
 
-    def as_config(self) -> dict[str, Any]:
-        """The arm as a configuration has it. Raises `Invalid` for augmentation that cannot be read."""
-        given = {key: value for key, value in self.cleaned_data.items() if value not in (None, "")}
+    def as_config(self, names: Collection[str]) -> dict[str, Any]:
+        """The arm as a configuration has it; `names` are those of all arms, of which one may look like a run's
+        number."""
+        given = {key: value for key, value in self.cleaned_data.items() if value not in (None, "", {})}
         config = {key: value for key, value in given.items() if not key.startswith(_ON_THE_FLY)}
         if config.get("base_labels") == BASE_LABELS[0]:
             del config["base_labels"]
         if "seeds" in config:
             config["seeds"] = numbers(config["seeds"])
-        if str(config.get("start_from", "")).isdecimal():
-            config["start_from"] = int(config["start_from"])
-        if "augment" in config:
-            config["augment"] = _table(config["augment"], self.shown_name())
+        start = str(config.get("start_from", ""))
+        if start.isdecimal() and start not in names:
+            config["start_from"] = int(start)
         if "fly_method" in given:
             fly = {
                 key.removeprefix(_ON_THE_FLY): value
@@ -179,11 +189,3 @@ def number(text: str) -> float | int | str:
 def numbers(text: str) -> list[float | int | str]:
     """Numbers with commas or spaces between them."""
     return [number(part) for part in text.replace(",", " ").split()]
-
-
-def _table(text: str, arm: str) -> Mapping[str, Any]:
-    try:
-        return dict(tomllib.loads(f"table = {{{text}}}")["table"])
-    except tomllib.TOMLDecodeError:
-        problem = f"is {text!r}; write it as flip = true, rotation = 10 ({arm})"
-        raise Invalid(f"arms.augment: {problem}", fields={"arms.augment": [problem]}) from None

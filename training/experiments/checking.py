@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,12 @@ class Checker:
     def refuse(self, key: str, problem: str) -> None:
         self.problems.setdefault(key, []).append(problem)
 
+    def take(self, other: Checker, of: str) -> None:
+        """Refuse what another refused, which is `of` something where there are several."""
+        for key, problems in other.problems.items():
+            for problem in problems:
+                self.refuse(key, f"{problem} ({of})" if of else problem)
+
     def raise_if_any(self) -> None:
         if self.problems:
             raise Invalid(problem_lines(self.problems), fields=self.problems)
@@ -42,9 +49,9 @@ class Checker:
 
     def text(self, table: Mapping[str, Any], key: str, *, where: str = "", default: str | None = None) -> str:
         value = table.get(key, default)
-        if isinstance(value, str) and value.strip() and len(value) <= 120:
+        if isinstance(value, str) and value.strip() and len(value) <= 120 and _is_one_line(value.strip()):
             return value.strip()
-        problem = "is missing" if value is None else "must be a text of 1 to 120 characters"
+        problem = "is missing" if value is None else "must be a text of 1 to 120 characters on one line"
         self.refuse(joined(where, key), problem)
         return ""
 
@@ -101,6 +108,11 @@ def is_a(value: Any, kind: type) -> bool:
     if kind is bool or isinstance(value, bool):
         return kind is bool and isinstance(value, bool)
     return isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
+
+
+def _is_one_line(text: str) -> bool:
+    """Whether nothing in `text` breaks a line, is a control character, or is half of a character."""
+    return not any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in text)
 
 
 def repeated(values: Iterable[Any]) -> list[Any]:

@@ -7,6 +7,7 @@ instance. `docs/experiments.md` explains every key.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +24,7 @@ from training.experiments.consistency import check_arms, check_contrasts, check_
 from training.experiments.recipe import AUGMENT_RULES, MIXED_PLACES, TUNE_RULES, read_on_the_fly, read_train
 
 MAX_SEED = 2**32 - 1
+MAX_POINTS = 1_000  # of a grid
 BASE_LABELS = ("hard", "human")
 ROBUSTNESS = {
     "corruptions": "the 19 corruptions of CIFAR-10-C at 5 severities",
@@ -253,10 +255,7 @@ def _arms(check: Checker, value: Any) -> tuple[ArmConfig, ...]:
     for number, data in enumerate(value, 1):
         own = Checker()
         arms.append(_arm(own, data))
-        name = arms[-1].name or f"arm {number}"
-        for key, problems in own.problems.items():
-            for problem in problems:
-                check.refuse(key, problem if len(value) == 1 else f"{problem} ({name})")
+        check.take(own, (arms[-1].name or f"arm {number}") if len(value) > 1 else "")
     for name in repeated(arm.name.casefold() for arm in arms if arm.name):
         check.refuse("arms", f"two arms are called {name!r}; give each its own name")
     return tuple(arms)
@@ -295,6 +294,9 @@ def _seeds(check: Checker, value: Any, key: str) -> tuple[int, ...]:
 
 
 def _validation(check: Checker, value: Any) -> int | str:
+    if is_a(value, int) and value == 1:
+        check.refuse("validation", "is 1; figures with intervals take 2 images or more (0: none)")
+        return 0
     if is_a(value, int) and value >= 0:
         return int(value)
     if isinstance(value, str) and value.strip():
@@ -306,19 +308,28 @@ def _validation(check: Checker, value: Any) -> int | str:
 def _primary(check: Checker, data: Mapping[str, Any]) -> str | None:
     if "primary" not in data:
         return None
-    check.one_of(data["primary"], "primary", PRIMARIES)
+    metric = BY_KEY.get(data["primary"]) if isinstance(data["primary"], str) else None
+    if metric is not None and metric.key not in PRIMARIES and metric.interval == "norm":
+        check.refuse(
+            "primary",
+            f"is {metric.key!r}; chance raises an error of calibration, most where it is small, so arms are not "
+            "compared by one: take log_loss or brier",
+        )
+    else:
+        check.one_of(data["primary"], "primary", PRIMARIES)
     return str(data["primary"])
 
 
 def _contrasts(check: Checker, data: Mapping[str, Any]) -> tuple[Contrast, ...]:
+    tables = check.tables(data, "contrasts", "must be a list of [[contrasts]], each with arm and against")
     found = []
-    for table in check.tables(
-        data, "contrasts", "must be a list of [[contrasts]], each with arm and against"
-    ):
-        check.keys(table, "contrasts", Contrast.__dataclass_fields__)
-        about = check.text(table, "about", where="contrasts") if table.get("about") else ""
-        arm, against = (check.text(table, key, where="contrasts") for key in ("arm", "against"))
+    for number, table in enumerate(tables, 1):
+        own = Checker()
+        own.keys(table, "contrasts", Contrast.__dataclass_fields__)
+        about = own.text(table, "about", where="contrasts") if table.get("about") else ""
+        arm, against = (own.text(table, key, where="contrasts") for key in ("arm", "against"))
         found.append(Contrast(arm, against, about))
+        check.take(own, f"contrast {number}" if len(tables) > 1 else "")
     return tuple(found)
 
 
@@ -341,8 +352,15 @@ def _tune(check: Checker, data: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]
         if not isinstance(values, list) or not values:
             check.refuse(f"tune.{key}", "must be a list of at least one value")
             continue
-        read = [check.values({key: value}, "tune", TUNE_RULES).get(key) for value in values]
-        if repeated(values):
+        found = [check.values({key: value}, "tune", TUNE_RULES) for value in values]
+        if read := tuple(one[key] for one in found if key in one):
+            good[key] = read
+        if repeated(read):
             check.refuse(f"tune.{key}", "a value stands there twice")
-        good[key] = tuple(read)
+    n_points = math.prod(len(values) for values in good.values())
+    if n_points > MAX_POINTS:
+        check.refuse(
+            "tune", f"has {n_points:,} combinations, each a run of every arm; at most {MAX_POINTS:,}"
+        )
+        return {}
     return good

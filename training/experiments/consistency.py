@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from hilmix.core.errors import DataError
-from training.experiments.checking import Checker, did_you_mean, joined, repeated
+from training.engine.config import tune_grid
+from training.experiments.checking import Checker, did_you_mean, joined
 
 if TYPE_CHECKING:
     from training.experiments.config import ArmConfig, ExperimentConfig
@@ -23,11 +24,10 @@ def check_splits(check: Checker, config: ExperimentConfig) -> None:
         )
     if config.tune and not config.validation:
         check.refuse("tune", "is judged on validation images; say how many under validation")
-    for arm in config.arms:
-        try:
-            config.candidates(arm)
-        except DataError as error:
-            check.refuse("tune", f"{error} ({arm.name})")
+    try:
+        tune_grid(config.train, config.tune)  # no arm changes what can be tuned
+    except DataError as error:
+        check.refuse("tune", str(error))
     if not any(arm.policy for arm in config.arms):
         for key, value in (
             ("holdout_mixes", config.holdout_mixes),
@@ -84,19 +84,21 @@ def _circular(config: ExperimentConfig) -> list[str]:
 
 def check_contrasts(check: Checker, config: ExperimentConfig) -> None:
     arms = {arm.name: arm for arm in config.arms}
-    for contrast in config.contrasts:
+    pairs: set[frozenset[str]] = set()
+    for number, contrast in enumerate(config.contrasts, 1):
+        which = f" (contrast {number})" if len(config.contrasts) > 1 else ""
         for key in ("arm", "against"):
             name = getattr(contrast, key)
             if name and name not in arms:
-                check.refuse(
-                    f"contrasts.{key}", f"is {name!r}, no arm of this experiment{did_you_mean(name, arms)}"
-                )
+                said = f"is {name!r}, no arm of this experiment{did_you_mean(name, arms)}"
+                check.refuse(f"contrasts.{key}", said + which)
+        pair = frozenset((contrast.arm, contrast.against))
         if contrast.arm and contrast.arm == contrast.against:
-            check.refuse("contrasts.against", f"{contrast.arm!r} is compared with itself")
-        elif {contrast.arm, contrast.against} <= arms.keys():
-            one, other = (set(config.seeds_of(arms[name])) for name in (contrast.arm, contrast.against))
+            check.refuse("contrasts.against", f"{contrast.arm!r} is compared with itself{which}")
+        elif pair <= arms.keys():
+            one, other = (set(config.seeds_of(arms[name])) for name in pair)
             if not one & other:
-                check.refuse("contrasts", f"{contrast.arm!r} and {contrast.against!r} have no seed in common")
-    pairs = [frozenset((contrast.arm, contrast.against)) for contrast in config.contrasts]
-    for pair in repeated(pairs):
-        check.refuse("contrasts", f"{' and '.join(sorted(pair))} are compared twice")
+                check.refuse("contrasts", f"{' and '.join(sorted(pair))} have no seed in common{which}")
+            if pair in pairs:
+                check.refuse("contrasts", f"{' and '.join(sorted(pair))} are compared twice{which}")
+        pairs.add(pair)

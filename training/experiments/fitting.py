@@ -4,6 +4,7 @@ trained on. What does not fit is refused beside its key.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ Ints = NDArray[np.int64]
 
 # Labels that are the plain mean of what people said, the first that a release has: what answers are.
 ANSWERS = "human_lambda", "distribution", "uniform_redistribution"
+MAX_SEEDS, MAX_RUNS = 1_000, 10_000  # of one experiment
+_PART = 0.03  # how far from 1/k a share may be written: 0.33 is a third
 USUAL_PRIMARY = "human_cross_entropy", "log_loss"  # where there are human labels, and where there are none
 
 
@@ -156,3 +159,42 @@ def check_budget(check: Checker, material: Material, budgets: Sequence[Budget]) 
             check.refuse(
                 "arms.mixed_share", f"is less than one of {budget.n_mixed} mixed images ({arm.name})"
             )
+
+
+def check_limits(check: Checker, material: Material, budgets: Sequence[Budget]) -> None:
+    """Refuse what would be too much, or would silently become something else. Only of a new experiment: one that there
+    is goes on as it was created. `budgets` are those of the folds, that without held-out mixed images first."""
+    config, cores = material.config, os.cpu_count() or 1
+    if (threads := config.train.threads or 1) > cores:
+        check.refuse(
+            "train.threads",
+            f"is {threads}; this machine has {cores} processor cores, and more threads only wait for each other",
+        )
+    n_images = min(budget.n for budget in budgets)
+    if config.train.mixed_share is None and config.train.batch_size > n_images:
+        where = "in the fold that has the fewest" if material.folds else "here"
+        check.refuse(
+            "train.batch_size",
+            f"is {config.train.batch_size:,}, but only {n_images:,} images are trained on {where}; take at most that",
+        )
+    _check_share(check, config.holdout_mixes)
+    n_arms, n_seeds, n_folds = len(config.arms), len(config.seeds), len(material.folds)
+    n_runs = sum(
+        len(config.seeds_of(arm)) * (n_folds + 1) + len(config.candidates(arm)) for arm in config.arms
+    )
+    made = f"{n_arms} arms, {n_seeds:,} seeds and {n_folds} folds make {n_runs:,} runs"
+    if n_seeds > MAX_SEEDS:
+        check.refuse("seeds", f"{made}; an experiment has at most {MAX_SEEDS:,} seeds")
+    elif n_runs > MAX_RUNS:
+        check.refuse("seeds", f"{made}, tuning included; an experiment has at most {MAX_RUNS:,}")
+
+
+def _check_share(check: Checker, share: float) -> None:
+    """Refuse a share of held-out mixed images that is no part of the whole: its folds would hold out another."""
+    n_folds = round(1 / share) if share else 0
+    if n_folds and abs(share * n_folds - 1) > _PART:
+        check.refuse(
+            "holdout_mixes",
+            f"is {share:g}, which does not divide the mixed images evenly; {n_folds} folds would hold out "
+            f"{1 / n_folds:.3f} each: write that, or another part such as 0.5, 0.333, 0.25 or 0.2",
+        )

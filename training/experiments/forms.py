@@ -18,7 +18,15 @@ from hilmix.hub.models import Release
 from training.engine.config import PRECISIONS, SCHEDULES, TrainConfig
 from training.engine.net_table import NET_TABLE
 from training.evaluation.values import BY_KEY
-from training.experiments.arm_forms import ArmForm, Arms, Contrasts, number, numbers, policies_of
+from training.experiments.arm_forms import (
+    ArmForm,
+    Arms,
+    ContrastForm,
+    Contrasts,
+    number,
+    numbers,
+    policies_of,
+)
 from training.experiments.config import EXCLUSIONS, PRIMARIES, ROBUSTNESS, ExperimentConfig, parse_config
 from training.experiments.models import Experiment
 from training.experiments.recipe import TUNE_RULES
@@ -27,7 +35,9 @@ from training.experiments.services import create_experiment
 _USUAL = TrainConfig()
 _LARGE = 16  # pixels a side, from which a picture bears a crop of 4
 MORE_ROWS = 2
-_NUMBERED = re.compile(r"\(arm (\d+)\)$")  # how refusals name an arm that has no name
+_NUMBERED = re.compile(
+    r"\((arm|contrast) (\d+)\)$"
+)  # how refusals name a contrast, or an arm that has no name
 
 
 class ExperimentForm(forms.Form):
@@ -245,7 +255,9 @@ class ExperimentForm(forms.Form):
         }
         config |= {"release": self.release.name, "seeds": numbers(given["seeds"])}
         config |= {"validation": number(given["validation"])}
-        config["arms"] = [row.as_config() for row in self.arms if row.is_filled()]
+        rows = [row for row in self.arms if row.is_filled()]
+        names = {row.shown_name() for row in rows}
+        config["arms"] = [row.as_config(names) for row in rows]
         config["contrasts"] = [
             {key: value for key, value in row.cleaned_data.items() if value}
             for row in self.contrasts
@@ -274,37 +286,57 @@ class ExperimentForm(forms.Form):
 
     def _show_one(self, key: str, reason: str) -> None:
         said = reason[0].upper() + reason[1:]
-        place, _dot, last = key.rpartition(".")
-        if key.split(".")[0] == "arms":
-            part = key.split(".")[1] if "." in key else "policy"
-            field = {"on_the_fly": "fly_method"}.get(part, part)
-            row = self._row_of(reason)
-            if row is not None and field in row.fields:
-                row.add_error(field, said)
-                return
-        name = (
-            f"tune_{last}" if place == "tune" else key.removeprefix("train.augment.").removeprefix("train.")
-        )
-        if name in self.fields:
-            self.add_error(name, said)
+        table, _dot, part = key.partition(".")
+        part = part.split(".")[0]
+        row: forms.Form | None
+        if table == "arms":
+            row, field = self._row_of(reason), {"on_the_fly": "fly_method", "": "policy"}.get(part, part)
+        elif table == "contrasts":
+            row, field = self._contrast_of(reason), part or "against"
+        else:
+            row, field = self, self._field_of(key, reason)
+        if row is not None and field in row.fields:
+            row.add_error(field, said)
         else:
             self.add_error(None, f"{key}: {reason}")
 
+    def _field_of(self, key: str, reason: str) -> str:
+        """The field that a key is of; where a whole table is refused, the one whose name the reason begins with."""
+        table, _dot, last = key.rpartition(".")
+        if key == "tune":
+            filled = [f"tune_{one}" for one in TUNE_RULES if self.cleaned_data.get(f"tune_{one}")]
+            named = f"tune_{reason.split()[0]}"
+            return named if named in filled else next(iter(filled), "")
+        if key == "train":
+            return reason.split()[0]
+        return f"tune_{last}" if table == "tune" else last
+
     def _as_shown(self, found: re.Match[str]) -> str:
-        """The number of an arm among those that are filled in, as the number that its row bears."""
-        shown = [place for place, row in enumerate(self.arms, 1) if row.is_filled()]
-        return f"(arm {shown[int(found[1]) - 1]})"
+        """The number of an arm or contrast among those that are filled in, as the number that its row bears."""
+        if any(f"({row.shown_name()})" == found[0] for row in self.arms if row.is_filled()):
+            return found[0]  # an arm is called so
+        rows = self.arms if found[1] == "arm" else self.contrasts
+        shown = [place for place, row in enumerate(rows, 1) if row.is_filled()]
+        return f"({found[1]} {shown[int(found[2]) - 1]})"
+
+    def _contrast_of(self, reason: str) -> ContrastForm | None:
+        """The row of the contrast that a refusal numbers, or the only one."""
+        if numbered := _NUMBERED.search(reason):
+            return self.contrasts[int(numbered[2]) - 1]
+        rows = [row for row in self.contrasts if row.is_filled()]
+        return rows[0] if len(rows) == 1 else None
 
     def _row_of(self, reason: str) -> ArmForm | None:
         """The row of the arm that a refusal names, at its end or before a colon, or the only one."""
         rows = [row for row in self.arms if row.is_filled()]
-        if numbered := _NUMBERED.search(reason):
-            return self.arms[int(numbered[1]) - 1]
         named = [
             row
             for row in rows
             if reason.endswith(f"({row.shown_name()})") or reason.startswith(f"{row.shown_name()}: ")
         ]
+        numbered = _NUMBERED.search(reason)
+        if numbered and not named:
+            return self.arms[int(numbered[2]) - 1]
         return (named or rows)[0] if named or len(rows) == 1 else None
 
 

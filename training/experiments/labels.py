@@ -19,13 +19,21 @@ from hilmix.core.errors import DataError
 from hilmix.core.features import features_of
 from hilmix.core.judgements import Unit
 from hilmix.core.release import Release
-from hilmix.core.release_answers import canonical_name, derived_labels, is_policy, units_of_release
+from hilmix.core.release_answers import (
+    canonical_name,
+    derived_individual_labels,
+    derived_labels,
+    is_policy,
+    units_of_release,
+)
 from hilmix.core.softlabels import POLICIES, LabelSet, parse_label_name
 from hilmix.hub.rows import of_label_set
 from training.experiments.checking import did_you_mean
 from training.experiments.config import ArmConfig
 
 if TYPE_CHECKING:
+    from training.evaluation.answers import Answers
+    from training.evaluation.held_out import MixedImages
     from training.experiments.material import Material
 
 Floats = NDArray[np.float64]
@@ -146,6 +154,45 @@ def answers_to(data: Release, policy: str, condition: str | None) -> Floats:
     }
     asked = np.array([bool(counted.get(key)) for key in data.table("mixed_images")["key"].to_pylist()])
     return np.where(asked[:, None], found, np.nan)
+
+
+def held_out(material: Material) -> MixedImages:
+    """The mixed images that some fold holds out, with what people said of them."""
+    from training.evaluation.held_out import MixedImages
+
+    rows = np.sort(np.concatenate([fold.held_out for fold in material.folds]))
+    first, second = material.images.labels[material.parents[rows]].T
+    said, answers = material.answers, None
+    if said is not None and material.judged_by is not None:
+        said = said[rows]
+        answers = single_answers(material.data, *material.judged_by, rows, said)
+    return MixedImages(rows, first, second, material.data.lambdas()[rows], said, answers)
+
+
+def single_answers(
+    data: Release, policy: str, condition: str | None, rows: NDArray[np.int64], said: Floats
+) -> Answers | None:
+    """The answers that the labels `said` float64 [n, K] of the mixed images `rows` int64 [n] are the mean of, each
+    person's first to an image; None where they are the mean of nothing that the release holds."""
+    from training.evaluation.answers import Answers
+
+    keys = data.table("mixed_images")["key"].to_pylist()
+    place_of = {keys[row]: place for place, row in enumerate(rows)}
+    try:
+        every = derived_individual_labels(data, policy, condition)
+    except DataError:
+        return None
+    firsts = {(one.key, one.participant): one for one in reversed(every) if not one.repeat}
+    kept = [one for (key, _), one in sorted(firsts.items()) if key in place_of]
+    if not kept:
+        return None
+    answers = Answers(
+        np.stack([one.probabilities for one in kept]),
+        np.array([place_of[one.key] for one in kept]),
+        np.unique([one.participant for one in kept], return_inverse=True)[1],
+        len(rows),
+    )
+    return answers if np.allclose(answers.means, said, atol=1e-6, equal_nan=True) else None
 
 
 def _people(material: Material, arm: ArmConfig, seed: int) -> frozenset[str] | None:

@@ -44,7 +44,9 @@ from training.runs.models import Run
 
 if TYPE_CHECKING:
     from training.engine.data import Perceived, TrainData
+    from training.evaluation.held_out import MixedImages
     from training.evaluation.near_duplicates import NearDuplicates
+    from training.evaluation.people import Reach
 
 Ints = NDArray[np.int64]
 
@@ -77,9 +79,21 @@ class Material:
 
     def identity(self) -> str:
         """sha256 of the configuration, with contrasts, primary metric and exclusions, and of the content it works on:
-        equal for equal experiments only."""
+        equal for equal experiments only, in whatever way release and image set were named."""
+        return self._identity_named(self.release.name, None)
+
+    def identities(self) -> list[str]:
+        """What this experiment may be recorded under: the names as written were once part of its identity. First by
+        those of this configuration, then `identity`, then by the other ways to name the same."""
+        slug = self.release.study.slug
+        written = self.config.release, self.config.image_set
+        releases = self.release.name, slug, written[0]
+        ways = [written, *((one, name) for one in releases for name in (None, self.image_set.name))]
+        return list(dict.fromkeys(self._identity_named(*names) for names in ways))
+
+    def _identity_named(self, release: str, image_set: str | None) -> str:
         content = {
-            "config": self.config.as_dict(),
+            "config": replace(self.config, release=release, image_set=image_set).as_dict(),
             "release": self.release.sha256,
             "image_set": self.image_set.sha256,
             "human_labels": self.image_set.human_labels_sha256,
@@ -127,6 +141,19 @@ class Material:
     def answers(self) -> NDArray[np.float64] | None:
         """What held-out mixed images are judged by, float64 [n, K], NaN where nobody answered; None without answers."""
         return labels.answers_to(self.data, *self.judged_by) if self.judged_by else None
+
+    @cached_property
+    def held_out(self) -> MixedImages | None:
+        """The mixed images that folds hold out, with what they are judged by; None where none are held out."""
+        return labels.held_out(self) if self.folds else None
+
+    @cached_property
+    def reach(self) -> Reach:
+        """What people reach on the evaluation images, from the counts of their votes."""
+        from training.evaluation import people
+
+        votes = self.images.human_votes
+        return people.reach(None if votes is None else votes[self.evaluation])
 
     @cached_property
     def near_duplicates(self) -> NearDuplicates:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
+from django.db.models.functions import Cast
 from django.urls import reverse
 
 from elicitation.images.models import ImageSet
@@ -14,6 +15,11 @@ from hilmix.accounts.roles import Actor, Operator
 from hilmix.hub.models import Release
 from hilmix.jobs.models import Job, JobState
 from training.experiments.config import ExperimentConfig, parse_config
+
+if TYPE_CHECKING:
+    from training.runs.models import Run
+
+REPORT_KIND = "report_experiment"  # of the job that writes the report, whose state may be the experiment's
 
 
 class ExperimentQuerySet(models.QuerySet["Experiment"]):
@@ -32,6 +38,7 @@ class ExperimentQuerySet(models.QuerySet["Experiment"]):
             self.select_related("job", "report")
             .defer("report__content")
             .prefetch_related("arms", models.Prefetch("arms__runs", runs))
+            .annotate(_reporting=models.Subquery(_reporting(Cast(models.OuterRef("pk"), models.CharField()))))
         )
 
 
@@ -77,26 +84,39 @@ class Experiment(models.Model):
         return self.release.source == Source.SIMULATED
 
     @property
+    def is_reported(self) -> bool:
+        """Whether there is a report of all its runs: one that is being renewed is without some."""
+        return hasattr(self, "report") and not self.report.without(self._runs)
+
+    @property
     def state(self) -> str:
-        """`done` once the report exists; `new` before anyone started it; else the state of its own job until that is
-        done, and then what the jobs of its unfinished runs come to: one that goes on counts before one that failed.
-        With every run finished it is the state of the last job that was to write the report.
+        """`done` once the report tells of every run; `new` before anyone started it; else the state of its own job
+        until that is done, and then what the jobs of its unfinished runs come to: one that goes on counts before one
+        that failed. With every run finished it is the state of the last job that was to write the report.
         """
-        if hasattr(self, "report"):
+        if self.is_reported:
             return "done"
         if self.job is None:
             return "new"
         if self.job.state != JobState.DONE:
             return self.job.state
-        runs = [run for arm in self.arms.all() for run in arm.runs.all() if run.finished_at is None]
+        runs = [run for run in self._runs if run.finished_at is None]
         states = {run.job.state for run in runs if run.job is not None}
         order = (JobState.RUNNING, JobState.QUEUED, JobState.FAILED, JobState.LOST, JobState.CANCELLED)
         if not runs:
-            from training.runs.services import REPORT_KIND  # it is made of these models
-
-            reporting = Job.objects.filter(kind=REPORT_KIND, object_id=str(self.pk))
-            states = {job.state for job in reporting.order_by("-created_at")[:1]}
+            found = vars(self).get("_reporting", ...)  # of `with_state`; without it, a query
+            states = set(_reporting(str(self.pk))) if found is ... else {found}
         return next((state.value for state in order if state in states), JobState.QUEUED.value)
+
+    @property
+    def _runs(self) -> list[Run]:
+        return [run for arm in self.arms.all() for run in arm.runs.all()]
+
+
+def _reporting(key: Any) -> Any:
+    """The state of the last job that was to write the report of the experiment `key`, as a query of at most one row."""
+    reporting = Job.objects.filter(kind=REPORT_KIND, object_id=key).order_by("-created_at")
+    return reporting.values_list("state", flat=True)[:1]
 
 
 class Arm(models.Model):

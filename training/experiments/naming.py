@@ -67,6 +67,11 @@ def find_splits(
                 key, f"image set {images.name} has no split {split!r}{did_you_mean(split, images.splits)}"
             )
     training, evaluation = (images.splits.get(named[key], none) for key in ("train_on", "evaluate_on"))
+    for key in named.keys() - {"train_on"}:
+        if (n := len(images.splits.get(named[key], ()))) == 1:
+            check.refuse(
+                key, f"is {named[key]!r}, which holds {n} image; figures with intervals take 2 or more"
+            )
     if isinstance(config.validation, str):
         validation = images.splits.get(config.validation, none)
         if used := int(np.isin(validation, parents).sum()):
@@ -99,6 +104,9 @@ def find_start(
     key = "arms.start_from"
     if run is None or not run.is_done or run.arm.is_external:
         check.refuse(key, f"there is no finished run {arm.start_from} to start from ({arm.name})")
+        return None
+    if run.excluded:
+        check.refuse(key, f"run {run.pk} was left out: {run.excluded}; it has no weights ({arm.name})")
         return None
     experiment = run.arm.experiment
     net = experiment.parsed.train.net

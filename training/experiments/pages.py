@@ -29,6 +29,7 @@ from training.reports.sections import sections_of
 from training.reports.tables import checks_of, definitions_of, score_table
 from training.reports.text import as_markdown
 from training.reports.words import about_arm, configuration_words, forecast_words
+from training.runs.models import Run
 from training.runs.services import add_seeds, cancel_experiment, current_job, launch_experiment
 
 
@@ -106,7 +107,7 @@ def experiment_cancel(request: HttpRequest, experiment_id: int) -> HttpResponse:
 
 @require_POST
 def experiment_seeds(request: HttpRequest, experiment_id: int) -> HttpResponse:
-    """Train further seeds of a finished experiment; its report is written anew."""
+    """Train further seeds of a finished experiment; its report stays until it is written anew."""
     experiment = _visible(request, experiment_id)
     require(request.user, Action.LAUNCH_EXPERIMENT)
     given = numbers(request.POST.get("seeds", ""))
@@ -135,9 +136,12 @@ def experiment_detail(request: HttpRequest, experiment_id: int) -> HttpResponse:
         "n_withdrawn": n_withdrawn(release),
         "configuration": configuration_words(experiment.config),
     }
+    if not experiment.is_reported:
+        context |= _progress(request.user, experiment)
     if hasattr(experiment, "report"):
         content = experiment.report.content
         context |= {
+            "renewing": _renewing(experiment),
             "content": content,
             "scores": score_table(content),
             "definitions": definitions_of(content),
@@ -145,8 +149,6 @@ def experiment_detail(request: HttpRequest, experiment_id: int) -> HttpResponse:
             "checks": checks_of(content),
             "may_add_seeds": allowed(request.user, Action.LAUNCH_EXPERIMENT),
         }
-    else:
-        context |= _progress(request.user, experiment)
     return render(request, "training/detail.html", context)
 
 
@@ -196,10 +198,17 @@ def _progress(person: Any, experiment: Experiment) -> dict[str, Any]:
         "may_cancel": not resting and allowed(person, Action.LAUNCH_EXPERIMENT),
         "may_launch": resting and allowed(person, Action.LAUNCH_EXPERIMENT),
         "arms": [(arm, about_arm(arm)) for arm in arms],
+        "ended": [run for run in runs if _ended_early(run)]
+        if allowed(person, Action.LAUNCH_EXPERIMENT)
+        else [],
         "n_runs": len(runs),
         "n_done": sum(run.is_done for run in runs),
         "forecast": forecast_words(experiment.forecast),
     }
+
+
+def _ended_early(run: Run) -> bool:
+    return not run.is_done and run.job is not None and run.job.can_be_retried
 
 
 def _report(request: HttpRequest, experiment_id: int) -> dict[str, Any]:
@@ -207,6 +216,8 @@ def _report(request: HttpRequest, experiment_id: int) -> dict[str, Any]:
     if not hasattr(experiment, "report"):
         raise NotFound("This experiment has no report yet; it is written when the last run ends.")
     content: dict[str, Any] = experiment.report.content
+    if said := _renewing(experiment):
+        content = {**content, "notes": [*content["notes"], said]}
     if n := n_withdrawn(experiment.release):
         note = ngettext(
             "Contains withdrawn data: %(n)d participant of the release has taken their answers back since.",
@@ -217,9 +228,25 @@ def _report(request: HttpRequest, experiment_id: int) -> dict[str, Any]:
     return content
 
 
+def _renewing(experiment: Experiment) -> str:
+    """What a report says of itself while runs that were added to its experiment are not in it; else nothing."""
+    added = experiment.report.without(run for arm in experiment.arms.all() for run in arm.runs.all())
+    if not added:
+        return ""
+    said = ngettext(
+        "This report is being renewed: %(n)d run was added since it was written and is not in it, %(done)d of them "
+        "finished. The new one takes its place when all of them are.",
+        "This report is being renewed: %(n)d runs were added since it was written and are not in it, %(done)d of them "
+        "finished. The new one takes its place when all of them are.",
+        len(added),
+    )
+    return said % {"n": len(added), "done": sum(run.is_done for run in added)}
+
+
 def _visible(request: HttpRequest, experiment_id: int) -> Experiment:
     assert isinstance(request.user, User)
     related = ("release__study", "image_set", "job", "report", "created_by")
     return get_object_or_404(
-        Experiment.objects.visible_to(request.user).select_related(*related), pk=experiment_id
+        Experiment.objects.visible_to(request.user).with_state().defer(None).select_related(*related),
+        pk=experiment_id,
     )

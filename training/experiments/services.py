@@ -6,8 +6,10 @@ from django.db import transaction
 
 from hilmix.accounts import audit
 from hilmix.accounts.roles import Action, Actor, require, user_or_none
+from training.experiments.checking import Checker
 from training.experiments.config import ExperimentConfig, train_as_dict
-from training.experiments.material import resolve, run_plan
+from training.experiments.fitting import check_limits
+from training.experiments.material import Material, budget_of, resolve, run_plan
 from training.experiments.models import Arm, Experiment
 from training.runs.models import Run
 
@@ -22,9 +24,9 @@ def create_experiment(*, config: ExperimentConfig, actor: Actor) -> Experiment:
     material = resolve(config, actor=actor)
     config, identity = material.config, material.identity()
     with transaction.atomic():
-        existing = Experiment.objects.filter(config_sha256=identity).first()
-        if existing:
+        if existing := _recorded(material.identities()):
             return existing
+        _check_limits(material)
         experiment = Experiment.objects.create(
             name=config.name,
             config=config.as_dict(),
@@ -56,3 +58,16 @@ def create_experiment(*, config: ExperimentConfig, actor: Actor) -> Experiment:
         )
         audit.record(actor, "experiment.created", experiment, config_sha256=identity)
     return experiment
+
+
+def _recorded(identities: list[str]) -> Experiment | None:
+    """The experiment that is recorded under the first of `identities` that one is."""
+    found = {one.config_sha256: one for one in Experiment.objects.filter(config_sha256__in=identities)}
+    return next((found[identity] for identity in identities if identity in found), None)
+
+
+def _check_limits(material: Material) -> None:
+    check = Checker()
+    budgets = [budget_of(material, fold=fold) for fold in range(len(material.folds) + 1)]
+    check_limits(check, material, budgets)
+    check.raise_if_any()

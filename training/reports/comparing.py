@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from training.evaluation import inference
+from hilmix.core.errors import DataError
+from training.evaluation import inference, people
+from training.evaluation.assessment import NO_HUMAN_LABELS
 from training.evaluation.choice import choose
 from training.evaluation.components import Drawn, Measured, Terms
 from training.evaluation.inference import Estimate, Judged
@@ -105,19 +107,28 @@ def chosen(arms: Sequence[ArmResult], primary: str, *, simulated: bool = False) 
     if not common:
         return {"arm": None, "sentence": "No arm is chosen: the arms have no seed in common."}
     found = {}
-    for arm in usable:
-        models = [run.validation for run in arm.runs if run.seed in common and run.validation is not None]
-        found[arm.name] = measure(models)
-    metric = primary if all(primary in one for one in found.values()) else "log_loss"
-    higher = bool(BY_KEY[metric].higher_is_better)
-    choice = choose({name: one[metric] for name, one in found.items()}, higher_is_better=higher)
+    try:
+        for arm in usable:
+            models = [run.validation for run in arm.runs if run.seed in common and run.validation is not None]
+            found[arm.name] = measure(models)
+        metric = primary if all(primary in one for one in found.values()) else "log_loss"
+        higher = bool(BY_KEY[metric].higher_is_better)
+        choice = choose({name: one[metric] for name, one in found.items()}, higher_is_better=higher)
+    except DataError as error:
+        n = len(models[0].labels)
+        return {"arm": None, "sentence": f"No arm is chosen by {_count(n, 'validation image')}: {error}."}
     name = BY_KEY[metric].name
     instead = "" if metric == primary else f" {BY_KEY[primary].name} could not be measured there."
     without = f" Without {', '.join(left_out)}: no predictions of validation images." if left_out else ""
-    taken = "would be taken, were the answers people's" if simulated else "is to be taken"
     among = " among these trained models" if len(common) < inference.LEAST_SEEDS else ""
+    taken = f"would be taken{among}, were the answers people's" if simulated else f"is to be taken{among}"
+    equal = equal_budget(usable)
+    spent = ", ".join(f"{arm.name} {_steps(arm)}" for arm in usable)
+    unequal = (
+        "" if equal else f"Unequal budget: the arms were not trained on as many steps or batches ({spent}). "
+    )
     sentence = (
-        f"By {name} on validation images, mean over {_count(len(common), 'seed')}, {choice.arm} {taken}{among}: "
+        f"{unequal}By {name} on validation images, mean over {_count(len(common), 'seed')}, {choice.arm} {taken}: "
         f"{choice.first_share[choice.arm]:.0%} of crossed draws of images and seeds have it first. Test images had no "
         f"part in this.{instead}{without}"
     )
@@ -126,8 +137,15 @@ def chosen(arms: Sequence[ArmResult], primary: str, *, simulated: bool = False) 
         "arm": choice.arm,
         "metric": metric,
         "n_seeds": len(common),
+        "unequal_budget": not equal,
         "sentence": sentence,
     }
+
+
+def _steps(arm: ArmResult) -> str:
+    """How many steps are behind the models of an arm."""
+    n_steps = sorted({run.n_steps for run in arm.runs})
+    return f"{' or '.join(map(str, n_steps))} steps"
 
 
 def difference(a: ArmResult, b: ArmResult, one: Measured, other: Measured) -> Measured | str:
@@ -138,8 +156,8 @@ def difference(a: ArmResult, b: ArmResult, one: Measured, other: Measured) -> Me
     common = [seed for seed in a.seeds if seed in b.seeds]
     if not common:
         return "the two arms have no seed in common"
-    return _of_seeds(one, [a.seeds.index(seed) for seed in common]).minus(
-        _of_seeds(other, [b.seeds.index(seed) for seed in common])
+    return of_seeds(one, [a.seeds.index(seed) for seed in common]).minus(
+        of_seeds(other, [b.seeds.index(seed) for seed in common])
     )
 
 
@@ -151,12 +169,40 @@ def _difference(
         return "one of the two arms has no finished run"
     one, other = (measured[name].get(metric) for name in pair)
     if one is None or other is None:
-        return f"{BY_KEY[metric].name} was not measured"
+        lacking = [name for name in pair if metric not in measured[name]]
+        why = dict.fromkeys(_not_measured(arms[name], measured[name], metric) for name in lacking)
+        return "; ".join(why)
     found = difference(arms[first], arms[second], one, other)
     return found if isinstance(found, str) else inference.estimate(found)
 
 
-def _of_seeds(one: Measured, rows: Sequence[int]) -> Measured:
+def _not_measured(arm: ArmResult, measured: MeasuredArm, metric: str) -> str:
+    name = BY_KEY[metric].name
+    if why := undefined_of(arm, metric):
+        return f"{name} has no value for {arm.name}: {why}"
+    if measured and all(metric in run.values for run in arm.runs):
+        return f"{name} is not defined in too many draws of the test images of {arm.name}"
+    return f"{name} was not measured"
+
+
+def undefined_of(arm: ArmResult, metric: str) -> str:
+    """Why a figure that was measured has no value for some runs of an arm, and for which; empty where all have one, and
+    where none could, as there are no human labels."""
+    said: dict[str, list[int]] = {}
+    for run in arm.runs:
+        one = run.evaluations.get("test", {}).get(metric)
+        if metric not in run.values and isinstance(one, Mapping):
+            for why in one.get("undefined", ()):
+                if NO_HUMAN_LABELS not in why and why not in people.NO_CEILING:
+                    said.setdefault(why, []).append(run.seed)
+    return "; ".join(
+        why if len(seeds) == len(arm.runs) else f"{why} (seed {', '.join(map(str, seeds))})"
+        for why, seeds in said.items()
+    )
+
+
+def of_seeds(one: Measured, rows: Sequence[int]) -> Measured:
+    """The same figure of some of the seeds, by their places."""
     if isinstance(one, Terms):
         return Terms(one.terms[list(rows)])
     return Drawn(one.values[list(rows)], one.draws[:, list(rows)], one.n_images)
@@ -253,7 +299,7 @@ def _told(one: Judged, facts: dict[str, Any], n_planned: int, verdicts: bool) ->
         "interval_holm": list(one.interval_holm) if one.interval_holm and verdict else None,
         "better": better,
         "verdict": _verdict(one, better, verdicts),
-        "detectable": one.detectable if verdict else None,
+        "detectable": (one.detectable or None) if verdict else None,
         "seeds_needed": needed,
         "sentence": sentence + more,
     }

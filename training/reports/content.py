@@ -14,10 +14,10 @@ from typing import Any
 from training.evaluation.inference import LEAST_SEEDS
 from training.evaluation.leakage import Leakage
 from training.evaluation.near_duplicates import NearDuplicates
-from training.evaluation.values import METRICS
-from training.reports import comparing, drawing, examining, robust
+from training.evaluation.values import BY_KEY, METRICS
+from training.reports import attacked, comparing, confusion, cooling, drawing, examining, mixed, robust
 from training.reports.inputs import ELSEWHERE, ArmResult, RunResult
-from training.reports.words import about_arm
+from training.reports.words import about_arm, recipe_words
 
 FORMAT = "hilmix-report/2"
 _PAIRS = 50  # near-duplicates that are listed
@@ -34,12 +34,13 @@ def report_content(
     near_duplicates: NearDuplicates | None = None,
     added_later: Sequence[str] = (),
     added_before: Sequence[str] = (),
+    classes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The report of an experiment whose runs are all finished.
 
     `source` is the release's (person, simulated or imported); `provenance` pairs of label and value that name
     release, image set, configuration and code; `added_later` names what was added after the first report,
-    `added_before` what was added before there was one.
+    `added_before` what was added before there was one; `classes` are the names of the classes, in order.
     """
     judged = [arm for arm in arms if arm.runs]
     apart = bool(config.get("validation"))
@@ -47,8 +48,9 @@ def report_content(
     cited = "; ".join(f"{label} {value}" for label, value in provenance[:4])
     measured = {arm.name: comparing.measure_arm(arm) for arm in judged}
     scores = {arm.name: examining.scores_of(arm, measured[arm.name]) for arm in judged}
-    metrics = [metric for metric in METRICS if any(metric.key in one for one in scores.values())]
-    primary = _primary(config, {metric.key for metric in metrics})
+    known = {key for one in scores.values() for key, found in one.items() if found["mean"] is not None}
+    primary = _primary(config, known)
+    metrics = [metric for metric in METRICS if metric.key in known]
     reference = _reference(judged)
     contrasts = comparing.compare(
         judged,
@@ -58,15 +60,18 @@ def report_content(
         reference=reference,
         verdicts=source != "simulated",
     )
-    calibration = {arm.name: examining.calibration_of(arm) for arm in judged}
+    calibration = {arm.name: cooling.calibration_of(arm) for arm in judged}
     thirds = {arm.name: examining.thirds_of(arm) for arm in judged}
-    robustness = robust.robustness_of(judged, reference)
+    robustness = robust.robustness_of(judged, reference, classes)
+    participants = mixed.people_of(judged, config)
     figures = [
         *drawing.contrasts_of(contrasts, primary, cited),
         *drawing.curves_of(judged, n, cited, apart=apart, n_apart=_n_validation(judged)),
         *drawing.reliability_of(calibration, n, cited),
         *drawing.thirds_of(thirds, cited),
+        *confusion.figures_of(judged, classes, n, cited),
         *drawing.robustness_of(robustness, cited),
+        *attacked.figures_of(robustness, cited),
     ]
     seeds = sorted({seed for arm in judged if not arm.is_external for seed in arm.seeds})
     return {
@@ -74,7 +79,7 @@ def report_content(
         "name": name,
         "source": source,
         "watermark": "Simulated participants" if source == "simulated" else "",
-        "notes": _notes(source, judged, config, primary, contrasts, added_later, added_before),
+        "notes": _notes(source, judged, config, primary, contrasts, participants, added_later, added_before),
         "seeds": seeds,
         "n_evaluation": n,
         "primary": primary,
@@ -85,12 +90,25 @@ def report_content(
         "choice": comparing.chosen(judged, primary, simulated=source == "simulated"),
         "calibration": calibration,
         "human_thirds": thirds,
-        "mixed": {arm.name: found for arm in judged if (found := examining.mixed_of(arm))},
+        "per_class": {arm.name: examining.classes_of(arm, classes) for arm in judged},
+        "mixed": {
+            arm.name: found
+            for arm in judged
+            if (found := mixed.mixed_of(arm, resample_people=mixed.drawn_again(participants)))
+        },
+        "mixed_differences": mixed.differences_of(
+            judged,
+            planned=config.get("contrasts", []),
+            reference=reference,
+            resample_people=mixed.drawn_again(participants),
+        ),
+        "participants": participants,
         "robustness": robustness,
         "diagnosis": {
-            arm.name: examining.diagnosis_of(arm, leakage, near_duplicates, apart=apart) for arm in judged
+            arm.name: examining.diagnosis_of(arm, leakage, near_duplicates, apart=apart, classes=classes)
+            for arm in judged
         },
-        "not_assessed": _not_assessed(judged, config, robustness),
+        "not_assessed": _not_assessed(judged, config, robustness, scores),
         "excluded": [
             {"arm": arm.name, "seed": seed, "fold": fold, "why": why}
             for arm in arms
@@ -100,7 +118,7 @@ def report_content(
         "leakage": {**asdict(leakage), "sentences": list(leakage.sentences)},
         "near_duplicates": _near(near_duplicates),
         "budget": _budget(judged),
-        "provenance": [list(pair) for pair in (*provenance, *_environment(judged))],
+        "provenance": [list(pair) for pair in (*provenance, *_trained(config), *_environment(judged))],
         "config": config,
     }
 
@@ -136,6 +154,7 @@ def _notes(
     config: Mapping[str, Any],
     primary: str,
     contrasts: Mapping[str, Any],
+    participants: Mapping[str, Any] | None,
     added_later: Sequence[str],
     added_before: Sequence[str],
 ) -> list[str]:
@@ -159,11 +178,8 @@ def _notes(
     notes += [f"A planned contrast could not be judged. {one}." for one in contrasts["impossible"]]
     if arms and not any("human_cross_entropy" in run.values for arm in arms for run in arm.runs):
         notes.append("The image set has no human labels, so cross-entropy against them was not measured.")
-    if config.get("resample_people"):
-        notes.append(
-            "Resampling of participants was asked for and is not assessed: what single people said of the evaluation "
-            "images is not known here, only their shares. Intervals are for these people."
-        )
+    if participants is not None:
+        notes.append(mixed.about_participants(participants))
     for one in arms:
         if one.is_external:
             notes.append(
@@ -196,7 +212,10 @@ def _arm(arm: ArmResult, summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _not_assessed(
-    arms: Sequence[ArmResult], config: Mapping[str, Any], robustness: Mapping[str, Any]
+    arms: Sequence[ArmResult],
+    config: Mapping[str, Any],
+    robustness: Mapping[str, Any],
+    scores: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """What was not measured, for which arms, and why: nothing is left out without a word."""
     found: dict[tuple[str, str], list[str]] = {}
@@ -212,12 +231,15 @@ def _not_assessed(
                 say(what, str(why), arm.name)
             if run.test is None and not run.fold:
                 say("intervals over images", "the predictions of its runs are not here", arm.name)
+        for key, one in scores[arm.name].items():
+            if one["mean"] is None:
+                say(BY_KEY[key].name, "; ".join(one["undefined"]), arm.name)
     elsewhere = {arm.name for arm in arms if arm.is_external}
     for one in robustness["arms"]:
         if "not_assessed" in one:
             say("corruptions", one["not_assessed"], one["name"])
         if not one["attacks"]:
-            why = ELSEWHERE if one["name"] in elsewhere else robust.NO_ATTACKS
+            why = ELSEWHERE if one["name"] in elsewhere else attacked.NO_ATTACKS
             say("attacks", why, one["name"])
     if not config.get("holdout_mixes"):
         say("held-out mixed images", "none were held out: set holdout_mixes", "all arms")
@@ -266,14 +288,34 @@ def _budget(arms: Sequence[ArmResult]) -> dict[str, Any]:
 
 def _environment(arms: Sequence[ArmResult]) -> list[tuple[str, str]]:
     """Device, precision and versions; where runs differ (a resumed experiment), all values are named."""
-    runs = [run for arm in arms if not arm.is_external for run in (*arm.runs, *arm.folds)]
+    own = [arm for arm in arms if not arm.is_external]
+    parts = {
+        "compared": [run for arm in own for run in arm.runs],
+        "that held mixed images out": [run for arm in own for run in arm.folds],
+        "to tune by": [run for arm in own for run in arm.candidates],
+    }
+    runs = [run for part in parts.values() for run in part]
     labels = {
         "device": "Device", "threads": "Threads", "precision": "Precision", "python": "Python", "torch":
         "torch", "numpy": "numpy", "code": "Code that trained",
     }  # fmt: skip
     pairs = [(label, _values(runs, key)) for key, label in labels.items()]
     seconds = sum(run.environment.get("seconds", 0.0) for run in runs)
-    return [*pairs, ("Training time", f"{seconds:.0f} s for {len(runs)} runs")]
+    each = ", ".join(f"{len(part)} {what}" for what, part in parts.items() if part)
+    apart = f" ({each})" if len(parts["compared"]) < len(runs) else ""
+    left_out = sum(len(arm.excluded) for arm in own)
+    without = f"; without {left_out} left out by a rule" if left_out else ""
+    return [*pairs, ("Training time", f"{seconds:.0f} s for {_count(len(runs), 'run')}{apart}{without}")]
+
+
+def _trained(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The recipe that all arms share."""
+    words = recipe_words(config)
+    return [("Recipe", words)] if words else []
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _values(runs: Iterable[RunResult], key: str) -> str:

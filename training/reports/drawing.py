@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hilmix.figures import Cell, Figure, Series, Table
+from training.evaluation.calibration import THIN
 from training.evaluation.corruptions import GROUPS
 from training.evaluation.values import BY_KEY
 from training.reports.inputs import ArmResult, RunResult
@@ -39,6 +40,7 @@ def curves_of(
     n_seeds = max(len(arm.runs) for arm in trained)
     over = "Thick: mean over each arm's seeds; thin: each seed." if n_seeds > 1 else "One seed."
     some = "" if n_apart is None else f"{n_apart} "
+    which = "Validation" if apart else "Evaluation"
     watched = f"the {some}validation images" if apart else f"the {n} evaluation images (none were set apart)"
     return [
         _curve(
@@ -49,13 +51,13 @@ def curves_of(
             floor=True,
         ),
         _curve(
-            trained, source, "validation_loss", "Evaluation loss", "cross-entropy, nats",
+            trained, source, "validation_loss", f"{which} loss", "cross-entropy, nats",
             f"Cross-entropy against the hard labels of {watched}, after each epoch. {over} "
-            "Nothing is selected on it: the weights of the last epoch are judged. Logarithmic scale.",
+            "No epoch is chosen by it: the weights of the last are judged. Logarithmic scale.",
             log_y=True,
         ),
         _curve(
-            trained, source, "validation_accuracy", "Evaluation accuracy", "share correct",
+            trained, source, "validation_accuracy", f"{which} accuracy", "share correct",
             f"Accuracy on {watched}, after each epoch. {over}",
         ),
     ]  # fmt: skip
@@ -125,21 +127,26 @@ def reliability_of(
                 cells += [one["n"], one["confidence"], one["accuracy"], low, high]
             rows.append(tuple(cells))
         series = tuple(
-            Series(name, tuple((b["confidence"], b["accuracy"], b["n"]) for b in bins if b["n"]), group)
+            Series(name, tuple(_bin(one) for one in bins if one["n"]), group)
             for group, (name, bins) in enumerate(known.items())
         )
         definition = (
             f"Share of correct predictions against mean confidence of the most probable class, in {len(rows)} bins of "
             f"equal width; predictions of all seeds together ({n} images each).{more} On the diagonal a model is as "
-            "often right as it says, below it less often. The larger a point, the more predictions are behind it; the "
-            "table has the band in which a calibrated model's accuracy would be in 95 % of draws (of the first seed's "
-            "confidences)."
+            "often right as it says, below it less often. The larger a point, the more predictions are behind it; it "
+            f"is hollow where they are fewer than {THIN} a seed. Pale bars: where a calibrated model's accuracy would "
+            "be in 95 % of draws (of the first seed's confidences). A point in its bar is no sign of miscalibration."
         )
         table = Table(f"{title}, all seeds together", tuple(columns), tuple(rows))
         found.append(
             Figure(key, "reliability", title, definition, "confidence", "accuracy", series, table, source)
         )
     return found
+
+
+def _bin(one: Mapping[str, Any]) -> tuple[float | None, ...]:
+    low, high = one["band"] or (None, None)
+    return one["confidence"], one["accuracy"], one["n"], low, high, int(one["thin"])
 
 
 def contrasts_of(contrasts: Mapping[str, Any], primary: str, source: str) -> list[Figure]:

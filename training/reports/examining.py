@@ -1,4 +1,4 @@
-"""Each arm by itself: scores with intervals, temperature and reliability, people, mixed images held out, symptoms.
+"""Each arm by itself: scores with intervals, its classes, thirds by what people said, symptoms.
 
 Pure: arms in, JSON out.
 """
@@ -12,26 +12,40 @@ from typing import Any
 import numpy as np
 
 from hilmix.core.errors import DataError
-from training.evaluation import calibration, inference
+from training.evaluation import calibration, inference, people
+from training.evaluation.corruptions import CORRUPTIONS
 from training.evaluation.diagnosis import RULES, Finding, diagnose
 from training.evaluation.evidence import Calibrated, Curves, Evidence
 from training.evaluation.leakage import Leakage
-from training.evaluation.metrics import Floats, log_softmax
 from training.evaluation.near_duplicates import NearDuplicates
 from training.evaluation.scores import summarise
-from training.evaluation.temperature import fit_temperature, scaled
 from training.evaluation.values import BY_KEY, METRICS
-from training.reports.comparing import MeasuredArm
-from training.reports.inputs import ELSEWHERE, ArmResult, RunResult
+from training.reports.comparing import MeasuredArm, undefined_of
+from training.reports.confusion import confusion_of
+from training.reports.cooling import at_temperature
+from training.reports.inputs import ArmResult, RunResult
 
-TEMPERATURES = {"none": "as trained", "hard": "T of the labels", "human": "T of people"}
-_NO_VALIDATION = "no validation images: name some with validation in the configuration"
-_NO_PEOPLE = "the validation images have no human labels"
+PER_CLASS = ("precision", "recall", "f1")
 
 
 def scores_of(arm: ArmResult, measured: MeasuredArm) -> dict[str, Any]:
-    """By metric: mean and sd over seeds, each seed's value, a 95 % interval and what it is for, floor and ceiling."""
-    return {metric.key: _score(arm, measured, metric.key) for metric in METRICS if _values(arm, metric.key)}
+    """By metric: mean and sd over seeds, each seed's value, a 95 % interval and what it is for, floor and ceiling. A
+    figure that is not defined for one of the runs has no mean, and says why."""
+    found = {}
+    for metric in METRICS:
+        if _values(arm, metric.key):
+            found[metric.key] = _score(arm, measured, metric.key)
+        elif why := undefined_of(arm, metric.key):
+            values = [run.values.get(metric.key) for run in arm.runs]
+            found[metric.key] = {
+                "mean": None,
+                "sd": None,
+                "values": values,
+                "interval": None,
+                "these_models": True,
+                "undefined": [why],
+            }
+    return found
 
 
 def _score(arm: ArmResult, measured: MeasuredArm, key: str) -> dict[str, Any]:
@@ -53,91 +67,38 @@ def _score(arm: ArmResult, measured: MeasuredArm, key: str) -> dict[str, Any]:
                 max(interval[0], -np.inf if low is None else low),
                 min(interval[1], np.inf if high is None else high),
             ]
+            if interval[0] == interval[1] and told and all(one.get("interval") for one in told):
+                # As where no image is right: that none varied is not that none can. Each model's own, on average.
+                interval = [float(end) for end in np.mean([one["interval"] for one in told], axis=0)]
     beside = {}
     for name in ("floor", "ceiling", "debiased"):
         known = [one[name] for one in told if one.get(name) is not None]
         beside[name] = float(np.mean(known)) if known else None
+    undefined = dict.fromkeys(said for one in told for said in one.get("undefined", ()))
+    if arm.reach is not None and BY_KEY[key].ceiling:
+        beside |= _bounds(arm.reach, key)
+        undefined = dict.fromkeys(said for said in undefined if said not in people.NO_CEILING)
+        undefined |= {arm.reach.why: None} if arm.reach.why else {}
     return {
         **asdict(found),
         "n": told[0]["n"] if told else arm.runs[0].metrics.get("n"),
         "interval": interval,
         "these_models": these_models,
         **{name: value for name, value in beside.items() if value is not None},
-        "undefined": list(dict.fromkeys(said for one in told for said in one.get("undefined", ()))),
+        "undefined": list(undefined),
     }
+
+
+def _bounds(reach: people.Reach, key: str) -> dict[str, float | None]:
+    """Ceiling and floor by the votes that are known now, which may be more than when the runs were judged."""
+    found = reach.bounds.get(key, people.Bounds())
+    told = {"ceiling": found.ceiling, "floor": found.floor}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _values(arm: ArmResult, key: str) -> list[float]:
     values = [run.values.get(key) for run in arm.runs]
     return [one for one in values if one is not None] if None not in values else []
-
-
-def calibration_of(arm: ArmResult) -> list[dict[str, Any]]:
-    """Of each of `TEMPERATURES` its mean `T`, the `ece` on the test images, `bins` of the reliability curve over
-    all seeds; or `not_assessed` with the reason."""
-    told: list[dict[str, Any]] = []
-    for way, words in TEMPERATURES.items():
-        named = {"key": way, "temperature": words}
-        found = [_at_temperature(run, way) for run in arm.runs]
-        missing = next((one for one in found if isinstance(one, str)), None)
-        if missing is not None:
-            if arm.is_external and missing == _NO_VALIDATION:
-                missing = ELSEWHERE
-            told.append({**named, "not_assessed": missing})
-            continue
-        known = [one for one in found if not isinstance(one, str)]
-        told.append(
-            {
-                **named,
-                "T": float(np.mean([t for t, _ in known])),
-                "T_of_each_seed": [t for t, _ in known],
-                **_reliability([curve for _, curve in known]),
-            }
-        )
-    return told
-
-
-def _at_temperature(run: RunResult, way: str) -> tuple[float, tuple[Floats, Floats]] | str:
-    """T of a run, and confidence and outcome of its test images divided by it."""
-    if run.test is None:
-        return "the predictions of a run are not here"
-    temperature = 1.0
-    if way != "none":
-        if run.validation is None:
-            return _NO_VALIDATION
-        targets = run.validation.labels if way == "hard" else run.validation.human
-        if targets is None:
-            return _NO_PEOPLE
-        # log p̂ are logits less a constant a row, which a temperature does not see.
-        fitted = fit_temperature(run.validation.log_p, targets).value
-        assert fitted is not None
-        temperature = fitted
-    p = np.exp(log_softmax(scaled(run.test.log_p, temperature)))
-    return temperature, calibration.top_class(p, run.test.labels)
-
-
-def _reliability(each: Sequence[tuple[Floats, Floats]]) -> dict[str, Any]:
-    """ECE of each seed on average, its floor, and the bins with all seeds together; bands are one seed's, as seeds see
-    the same images."""
-    errors = [
-        calibration.calibration_error(
-            confidence, outcome, calibration.equal_width(confidence), calibration.ECE
-        )
-        for confidence, outcome in each
-    ]
-    bands = calibration.curve(*each[0])
-    confidence, outcome = (np.concatenate(part) for part in zip(*each, strict=True))
-    together = calibration.curve(confidence, outcome, draws=1)
-    ends = np.mean([one.interval for one in errors if one.interval is not None], axis=0)
-    return {
-        "ece": float(np.mean([one.value for one in errors if one.value is not None])),
-        "interval": [float(end) for end in ends],
-        "floor": float(np.mean([one.floor for one in errors if one.floor is not None])),
-        "bins": [
-            {**asdict(point), "n": point.n, "band": band.band, "thin": band.thin}
-            for point, band in zip(together, bands, strict=True)
-        ],
-    }
 
 
 def thirds_of(arm: ArmResult) -> list[dict[str, Any]]:
@@ -154,38 +115,21 @@ def thirds_of(arm: ArmResult) -> list[dict[str, Any]]:
     return told
 
 
-def mixed_of(arm: ArmResult) -> dict[str, Any] | None:
-    """On mixed images that were held out: against answers (`people`) and agreement with mixup (`mixup`), mean over
-    folds weighted by their images, then over seeds."""
-    stored = [(run.seed, one) for run in (*arm.runs, *arm.folds) if (one := run.evaluations.get("mixed"))]
-    if not stored:
-        return None
-    told: dict[str, Any] = {"n": sum(one["n"] for seed, one in stored if seed == stored[0][0])}
-    for part in ("people", "mixup"):
-        keys = dict.fromkeys(key for _, one in stored for key in one.get(part) or {} if key in BY_KEY)
-        told[part] = {key: _over_folds(stored, part, key) for key in keys}
-        for _, one in stored:
-            if isinstance(why := (one.get(part) or {}).get("not_assessed"), str):
-                told[part]["not_assessed"] = why
+def classes_of(arm: ArmResult, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Of each class its name (its number without `classes`), how many test images it has, and precision, recall and F1,
+    mean over seeds; None for what is undefined."""
+    each = [run.evaluations.get("test", {}).get("per_class") or {} for run in arm.runs]
+    if not each or any(key not in one for one in each for key in PER_CLASS):
+        return []
+    told = []
+    for number, first in enumerate(each[0]["recall"]):
+        of_class = {key: _mean_value([one[key][number] for one in each])["value"] for key in PER_CLASS}
+        told.append({"class": _class_name(number, classes), "n": first["n"], **of_class})
     return told
 
 
-def _over_folds(stored: Sequence[tuple[int, Mapping[str, Any]]], part: str, key: str) -> dict[str, Any]:
-    values = []
-    for seed in dict.fromkeys(seed for seed, _ in stored):
-        folds = [one[part][key] for of, one in stored if of == seed and key in (one.get(part) or {})]
-        known = [(one["value"], one["n"]) for one in folds if one["value"] is not None]
-        if known:
-            values.append(float(np.average([v for v, _ in known], weights=[n for _, n in known])))
-    found = summarise(values)
-    first = next(one[part][key] for _, one in stored if key in (one.get(part) or {}))
-    return {
-        "value": found.mean if found else None,
-        "sd": found.sd if found else None,
-        "interval": first["interval"] if len(stored) == 1 else None,
-        "floor": first.get("floor"),
-        "ceiling": first.get("ceiling"),
-    }
+def _class_name(number: int, classes: Sequence[str]) -> str:
+    return classes[number] if number < len(classes) else str(number)
 
 
 def _mean_value(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -198,23 +142,30 @@ def _mean_value(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def diagnosis_of(
-    arm: ArmResult, leakage: Leakage, near_duplicates: NearDuplicates | None, *, apart: bool
+    arm: ArmResult,
+    leakage: Leakage,
+    near_duplicates: NearDuplicates | None,
+    *,
+    apart: bool,
+    classes: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """What every rule says of the arm: in how many seeds it is found, and the numbers of the first of those (of the
-    first seed, where in none). Unless validation images were set `apart`, curves are of the test images, and no rule
-    is to send anybody back to training by them."""
+    first seed, where in none), classes by their names where there are any. Unless validation images were set `apart`,
+    curves are of the test images, and no rule is to send anybody back to training by them."""
     each = [evidence_of(run, arm, leakage, near_duplicates) for run in arm.runs]
     if not apart:
         each = [replace(one, curves=None) for one in each]
     found = [diagnose(one) for one in each]
-    return [_finding(arm, [run[place] for run in found]) for place in range(len(RULES))]
+    return [_finding(arm, [run[place] for run in found], classes) for place in range(len(RULES))]
 
 
-def _finding(arm: ArmResult, found: Sequence[Finding]) -> dict[str, Any]:
+def _finding(arm: ArmResult, found: Sequence[Finding], classes: Sequence[str]) -> dict[str, Any]:
     states: list[str] = [one.state for one in found]
     state = next((one for one in ("found", "not found") if one in states), "not assessed")
     shown = states.index(state)
-    rule = found[0].rule
+    rule, numbers = found[0].rule, dict(found[shown].numbers)
+    if isinstance(which := numbers.get("classes"), list):
+        numbers["classes"] = [_class_name(int(number), classes) for number in which]
     return {
         "rule": rule.key,
         "name": rule.name,
@@ -224,7 +175,7 @@ def _finding(arm: ArmResult, found: Sequence[Finding]) -> dict[str, Any]:
         "n_seeds": len(states),
         "seed": arm.runs[shown].seed,
         "threshold": rule.threshold,
-        "numbers": found[shown].numbers,
+        "numbers": numbers,
         "remedy": rule.remedy,
         "missing": found[shown].missing,
     }
@@ -234,25 +185,24 @@ def evidence_of(
     run: RunResult, arm: ArmResult, leakage: Leakage, near_duplicates: NearDuplicates | None
 ) -> Evidence:
     """What is known of one run, for the rules."""
-    tested = run.evaluations.get("test", {})
-    confusion = tested.get("confusion")
-    if confusion is None and run.test is not None:
-        classes = run.test.p.shape[1]
-        flat = run.test.labels * classes + run.test.p.argmax(axis=1)
-        confusion = np.bincount(flat, minlength=classes**2).reshape(classes, classes)
     robust = run.evaluations.get("robustness", {})
     return Evidence(
         curves=_curves(run),
-        confusion=None if confusion is None else np.asarray(confusion, dtype=np.int64),
+        confusion=confusion_of(run),
         leakage=None if arm.is_external else leakage,
         near_duplicates=None if arm.is_external else near_duplicates,
-        train_accuracy=run.curves[-1].get("train_accuracy") if run.curves else None,
+        train_accuracy=run.evaluations.get("training", {}).get("accuracy", {}).get("value"),
         test_accuracy=run.values.get("accuracy"),
-        corruptions=run.robustness is not None,
+        corruptions=_corrupted(run),
         attacks=bool(robust.get("attacks")),
         mixes=run.mixes,
         calibration=_calibrated(run),
     )
+
+
+def _corrupted(run: RunResult) -> bool:
+    """Whether any corruption was evaluated; turned and shifted images are none."""
+    return run.robustness is not None and any(name in CORRUPTIONS for name, _ in run.robustness.transforms)
 
 
 def _curves(run: RunResult) -> Curves | None:
@@ -272,25 +222,24 @@ def _curves(run: RunResult) -> Curves | None:
 
 
 def _calibrated(run: RunResult) -> Calibrated | None:
-    plain = _at_temperature(run, "none")
+    plain = at_temperature(run, "none")
     if isinstance(plain, str):
         return None
-    confidence, outcome = plain[1]
+    confidence, outcome = plain.confidence, plain.outcome
     value = calibration.calibration_error(
         confidence, outcome, calibration.equal_width(confidence), calibration.ECE
     )
     assert value.value is not None
     assert value.interval is not None
-    after = _at_temperature(run, "hard")
+    after = at_temperature(run, "hard")
     temperature = ece_after = None
     if not isinstance(after, str):
-        temperature, (sure, happened) = after
-        ece_after = calibration.error(sure, happened, calibration.equal_width(sure), calibration.ECE)
-    # The interval is of the true error, which chance does not raise: its floor is 0.
+        temperature = after.T
+        which = calibration.equal_width(after.confidence)
+        ece_after = calibration.error(after.confidence, after.outcome, which, calibration.ECE)
     return Calibrated(
         value.value,
         value.interval,
-        0.0,
         float(confidence.mean()),
         float(outcome.mean()),
         temperature,

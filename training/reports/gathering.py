@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from training.evaluation.evidence import HeldOutMixes
+from training.evaluation.held_out import HeldOut
 from training.evaluation.metrics import log_softmax
 from training.experiments.material import Material
 from training.experiments.models import Arm
@@ -16,6 +17,7 @@ from training.reports.inputs import (
     RunResult,
     on_test,
     on_validation,
+    under_attack,
     under_corruptions,
 )
 from training.runs.keeping import CORRUPTED, PREDICTIONS, read_arrays
@@ -43,6 +45,9 @@ def arm_result(arm: Arm, material: Material | None) -> ArmResult:
         excluded=tuple(
             (run.seed, run.fold, run.excluded) for run in runs if run.excluded and not run.candidate
         ),
+        held_out=_held_out(counted, material),
+        reach=None if material is None else material.reach,
+        candidates=tuple(_run_result(run, None) for run in runs if run.candidate and not run.excluded),
     )
 
 
@@ -50,13 +55,15 @@ def _run_result(run: Run, material: Material | None, mixes: HeldOutMixes | None 
     found = {}
     if material is not None and not run.fold:
         images, arrays = material.images, read_arrays(run, PREDICTIONS)
-        test = on_test(arrays, images.human_labels)
+        test = on_test(arrays, images.human)
         corrupted = read_arrays(run, CORRUPTED)
         found = {
             "test": test,
-            "validation": on_validation(arrays, images.labels, images.human_labels),
+            "validation": on_validation(arrays, images.labels, images.human),
             "robustness": under_corruptions(corrupted, test),
             "mixes": mixes,
+            "attacks": under_attack(arrays),
+            "numbers": arrays.get("indices"),
         }
     return RunResult(
         run.seed,
@@ -94,6 +101,25 @@ def _mixes(arm: Arm, runs: Sequence[Run], material: Material | None) -> HeldOutM
         lambda_e4[unlike],
         None if human is None else human[unlike],
     )
+
+
+def _held_out(runs: Sequence[Run], material: Material | None) -> HeldOut | None:
+    """What each seed's folds together made of all mixed images; a seed that lacks a fold is left out."""
+    if material is None or material.held_out is None:
+        return None
+    folds = [run for run in runs if run.fold]
+    each, left_out = {}, []
+    for seed in dict.fromkeys(run.seed for run in folds):
+        parts = [read_arrays(run, PREDICTIONS) for run in folds if run.seed == seed]
+        rows = [part["mixed_rows"] for part in parts if "mixed_rows" in part]
+        order = np.argsort(np.concatenate(rows)) if rows else np.empty(0, np.int64)
+        if len(order) < len(material.held_out.rows):
+            left_out.append(seed)
+            continue
+        each[seed] = log_softmax(np.concatenate([part["mixed_logits"] for part in parts])[order])
+    if not folds or not each:
+        return None
+    return HeldOut(material.held_out, tuple(each), np.stack(list(each.values())), tuple(left_out))
 
 
 def _tuned(arm: Arm, runs: Sequence[Run]) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from training.evaluation import robustness
 from training.evaluation.evidence import HeldOutMixes
+from training.evaluation.held_out import HeldOut
 from training.evaluation.metrics import Floats
+from training.evaluation.people import Reach
 from training.evaluation.predictions import Predictions, predictions
 
 # Scores of a run, as runs of every version keep them, and the metric each of them is.
@@ -31,11 +33,22 @@ ELSEWHERE = "the model is not here, only its predictions of the test images"
 
 
 @dataclass(frozen=True, eq=False)
+class Attack:
+    """What an attack did to the test images at the places `rows` int64 [n]: `correct` bool [n] is what is still right,
+    `loss` float64 [n] the cross-entropy against the label, nats."""
+
+    rows: NDArray[np.int64]
+    correct: NDArray[np.bool_]
+    loss: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class RunResult:
     """One run as the report needs it; the first fields as in `training.runs.models.Run`.
 
     `test`, `validation` and `robustness` are None where the run left no such file; `mixes` are its predictions of the
-    mixed images that it was not trained on. `logits` and `validation_logits` are kept for temperatures.
+    mixed images that it was not trained on. `logits` and `validation_logits` are kept for temperatures. `attacks` are
+    by name; `numbers` int64 [N] are the test images' places in the image set.
     """
 
     seed: int
@@ -50,6 +63,8 @@ class RunResult:
     validation: Predictions | None = None
     robustness: robustness.Assessment | None = None
     mixes: HeldOutMixes | None = None
+    attacks: Mapping[str, Attack] = field(default_factory=dict)
+    numbers: NDArray[np.int64] | None = None
 
     @cached_property
     def values(self) -> dict[str, float]:
@@ -67,8 +82,10 @@ class ArmResult:
     """One arm with the runs that are compared, in order of seed.
 
     `params` is the release's record of the policy (empty without one), `settings` the arm's part of the configuration,
-    `folds` the runs that held mixed images out, `excluded` seed and fold (0: all
-    mixed images) of runs that a rule fixed before left out, with the reason.
+    `folds` the runs that held mixed images out, `candidates` those that a recipe was chosen by, `excluded` seed and
+    fold (0: all mixed images) of runs that a rule fixed before left out, with the reason. `held_out` is what the folds
+    made of the mixed images that they held out, None where that is not known; `reach` what people reach on the test
+    images by the votes that are known now, None where nobody looked.
     """
 
     name: str
@@ -79,6 +96,9 @@ class ArmResult:
     is_external: bool = False
     folds: tuple[RunResult, ...] = ()
     excluded: tuple[tuple[int, int, str], ...] = ()
+    held_out: HeldOut | None = None
+    reach: Reach | None = None
+    candidates: tuple[RunResult, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -96,8 +116,8 @@ class ArmResult:
         return None if value is None else str(value)
 
 
-def on_test(arrays: Mapping[str, NDArray[Any]], human: Floats | None) -> Predictions | None:
-    """Predictions of the test images; `human` [N, K] are the labels of all images of the image set."""
+def on_test(arrays: Mapping[str, NDArray[Any]], human: NDArray[Any] | None) -> Predictions | None:
+    """Predictions of the test images; `human` [N, K] is what people said of all images, as votes or shares."""
     if "logits" not in arrays:
         return None
     said = None if human is None else human[arrays["indices"]]
@@ -105,9 +125,9 @@ def on_test(arrays: Mapping[str, NDArray[Any]], human: Floats | None) -> Predict
 
 
 def on_validation(
-    arrays: Mapping[str, NDArray[Any]], labels: NDArray[np.int64], human: Floats | None
+    arrays: Mapping[str, NDArray[Any]], labels: NDArray[np.int64], human: NDArray[Any] | None
 ) -> Predictions | None:
-    """Predictions of the validation images; `labels` and `human` are those of all images of the image set."""
+    """Predictions of the validation images; `labels` and `human` are of all images of the image set."""
     if not len(arrays.get("validation_logits", ())):
         return None
     rows = arrays["validation_indices"]
@@ -115,6 +135,15 @@ def on_validation(
     if said is not None and not np.isfinite(said).all():
         said = None
     return predictions(labels=labels[rows], logits=arrays["validation_logits"], human=said)
+
+
+def under_attack(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Attack]:
+    """What attacks did to test images, by name: of each `NAME_rows`, `NAME_correct` and `NAME_loss`, [n]."""
+    names = [key.removesuffix("_correct") for key in arrays if key.endswith("_correct")]
+    return {
+        name: Attack(arrays[f"{name}_rows"], arrays[f"{name}_correct"], arrays[f"{name}_loss"])
+        for name in names
+    }
 
 
 def under_corruptions(

@@ -1,7 +1,7 @@
-"""What changed and attacked test images did to the arms: risk score beside clean accuracy, corruption error, attacks.
+"""What changed test images did to the arms: risk score beside clean accuracy, corruption error, break rates, failures.
 
-Images and seeds are resampled as everywhere in the report; differences are against one named arm, on the same images
-and seeds. Pure: arms in, JSON out.
+Images and seeds are crossed as everywhere in the report; differences are against one named arm, on the same images and
+seeds. What attacks did is in `attacked`. Pure: arms in, JSON out.
 """
 
 from __future__ import annotations
@@ -12,33 +12,37 @@ from typing import Any
 import numpy as np
 
 from hilmix.core.errors import DataError
-from training.evaluation import inference, risk, robustness
-from training.evaluation.components import Measured
+from training.evaluation import intervals, risk, robustness
+from training.evaluation.components import Measured, Terms
 from training.evaluation.corruptions import CORRUPTIONS, GROUPS, TRANSFORMS
 from training.evaluation.metrics import Floats
 from training.evaluation.resampling import resampled
 from training.evaluation.robustness import Assessment
+from training.reports.attacked import attacks_of, by_seed, estimated
 from training.reports.comparing import difference
 from training.reports.inputs import ELSEWHERE, ArmResult, RunResult
 
-EXAMPLES = 8
+EXAMPLES, OF_ONE = 8, 2  # failures that are shown, and how many of them under one transform
 NOT_ASKED = "no corruptions were evaluated: name them with robustness in the configuration"
-NO_ATTACKS = "not asked for: name fgsm, pgd or square under robustness"
+FEW = "too few images are right as they are for a risk score: it is undefined in some draws of images"
+NO_CORRUPTIONS = "mean corruption error takes the 15 corruptions, which were not all evaluated"
 
 
-def robustness_of(arms: Sequence[ArmResult], reference: str) -> dict[str, Any]:
-    """`reference`, and for each arm under `arms` its figures, or `not_assessed` with the reason."""
+def robustness_of(arms: Sequence[ArmResult], reference: str, classes: Sequence[str] = ()) -> dict[str, Any]:
+    """`reference`, and for each arm under `arms` its figures, or `not_assessed` with the reason; `classes` are the
+    names of the classes, without which their numbers stand."""
     by_name = {arm.name: arm for arm in arms}
     against = by_name.get(reference)
     measured = {arm.name: _measured(arm, against) for arm in arms}
     told = []
     for arm in arms:
         found = measured[arm.name]
-        one: dict[str, Any] = {"name": arm.name, "attacks": _attacks(arm)}
+        one: dict[str, Any] = {"name": arm.name, "attacks": attacks_of(arm, against)}
         if isinstance(found, str):
             one["not_assessed"] = found
         else:
-            one |= _of_arm(arm, found)
+            one |= _of_arm(arm, found, classes)
+            one["missing"] = _missing(arm, found, reference)
             if against is not None and against is not arm and not isinstance(measured[reference], str):
                 one["against"] = _against(arm, against, measured)
         told.append(one)
@@ -51,7 +55,11 @@ def _measured(arm: ArmResult, reference: ArmResult | None) -> dict[str, Measured
         return ELSEWHERE if arm.is_external else NOT_ASKED
     try:
         figures = [_figures(one, _twin(run, reference)) for one, run in zip(runs, arm.runs, strict=True)]
-        return resampled(figures, len(runs[0].labels))
+        found = {"accuracy": Terms(np.stack([one.right for one in runs]).astype(np.float64))}
+        if all(_has_all(one) for one in runs):
+            errors = [robustness.errors_by_corruption(one).mean(axis=1) for one in runs]
+            found["mean_error"] = Terms(np.stack(errors))
+        return {**found, **resampled(figures, len(runs[0].labels))}
     except DataError as error:
         return str(error)
 
@@ -65,54 +73,166 @@ def _twin(run: RunResult, reference: ArmResult | None) -> Assessment | None:
     )
 
 
+def _has_all(one: Assessment) -> bool:
+    return {name for name, _ in one.transforms} >= set(CORRUPTIONS)
+
+
 def _figures(one: Assessment, reference: Assessment | None) -> Callable[[Floats], Mapping[str, Floats]]:
-    """Accuracy, mean error, corruption error and, where all groups were assessed, the risk, of weights [D, N]."""
-    right = one.right.astype(np.float64)
-    have_all = {name for name, _ in one.transforms} >= set(CORRUPTIONS)
-    ours = robustness.errors_by_corruption(one) if have_all else None
-    theirs = robustness.errors_by_corruption(reference) if have_all and reference is not None else None
+    """Corruption error and the risk, where all that they take was assessed, else the groups that were, of weights
+    [D, N]."""
+    both = reference is not None and _has_all(one) and _has_all(reference)
+    ours = robustness.errors_by_corruption(one) if both else None
+    theirs = robustness.errors_by_corruption(reference) if both and reference is not None else None
     try:
         score = risk.risk_figures(one)
     except DataError:
         score = None
+    try:
+        whole, rates = ([], None) if score is not None else risk.group_figures(one)
+    except DataError:
+        whole, rates = [], None
 
     def figures(weights: Floats) -> dict[str, Floats]:
-        found = {"accuracy": weights @ right / weights.sum(axis=1)}
-        if ours is not None:
-            found["mean_error"] = weights @ ours.mean(axis=1) / weights.sum(axis=1)
+        found = {}
         if ours is not None and theirs is not None:
             found["mce_percent"] = 100 * robustness.divided(weights @ ours, weights @ theirs).mean(axis=1)
         if score is not None:
             all_of_it = score(weights)
             found["score"] = all_of_it[:, 0]
             found |= {group: all_of_it[:, 1 + k] for k, group in enumerate(GROUPS)}
+        if rates is not None and whole:
+            found |= dict(zip(whole, rates(weights).T, strict=True))
         return found
 
     return figures
 
 
-def _of_arm(arm: ArmResult, found: Mapping[str, Measured]) -> dict[str, Any]:
+def _missing(arm: ArmResult, found: Mapping[str, Measured], reference: str) -> list[str]:
+    """Why there is no risk score, or no corruption error."""
     runs = [run.robustness for run in arm.runs if run.robustness is not None]
-    said = {key: _value(one) for key, one in found.items()}
+    said = []
+    if "score" not in found:
+        said.append(next((why for one in runs if (why := _no_risk(one))), FEW))
+    if "mean_error" not in found:
+        said.append(NO_CORRUPTIONS)
+    elif "mce_percent" not in found:
+        said.append(
+            f"mCE is undefined: {reference} makes no error under some corruption, so nothing can be divided by it"
+        )
+    return said
+
+
+def _no_risk(one: Assessment) -> str | None:
+    try:
+        risk.risk_figures(one)
+    except DataError as error:
+        return str(error)
+    return None
+
+
+def _of_arm(arm: ArmResult, found: Mapping[str, Measured], classes: Sequence[str]) -> dict[str, Any]:
+    runs = [run.robustness for run in arm.runs if run.robustness is not None]
+    said = {key: estimated(one) for key, one in found.items()}
     score = said.get("score")
     told: dict[str, Any] = {
         "n_seeds": len(runs),
         "n": len(runs[0].labels),
-        "accuracy": said["accuracy"],
+        "accuracy": _not_certain(said["accuracy"], len(runs[0].labels)),
         "mean_error": said.get("mean_error"),
         "mce_percent": said.get("mce_percent"),
         # A score stands beside the clean accuracy and its interval, or not at all.
         "score": score,
         "band": risk.band_of(score["value"]) if score else None,
         "groups": {group: said[group] for group in GROUPS if group in said},
-        "warnings": sorted({warning for one in runs for warning in risk.warnings_of(one)}),
+        "warnings": by_seed(
+            [
+                (run.seed, warning)
+                for run, one in zip(arm.runs, runs, strict=True)
+                for warning in risk.warnings_of(one)
+            ]
+        ),
         "error_by_severity": _by_severity(runs),
         "break_rates": _mean_of([robustness.break_rates(one) for one in runs]),
         "instability": _mean_of([robustness.instability(one) for one in runs]),
-        "failures": [vars(one) for one in robustness.failures(runs[0], EXAMPLES)],
+        "transforms": _by_transform(runs),
+        "failures": [_failure(one, arm.runs[0], classes) for one in _worst(runs[0])],
         "failures_of_seed": arm.runs[0].seed,
     }
     return told
+
+
+def _not_certain(accuracy: dict[str, Any], n: int) -> dict[str, Any]:
+    """Accuracy on `n` images; by Wilson where no image or every image is right, as that none varied is not that none
+    can."""
+    low, high = accuracy["interval"]
+    return accuracy if low < high else {**accuracy, "interval": list(intervals.wilson(accuracy["value"], n))}
+
+
+def _by_transform(runs: Sequence[Assessment]) -> list[dict[str, Any]]:
+    """Break rate (of what is right as it is) and instability (of all images) of each transform, mean over its
+    severities and the seeds."""
+    names = _names(runs[0])
+    try:
+        breaks = resampled([_breaks_of(one, names) for one in runs], len(runs[0].labels))
+    except DataError:
+        breaks = {}
+    told = []
+    for name in names:
+        changed = [_changed(one, name) for one in runs]
+        told.append(
+            {
+                "key": name,
+                "name": TRANSFORMS[name].name,
+                "group": TRANSFORMS[name].group,
+                "note": TRANSFORMS[name].note,
+                "break_rate": estimated(breaks[name]) if name in breaks else None,
+                "instability": estimated(Terms(np.stack(changed))),
+            }
+        )
+    return told
+
+
+def _names(one: Assessment) -> list[str]:
+    return list(dict.fromkeys(name for name, _ in one.transforms))
+
+
+def _breaks_of(one: Assessment, names: Sequence[str]) -> Callable[[Floats], Mapping[str, Floats]]:
+    rates = risk.break_figures(one, names, one.right)
+    return lambda weights: dict(zip(names, rates(weights).T, strict=True))
+
+
+def _changed(one: Assessment, name: str) -> Floats:
+    """Share of a transform's severities under which each image gets another class than without it, [N]."""
+    rows = [k for k, (key, _) in enumerate(one.transforms) if key == name]
+    return np.asarray((one.predicted_under[rows] != one.predicted).mean(axis=0))
+
+
+def _worst(one: Assessment) -> list[robustness.Failure]:
+    """The worst failures, of which no transform has more than its share: else all are of the strongest."""
+    found: list[robustness.Failure] = []
+    for failure in robustness.failures(one, len(one.labels)):
+        if sum(other.transform == failure.transform for other in found) < OF_ONE:
+            found.append(failure)
+        if len(found) == EXAMPLES:
+            break
+    return found
+
+
+def _failure(one: robustness.Failure, run: RunResult, classes: Sequence[str]) -> dict[str, Any]:
+    """An image that broke, as people find it: its number in the image set, and classes by name."""
+    assert run.robustness is not None
+    label = int(run.robustness.labels[one.image])
+    return {
+        **vars(one),
+        "number": one.image if run.numbers is None else int(run.numbers[one.image]),
+        "class": _named(label, classes),
+        "transform_name": TRANSFORMS[one.transform].name,
+        "class_under": _named(one.predicted_under, classes),
+    }
+
+
+def _named(label: int, classes: Sequence[str]) -> str:
+    return classes[label] if label < len(classes) else str(label)
 
 
 def _against(
@@ -126,13 +246,17 @@ def _against(
     for key in ("accuracy", "score", *GROUPS):
         if key in ours and key in theirs:
             apart = difference(arm, reference, ours[key], theirs[key])
-            told[key] = None if isinstance(apart, str) else _value(apart)
+            if isinstance(apart, str):
+                told["why"] = apart
+            else:
+                told[key] = estimated(apart)
     told["breaks"] = _breaks(arm, reference)
     return told
 
 
 def _breaks(arm: ArmResult, reference: ArmResult) -> list[dict[str, Any]]:
-    """Difference of break rates of each transform on the images that both models of a seed have right."""
+    """Break rates of each transform on the images that both models of a seed have right: `ours`, `theirs` and their
+    difference with its interval."""
     pairs = [
         (one.robustness, other.robustness)
         for one in arm.runs
@@ -140,21 +264,30 @@ def _breaks(arm: ArmResult, reference: ArmResult) -> list[dict[str, Any]]:
         if one.seed == other.seed and one.robustness is not None and other.robustness is not None
     ]
     try:
-        figures = [_break_difference(a, b) for a, b in pairs]
-        found = resampled(figures, len(pairs[0][0].labels)) if figures else {}
+        both = [_on_both_right(a, b) for a, b in pairs]
+        found = resampled(both, len(pairs[0][0].labels)) if pairs else {}
     except DataError:
         return []
-    return [{"transform": TRANSFORMS[name].name, **_value(one)} for name, one in found.items()]
+    told = []
+    for name in _names(pairs[0][0]) if pairs else ():
+        if name not in found:  # undefined in too many draws
+            continue
+        rates = {key: float(found[f"{key} {name}"].values.mean()) for key in ("ours", "theirs")}
+        told.append({"key": name, "transform": TRANSFORMS[name].name, **rates, **estimated(found[name])})
+    return told
 
 
-def _break_difference(a: Assessment, b: Assessment) -> Callable[[Floats], Mapping[str, Floats]]:
+def _on_both_right(a: Assessment, b: Assessment) -> Callable[[Floats], Mapping[str, Floats]]:
     robustness.check_same_images(a, b)
-    names = list(dict.fromkeys(key for key, _ in a.transforms))
+    names = _names(a)
     first, second = (risk.break_figures(one, names, a.right & b.right) for one in (a, b))
 
     def figures(weights: Floats) -> dict[str, Floats]:
-        apart = first(weights) - second(weights)
-        return {name: apart[:, k] for k, name in enumerate(names)}
+        ours, theirs = first(weights), second(weights)
+        found = {name: ours[:, k] - theirs[:, k] for k, name in enumerate(names)}
+        for key, rates in (("ours", ours), ("theirs", theirs)):
+            found |= {f"{key} {name}": rates[:, k] for k, name in enumerate(names)}
+        return found
 
     return figures
 
@@ -186,41 +319,3 @@ def _mean_of(each: Sequence[Mapping[tuple[str, int], float | None]]) -> dict[str
             if value is not None:
                 gathered.setdefault(name, []).append(value)
     return {name: float(np.mean(values)) for name, values in gathered.items()}
-
-
-def _attacks(arm: ArmResult) -> dict[str, Any]:
-    """Mean over seeds of what attacks left, by attack, as the runs stored it; what they say of masked gradients."""
-    stored = [run.evaluations.get("robustness", {}).get("attacks") or {} for run in arm.runs]
-    names = dict.fromkeys(name for one in stored for name in one if "accuracy" in one[name])
-    found: dict[str, Any] = {}
-    for name in names:
-        each = [one[name] for one in stored if name in one]
-        found[name] = {
-            "n": each[0].get("n"),
-            "accuracy": _mean(each, "accuracy"),
-            "loss": _mean(each, "loss"),
-        }
-    masked = [one["masked_gradients"] for one in stored if "masked_gradients" in one]
-    if masked:
-        found["masked_gradients"] = list(dict.fromkeys(_said_of_gradients(one) for one in masked))
-    return found
-
-
-def _mean(each: Sequence[Mapping[str, Any]], key: str) -> float | None:
-    known = [value for one in each if (value := _number(one.get(key))) is not None]
-    return float(np.mean(known)) if known else None
-
-
-def _said_of_gradients(found: Mapping[str, Any]) -> str:
-    return " ".join(found["reasons"]) if found["masked"] else "no sign of masked gradients."
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, Mapping):
-        value = value.get("value")
-    return float(value) if isinstance(value, (int, float)) else None
-
-
-def _value(one: Measured) -> dict[str, Any]:
-    found = inference.estimate(one)
-    return {"value": found.value, "interval": list(found.interval()), "these_models": found.these_models}

@@ -5,13 +5,14 @@ Nothing is computed but words and rounding. Nothing depends on the order of a di
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hilmix.figures import Cell, Table, show
 from training.evaluation.values import BY_KEY
 from training.evaluation.values import GROUPS as METRIC_GROUPS
+from training.reports import arm_tables, mixed_tables, robust_tables
 from training.reports.tables import (
     ARROWS,
     Content,
@@ -20,6 +21,8 @@ from training.reports.tables import (
     which_interval,
     within,
 )
+
+_THIRDS = "Against people, by how much they disagreed"
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,11 @@ def sections_of(content: Content) -> list[Section]:
         _people(content),
         _mixed(content),
         _robustness(content),
+        _by_transform(content),
         _diagnosis(content),
         _all_metrics(content),
+        Section("classes", "By class", *arm_tables.by_class(_by_arm(content, "per_class")), folded=True),
+        Section("thirds", _THIRDS, *arm_tables.by_entropy(_by_arm(content, "human_thirds")), folded=True),
         _exploratory(content),
         _missing(content),
     ]
@@ -101,34 +107,16 @@ def _choice(content: Content) -> Section:
 
 
 def _calibration(content: Content) -> Section:
-    rows: list[tuple[Cell, ...]] = []
-    missing: dict[tuple[str, str], list[str]] = {}
-    told = _by_arm(content, "calibration")
-    for name, ways in told:
-        for one in ways:
-            words = one["temperature"]
-            if "not_assessed" in one:
-                missing.setdefault((words, one["not_assessed"]), []).append(name)
-                continue
-            rows.append((name, words, one["T"], within(one["ece"], one["interval"]), one["floor"]))
-    said = tuple(
-        f"{words[0].upper()}{words[1:]} ({'all arms' if len(names) == len(told) else ', '.join(names)}): "
-        f"not assessed, {why}."
-        for (words, why), names in missing.items()
-    )
-    table = Table(
-        "Expected calibration error on the test images, mean over seeds, with and without temperature scaling, which "
-        "was fitted on validation images. The interval is of the error itself; the floor is what chance alone shows.",
-        ("Arm", "Temperature", "T", "ECE", "Floor"),
-        tuple(rows),
-    )
-    return Section("calibration", "Calibration", said, (table,) if rows else ())
+    return Section("calibration", "Calibration", *arm_tables.calibration(_by_arm(content, "calibration")))
 
 
 def _by_arm(content: Content, key: str) -> list[tuple[str, Any]]:
     """What is stored for each arm, in their order: a database may keep a dictionary in another."""
     return [
-        (arm["name"], content[key][arm["name"]]) for arm in content["arms"] if arm["name"] in content[key]
+        (arm["name"], found[arm["name"]])
+        for found in (content.get(key, {}),)
+        for arm in content["arms"]
+        if arm["name"] in found
     ]
 
 
@@ -138,7 +126,7 @@ def _people(content: Content) -> Section:
     rows: list[tuple[Cell, ...]] = []
     for key in keys:
         each = [arm["summary"].get(key) for arm in content["arms"]]
-        first: Mapping[str, Any] = next((one for one in each if one), {})
+        first: Mapping[str, Any] = next((one for one in each if one and one["mean"] is not None), {})
         rows.append(
             (
                 f"{BY_KEY[key].name}{ARROWS[BY_KEY[key].higher_is_better]}",
@@ -155,10 +143,7 @@ def _people(content: Content) -> Section:
         )
         tables.append(Table(caption, heads, tuple(rows)))
     undefined = dict.fromkeys(
-        said
-        for arm in content["arms"]
-        for key in keys
-        for said in (arm["summary"].get(key) or {}).get("undefined", ())
+        said for arm in content["arms"] for key in keys for said in _said_of(arm["summary"].get(key))
     )
     return Section(
         "people",
@@ -168,103 +153,27 @@ def _people(content: Content) -> Section:
     )
 
 
+def _said_of(one: Mapping[str, Any] | None) -> Iterable[str]:
+    """What is to be said of a figure; where it has no value, *Not assessed* says why."""
+    return one.get("undefined", ()) if one and one["mean"] is not None else ()
+
+
 def _mixed(content: Content) -> Section:
-    mixed = dict(_by_arm(content, "mixed"))
-    tables, sentences = [], []
-    for part, title in (("people", "Against people's answers"), ("mixup", "Agreement with mixup")):
-        keys = [key for key in BY_KEY if any(key in one[part] for one in mixed.values())]
-        rows = tuple(
-            (BY_KEY[key].name, *(_spread(one[part].get(key)) for one in mixed.values())) for key in keys
-        )
-        if rows:
-            tables.append(Table(f"{title}: held-out mixed images, mean over seeds", ("Metric", *mixed), rows))
-    if mixed:
-        first = next(iter(mixed.values()))
-        sentences.append(
-            f"{first['n']} mixed images, each judged by models that saw neither it nor its parents. λ is what was "
-            "mixed, not what can be seen: agreement with it is no accuracy."
-        )
-    return Section("mixed", "Held-out mixed images", tuple(sentences), tuple(tables))
-
-
-def _spread(one: Mapping[str, Any] | None) -> Cell:
-    if one is None or one["value"] is None:
-        return None
-    return show(one["value"]) if one["sd"] is None else f"{show(one['value'])} ± {show(one['sd'])}"
+    told = mixed_tables.overview(
+        dict(_by_arm(content, "mixed")), content.get("mixed_differences", ()), content.get("participants")
+    )
+    return Section("mixed", "Held-out mixed images", *told)
 
 
 def _robustness(content: Content) -> Section:
-    told = content["robustness"]
-    scored = [one for one in told["arms"] if "accuracy" in one]
-    tables = []
-    rows: list[tuple[Cell, ...]] = []
-    sentences = [f"{one['name']}: {warning}" for one in scored for warning in one["warnings"]]
-    if scored:
-        sentences.insert(
-            0,
-            f"Reference of corruption errors and differences: {told['reference']}. A risk score (0 best; up to 20 "
-            "green, up to 40 yellow, above red) says nothing without the clean accuracy beside it.",
-        )
-        for one in scored:
-            against = one.get("against") or {}
-            rows.append(
-                (
-                    one["name"],
-                    _of(one["accuracy"]),
-                    f"{_of(one['score'])}, {one['band']}" if one["score"] else None,
-                    _of(against.get("score")),
-                    _of(against.get("accuracy")),
-                    _of(one["mean_error"]),
-                    _of(one["mce_percent"]),
-                )
-            )
-        heads = (
-            "Arm", "Clean accuracy", "Risk score", "Less the reference's", "Accuracy less the reference's",
-            "Mean error under corruptions", "mCE, percent",
-        )  # fmt: skip
-        tables.append(Table("Corrupted and turned images, 95 % intervals", heads, tuple(rows)))
-        if any(one["groups"] for one in scored):
-            cells = tuple(
-                (one["name"], *(_of(one["groups"].get(group)) for group in told["groups"])) for one in scored
-            )
-            tables.append(Table("Break rates by group", ("Arm", *told["groups"]), cells))
-        apart = [one for one in scored if (one.get("against") or {}).get("breaks")]
-        if apart:
-            each = zip(*(one["against"]["breaks"] for one in apart), strict=False)
-            cells = tuple((str(row[0]["transform"]), *(_of(one) for one in row)) for row in each)
-            tables.append(
-                Table(
-                    f"Break rates less those of {told['reference']}, on images that both have right",
-                    ("Transform", *(one["name"] for one in apart)),
-                    cells,
-                )
-            )
-    attacked, said = _attacked(told["arms"])
-    return Section("robustness", "Robustness", (*sentences, *said), (*tables, *attacked))
+    return Section("robustness", "Robustness", *robust_tables.overview(content["robustness"]))
 
 
-def _attacked(arms: Sequence[Mapping[str, Any]]) -> tuple[list[Table], list[str]]:
-    """Accuracy under attacks, and what they say of gradients that hide."""
-    found = [one for one in arms if one["attacks"]]
-    if not found:
-        return [], []
-    names = [name for name in ("fgsm", "pgd", "square") if name in found[0]["attacks"]]
-    rows: list[tuple[Cell, ...]] = [
-        (one["name"], *(one["attacks"].get(name, {}).get("accuracy") for name in names)) for one in found
-    ]
-    heads = [
-        f"{'Square' if name == 'square' else name.upper()}, {found[0]['attacks'][name]['n']} images"
-        for name in names
-    ]
-    table = Table(
-        "Accuracy under attacks of at most 4/255 a pixel, mean over seeds", ("Arm", *heads), tuple(rows)
+def _by_transform(content: Content) -> Section:
+    title = "Robustness by transform, and what failed"
+    return Section(
+        "robustness-by-transform", title, *robust_tables.in_detail(content["robustness"]), folded=True
     )
-    said = [f"{one['name']}: {text}" for one in found for text in one["attacks"].get("masked_gradients", ())]
-    return [table], said
-
-
-def _of(one: Mapping[str, Any] | None) -> str:
-    return "–" if one is None else within(one["value"], one["interval"])
 
 
 def _diagnosis(content: Content) -> Section:
@@ -301,10 +210,14 @@ def _diagnosis(content: Content) -> Section:
 
 
 def _numbers(finding: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{key.replace('_', ' ')} {' '.join(map(str, value)) if isinstance(value, list) else show(value)}"
+    return "; ".join(
+        f"{key.replace('_', ' ')} {_listed(value) if isinstance(value, list) else show(value)}"
         for key, value in finding["numbers"].items()
     )
+
+
+def _listed(values: list[Any]) -> str:
+    return ", ".join(map(str, values)) or "none"
 
 
 def _all_metrics(content: Content) -> Section:

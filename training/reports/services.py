@@ -1,10 +1,11 @@
-"""The report of an experiment is computed here, once, by the job that ends it; without torch."""
+"""The report of an experiment is computed here, by the job that ends it; without torch."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils import timezone
 
 from hilmix.accounts.models import AuditEvent
 from hilmix.errors import Conflict
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
 
 def report_if_finished(*, experiment: Experiment) -> Report | None:
-    """The stored report, computed now if there is none; None while a run is missing."""
-    existing = Report.objects.filter(experiment=experiment).first()
-    if existing or not _is_finished(experiment):
+    """The stored report, computed now if there is none of all its runs; None while a run is missing."""
+    if not _is_finished(experiment):
+        return None
+    if existing := _of_all(experiment, _runs(experiment)):
         return existing
     from training.experiments.material import material_of
 
@@ -41,17 +43,17 @@ def build_report(
     near_duplicates: NearDuplicates | None = None,
     material: Material | None = None,
 ) -> Report:
-    """The stored report of a finished experiment, computed on the first call. Raises `Conflict` while a run
-    is missing. Without `material` what a run left in its folder is not looked at: only what its row says."""
+    """The stored report of a finished experiment, computed on the first call, and again where runs were added since.
+    Raises `Conflict` while a run is missing. Without `material` what a run left in its folder is not looked
+    at: only what its row says."""
     # Imported here: the web process loads this module, and has no need of what a report is computed with.
     from training.reports.content import report_content
     from training.reports.gathering import arm_result
 
-    existing = Report.objects.filter(experiment=experiment).first()
-    if existing:
-        return existing
     if not _is_finished(experiment):
         raise Conflict("A report needs every run; some are not finished.")
+    if existing := _of_all(experiment, _runs(experiment)):
+        return existing
     later, before = _added(experiment)
     rows = list(experiment.arms.prefetch_related("runs"))
     counted = [run.pk for run in _runs(experiment)]
@@ -65,17 +67,30 @@ def build_report(
         config=experiment.config,
         added_later=_by_arm(later),
         added_before=_by_arm(before),
+        classes=experiment.image_set.classes,
     )
     with transaction.atomic():
         Experiment.objects.select_for_update(of=("self",)).get(pk=experiment.pk)
-        if [run.pk for run in _runs(experiment)] != counted:
+        runs = _runs(experiment)
+        if [run.pk for run in runs] != counted:
             raise Conflict("A run was added while the report was written; it is written anew when that ends.")
-        report, _ = Report.objects.get_or_create(experiment=experiment, defaults={"content": content})
+        if existing := _of_all(experiment, runs):
+            return existing
+        report, _ = Report.objects.update_or_create(experiment=experiment, defaults={"content": content})
+        # Not before a run that it tells of, whatever the clocks of two hosts say.
+        report.created_at = max([timezone.now(), *(run.finished_at for run in runs if run.finished_at)])
+        report.save(update_fields=["created_at"])
     return report
 
 
+def _of_all(experiment: Experiment, runs: list[Run]) -> Report | None:
+    """The stored report, if it tells of all these runs."""
+    report = Report.objects.filter(experiment=experiment).first()
+    return report if report and not report.without(runs) else None
+
+
 def _runs(experiment: Experiment) -> list[Run]:
-    return list(Run.objects.filter(arm__experiment=experiment).order_by("pk"))
+    return list(Run.objects.filter(arm__experiment=experiment).only("finished_at").order_by("pk"))
 
 
 def _is_finished(experiment: Experiment) -> bool:

@@ -61,7 +61,7 @@ def _caption(content: Content, many: Sequence[int]) -> str:
 
 def spread_text(summary: Mapping[str, Any] | None) -> str:
     """ "0.912 ± 0.004"; without a spread for one seed, a dash where nothing was measured."""
-    if summary is None:
+    if summary is None or summary["mean"] is None:
         return "–"
     if summary["sd"] is None:
         return f"{summary['mean']:.4f}"
@@ -118,5 +118,5 @@ def _about(arm: Mapping[str, Any]) -> str:
     return f"{about.rstrip('.')}. Accuracy of each seed: {each}." if each else f"{about.rstrip('.')}."
 
 
-def _listed(values: Iterable[float]) -> list[float]:
-    return [float(value) for value in values]
+def _listed(values: Iterable[float | None]) -> list[float]:
+    return [float(value) for value in values if value is not None]

@@ -55,16 +55,21 @@ def forecast_words(forecast: Mapping[str, Any]) -> str:
     """What all runs will take, as it was measured on a few steps; empty where nothing was."""
     if "seconds" not in forecast:
         return ""
-    minutes = forecast["seconds"] / 60
-    time = f"{forecast['seconds']:.0f} s" if minutes < 2 else f"{minutes:.0f} min"
-    if minutes >= 90:
-        time = f"{minutes / 60:.1f} h"
-    said = f"about {time} of training for {forecast.get('n_runs', 'all')} runs"
+    said = f"about {_time(forecast['seconds'])} of training"
+    if "seconds_judging" in forecast:  # older forecasts are without it
+        said += f" and {_time(forecast['seconds_judging'])} of judging"
+    said += f" for {forecast.get('n_runs', 'all')} runs"
     if "memory" in forecast:
         said += f", {forecast['memory'] / 1e9:.1f} GB of memory"
     if "disk" in forecast:
         said += f", {forecast['disk'] / 1e9:.2f} GB of disk"
     return said
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def configuration_words(config: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -81,6 +86,15 @@ def configuration_words(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         elif value not in ([], {}, 0, False, None):
             said.append((key, _plain(value)))
     return said
+
+
+def recipe_words(config: Mapping[str, Any]) -> str:
+    """How all arms are trained, but for what they say themselves: the settings of `train`, as they are written."""
+    return "; ".join(
+        f"{name} ({_listed(one)})" if isinstance(one, Mapping) else f"{name} {_plain(one)}"
+        for name, one in (config.get("train") or {}).items()
+        if one not in ([], {}, None)
+    )
 
 
 def _contrast(one: Mapping[str, Any]) -> str:

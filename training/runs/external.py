@@ -43,7 +43,7 @@ def add_arm(*, experiment: Experiment, name: str, file: Path, seed: int, actor: 
             f"The labels in {file.name} are not those of the {len(labels)} test images of {experiment.image_set.name}, "
             f"split {experiment.config['evaluate_on']!r}, in the order of their positions in the image set."
         )
-    human = None if images.human_labels is None else np.asarray(images.human_labels[indices])
+    human = None if images.human is None else np.asarray(images.human[indices])
     judged = predictions(labels=labels, logits=given.log_p, human=human)
     files = {"indices": indices, "labels": labels, "logits": given.log_p}
     return add_external_run(
@@ -51,7 +51,7 @@ def add_arm(*, experiment: Experiment, name: str, file: Path, seed: int, actor: 
         name=name,
         seed=seed,
         actor=actor,
-        metrics=score(given.log_p, labels, human),
+        metrics=score(given.log_p, labels, judged.human),
         evaluations={"test": assess(judged).as_json(), "not_assessed": NOT_ASSESSED},
         keep=lambda run: keeping.write_arrays(run, keeping.PREDICTIONS, files),
     )

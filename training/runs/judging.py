@@ -1,5 +1,5 @@
-"""What a trained model is judged on: validation and test images, three temperatures, held-out mixed images, and what
-images were put through.
+"""What a trained model is judged on: validation and test images, three temperatures, some of the training images,
+held-out mixed images, and what images were put through.
 
 Figures of one run, with intervals over its images; what lies between arms is the report's. What was asked for and
 could not be measured is said, under `not_assessed`.
@@ -37,6 +37,7 @@ NO_HUMAN = "the image set has no human labels"
 CORRUPTED = ("noise", "blur", "weather", "digital", EXTRA)
 ATTACKS = ("fgsm", "pgd", "square")
 FAILURES = 12
+TRAINED = 2_000  # training images, at most, whose accuracy is set beside that of the test images
 
 
 @dataclass
@@ -59,19 +60,21 @@ def judge(
     steps: int = 0,
 ) -> Judged:
     """Everything that is asked of a run, which took so many `steps`. A candidate of a tuned arm is judged on validation
-    alone, as nothing else may choose it."""
+    alone, as nothing else may choose it; a fold on the mixed images that it held out, and scored on the test images, as
+    no more of it is read."""
     look = _Look(model, material, device, progress, steps)
     found = Judged()
     missing: dict[str, str] = {}
-    validation = look.validation(found, missing)
     if run.candidate:
+        validation = look.validation(found, missing)
         found.metrics = score(*validation) if validation else {}
+    elif run.fold:
+        look.scored(found)
+        look.mixed(found, run, missing)
     else:
-        look.test(found, validation, missing)
-        if run.fold:
-            look.mixed(found, run, missing)
-        else:
-            look.tampered(found, run.arm.experiment.config.get("robustness", []), run.seed)
+        look.test(found, look.validation(found, missing), missing)
+        look.training(found)
+        look.tampered(found, run.arm.experiment.config.get("robustness", []), run.seed)
     if missing:
         found.evaluations["not_assessed"] = missing
     return found
@@ -95,6 +98,11 @@ class _Look:
         human = None if images.human_labels is None else np.asarray(images.human_labels[indices])
         return self.logits(np.asarray(images.images[indices])), images.labels[indices], human
 
+    def said(self, indices: NDArray[np.int64]) -> NDArray[Any] | None:
+        """People's votes on images of the image set where they are known, else their labels."""
+        human = self.material.images.human
+        return None if human is None else np.asarray(human[indices])
+
     def validation(
         self, found: Judged, missing: dict[str, str]
     ) -> tuple[Floats, NDArray[np.int64], Floats | None] | None:
@@ -104,9 +112,26 @@ class _Look:
             return None
         self._say("judging on the validation images")
         logits, labels, human = self.of(indices)
-        found.evaluations["validation"] = _assessed(logits, labels, human)
+        found.evaluations["validation"] = _assessed(logits, labels, self.said(indices))
         found.predictions |= {"validation_indices": indices, "validation_logits": logits}
         return logits, labels, human
+
+    def scored(self, found: Judged) -> tuple[Floats, NDArray[np.int64], Floats | None]:
+        """The scores on the test images and the predictions they are of, without intervals."""
+        self._say("judging on the test images")
+        logits, labels, human = self.of(self.material.evaluation)
+        found.metrics = score(logits, labels, human)
+        found.predictions |= {"indices": self.material.evaluation, "labels": labels, "logits": logits}
+        return logits, labels, human
+
+    def training(self, found: Judged) -> None:
+        """Accuracy on training images as they are, neither mixed nor augmented: of a sample, the same for all runs."""
+        self._say("judging on training images")
+        indices = trained_sample(self.material.training)
+        logits, labels, _ = self.of(indices)
+        share = float((logits.argmax(axis=1) == labels).mean())
+        accuracy = Value(share, len(labels), intervals.wilson(share, len(labels)))
+        found.evaluations["training"] = {"accuracy": accuracy.as_json()}
 
     def test(
         self,
@@ -114,18 +139,16 @@ class _Look:
         validation: tuple[Floats, NDArray[np.int64], Floats | None] | None,
         missing: dict[str, str],
     ) -> None:
-        self._say("judging on the test images")
-        logits, labels, human = self.of(self.material.evaluation)
-        found.metrics = score(logits, labels, human)
-        found.predictions |= {"indices": self.material.evaluation, "labels": labels, "logits": logits}
-        found.evaluations["test"] = _assessed(logits, labels, human)
+        logits, labels, human = self.scored(found)
+        said = self.said(self.material.evaluation)
+        found.evaluations["test"] = _assessed(logits, labels, said)
         if human is None:
             missing["people"] = NO_HUMAN
         if validation is not None:
             fitted_on, hard, soft = validation
             found.evaluations["temperature"] = {
-                "hard": _cooled(fit_temperature(fitted_on, hard), logits, labels, human),
-                "human": _cooled(fit_temperature(fitted_on, soft), logits, labels, human),
+                "hard": _cooled(fit_temperature(fitted_on, hard), logits, labels, said),
+                "human": _cooled(fit_temperature(fitted_on, soft), logits, labels, said),
             }
 
     def mixed(self, found: Judged, run: Run, missing: dict[str, str]) -> None:
@@ -174,7 +197,7 @@ class _Look:
             block |= _of_corruptions(put_through, groups)
             found.corrupted = _as_arrays(put_through)
         if wanted := [name for name in ATTACKS if name in asked]:
-            block["attacks"] = self._attacked(images, labels, wanted, seed)
+            block["attacks"] = self._attacked(found, images, labels, wanted, seed)
         right = found.predictions["logits"].argmax(axis=1) == labels
         share = float(right.mean())
         block["clean_accuracy"] = Value(share, len(labels), intervals.wilson(share, len(labels))).as_json()
@@ -194,8 +217,14 @@ class _Look:
         return robustness.assess(of, test_set, labels, keys)
 
     def _attacked(
-        self, images: NDArray[np.uint8], labels: NDArray[np.int64], names: list[str], seed: int
+        self,
+        found: Judged,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        names: list[str],
+        seed: int,
     ) -> dict[str, Any]:
+        """The figures of each attack; what it did to each image goes into `found.predictions`."""
         some = np.sort(np.random.default_rng(0).permutation(len(images))[: attacks.SQUARE_IMAGES])
         made: dict[str, attacks.Attacked] = {}
         for name in names:
@@ -214,7 +243,12 @@ class _Look:
                     queries=attacks.QUERIES,
                     seed=seed,
                 )
-        block: dict[str, Any] = {name: _of_attack(one) for name, one in made.items()}
+        before = metrics.cross_entropies(metrics.log_softmax(found.predictions["logits"]), labels)
+        block: dict[str, Any] = {}
+        for name, one in made.items():
+            rows = some if name == "square" else np.arange(len(images))
+            block[name] = _of_attack(one, loss_before=float(before[rows].mean()))
+            found.predictions |= _of_each_image(one, rows)
         if len(made) == len(ATTACKS):
             alike = {
                 name: replace(one, correct=one.correct[some])
@@ -229,12 +263,17 @@ class _Look:
         self.progress.update(self.steps if done is None else done, total or self.steps, what)
 
 
-def _assessed(logits: Floats, labels: NDArray[np.int64], human: Floats | None) -> dict[str, Any]:
+def trained_sample(training: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The training images that are judged: all, or `TRAINED` of them, always the same ones; ascending."""
+    return np.sort(np.random.default_rng(0).permutation(training)[:TRAINED])
+
+
+def _assessed(logits: Floats, labels: NDArray[np.int64], human: NDArray[Any] | None) -> dict[str, Any]:
     return assess(predictions(labels=labels, logits=logits, human=human)).as_json()
 
 
 def _cooled(
-    fitted: Temperature, logits: Floats, labels: NDArray[np.int64], human: Floats | None
+    fitted: Temperature, logits: Floats, labels: NDArray[np.int64], human: NDArray[Any] | None
 ) -> dict[str, Any]:
     """A temperature and the test figures with it; why there is none where it was not fitted."""
     if fitted.value is None:
@@ -303,14 +342,22 @@ def _as_arrays(found: robustness.Assessment) -> Arrays:
     }
 
 
-def _of_attack(one: attacks.Attacked) -> dict[str, Any]:
+def _of_attack(one: attacks.Attacked, *, loss_before: float) -> dict[str, Any]:
     n, accuracy = len(one.correct), one.accuracy
     return {
         "n": n,
         "epsilon": one.epsilon,
         "accuracy": Value(accuracy, n, intervals.wilson(accuracy, n)).as_json(),
+        "loss_before": loss_before,
         "loss": one.mean_loss,
         "trajectory": list(one.trajectory),
         "zero_gradients": one.zero_gradients,
         "queries": None if one.queries is None else float(one.queries.mean()),
     }
+
+
+def _of_each_image(one: attacks.Attacked, rows: NDArray[np.int64]) -> Arrays:
+    """What a report needs to cross images and seeds: `rows`, the places of the attacked images among the test images,
+    `correct` bool and `loss` float64, each [n] and under the attack's name."""
+    each: Arrays = {"rows": rows, "correct": one.correct, "loss": one.loss}
+    return {f"{one.name}_{key}": values for key, values in each.items()}

@@ -57,33 +57,38 @@ def used() -> int:
     return _size(settings.VAR / "runs")
 
 
-def make_room(progress: Progress) -> None:
+def make_room(progress: Progress, *, said: bool = False) -> bool:
     """Where runs take more than `HILMIX_RUNS_GB`, remove checkpoints, the oldest first, of runs that nobody is about to
     go on with. Weights and predictions of finished runs stay: a report may rest on them.
+
+    Returns whether that was not enough, which is logged unless it was `said` before.
     """
     budget = settings.HILMIX_RUNS_GB
     if not budget:
-        return
+        return False
     taken = used()
     if taken <= budget * 1e9:
-        return
+        return False
     folders = sorted((settings.VAR / "runs").glob("*/checkpoints"), key=_written)
     going_on = set(
         Run.objects.filter(job__state__in=(JobState.QUEUED, JobState.RUNNING)).values_list("pk", flat=True)
     )
     for folder in folders:
         if taken <= budget * 1e9:
-            return
+            return False
         if folder.parent.name.isdigit() and int(folder.parent.name) not in going_on:
             taken -= _size(folder)
             shutil.rmtree(folder, ignore_errors=True)
             progress.log(
                 f"removed the checkpoint of run {folder.parent.name}: runs take more than {budget:g} GB"
             )
-    if taken > budget * 1e9:
+    if taken <= budget * 1e9:
+        return False
+    if not said:
         progress.log(
-            f"runs take {taken / 1e9:.1f} GB, above HILMIX_RUNS_GB = {budget:g}, and no checkpoint is left"
+            f"runs take {taken / 1e9:.3g} GB, above HILMIX_RUNS_GB = {budget:g}, and no checkpoint is left that may go"
         )
+    return True
 
 
 def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -25,13 +25,13 @@ from hilmix.jobs.progress import JobCancelled, Progress
 from hilmix.jobs.runner import run_in_foreground
 from hilmix.jobs.services import check_priority, queue_job, reorder_job, request_cancel, retry_job
 from training.experiments.config import MAX_SEED
+from training.experiments.models import REPORT_KIND as REPORT_KIND
 from training.experiments.models import Arm, Experiment
 from training.reports.models import Report
 from training.runs.models import Run
 
 LAUNCH_KIND = "run_experiment"
 RUN_KIND = "train_run"
-REPORT_KIND = "report_experiment"
 
 MAX_NAME = 120  # characters of an arm's name
 
@@ -56,7 +56,7 @@ def launch_experiment(
         experiment = (
             Experiment.objects.select_for_update(of=("self",)).select_related("job").get(pk=experiment.pk)
         )
-        if Report.objects.filter(experiment=experiment).exists():
+        if _is_reported(experiment):
             raise Conflict("This experiment is finished; its report says what was found.")
         jobs = _jobs(experiment)
         again = [job for job in jobs if job.can_be_retried]
@@ -104,7 +104,7 @@ def queue_due(*, experiment: Experiment, actor: Actor) -> None:
             label = f"{experiment.name}: {run.title}"[:200]
             run.job = queue(kind=RUN_KIND, object_id=str(run.pk), label=label)
             run.save(update_fields=["job"])
-    if all(run.is_done for run in runs) and not Report.objects.filter(experiment=experiment).exists():
+    if all(run.is_done for run in runs) and not _is_reported(experiment):
         # One that runs already may have begun before the last run was finished; a second report job does no harm.
         reporting = Job.objects.filter(kind=REPORT_KIND, object_id=str(experiment.pk), state=JobState.QUEUED)
         if not reporting.exists():
@@ -132,7 +132,8 @@ def raise_if_cancelled(experiment: Experiment, job: Job | None) -> None:
 
 
 def add_seeds(*, experiment: Experiment, seeds: Sequence[int], actor: Actor) -> list[Run]:
-    """Train further seeds of an experiment as it was frozen; the report, written anew, says which came later.
+    """Train further seeds of an experiment as it was frozen. Its report stays until they are trained, and the one that
+    takes its place says which came later.
 
     Raises `Invalid` for seeds that cannot be used.
     """
@@ -160,7 +161,6 @@ def add_seeds(*, experiment: Experiment, seeds: Sequence[int], actor: Actor) -> 
             for run in like.values()
         ]
         Run.objects.bulk_create(added)
-        Report.objects.filter(experiment=experiment).delete()
         audit.record(actor, "experiment.seeds_added", experiment, seeds=list(seeds))
         launch = _latest(experiment, LAUNCH_KIND)
         # One that still runs has queued what was due where a run has a job; where none has, it will see these too.
@@ -186,7 +186,7 @@ def add_external_run(
     keep: Callable[[Run], object],
 ) -> Run:
     """An outside model's predictions as a finished run of the arm `name`, marked external; a further seed of it where
-    there is one. `keep(run)` writes its files. The report is written anew.
+    there is one. `keep(run)` writes its files. The report is written anew, and the present one stays until then.
     """
     require(actor, Action.LAUNCH_EXPERIMENT)
     if not 0 <= seed <= MAX_SEED:
@@ -208,7 +208,6 @@ def add_external_run(
             arm = Arm.objects.create(experiment=experiment, ordinal=ordinal, name=name, is_external=True)
         run = Run.objects.create(arm=arm, seed=seed, metrics=metrics, evaluations=evaluations)
         keep(run)
-        Report.objects.filter(experiment=experiment).delete()
         audit.record(actor, "experiment.arm_added", experiment, arm=name, seed=seed)
         finish_run(run=run, actor=actor)
     return run
@@ -260,7 +259,7 @@ def finish_experiment(*, experiment: Experiment, actor: Actor, progress: Progres
 
     A run that fails does not keep the others from being done; raises `DomainError` saying which failed.
     """
-    if Report.objects.filter(experiment=experiment).exists():
+    if _is_reported(experiment):
         return
     jobs = _jobs(experiment)
     if all(job.is_over for job in jobs) or any(job.can_be_retried for job in jobs):
@@ -319,15 +318,22 @@ def current_job(experiment: Experiment) -> Job | None:
 
 
 def _jobs(experiment: Experiment) -> list[Job]:
-    """The experiment's own job, those of its unfinished runs, and that of its report while there is none."""
+    """The experiment's own job, those of its unfinished runs, and that of its report while it is to be written."""
     runs = [run for run in runs_of(experiment) if not run.is_done]
-    reported = Report.objects.filter(experiment=experiment).exists()
     around = [
         _latest(experiment, LAUNCH_KIND),
-        None if reported or runs else _latest(experiment, REPORT_KIND),
+        None if runs or _is_reported(experiment) else _latest(experiment, REPORT_KIND),
     ]
     found = [around[0], *(run.job for run in runs), around[1]]
     return [job for job in found if job is not None]
+
+
+def _is_reported(experiment: Experiment) -> bool:
+    """Whether there is a report of every run, as the database says now."""
+    report = Report.objects.filter(experiment=experiment).defer("content").first()
+    return report is not None and not report.without(
+        Run.objects.filter(arm__experiment=experiment).only("finished_at")
+    )
 
 
 def _latest(experiment: Experiment, kind: str) -> Job | None:

@@ -32,6 +32,7 @@ from training.experiments.config import train_as_dict, train_from_dict
 from training.experiments.material import Material, budget_of, data_of, material_of, tuned_recipe
 from training.experiments.models import Experiment
 from training.runs import keeping
+from training.runs.amounts import seconds_of_figures, to_judge, to_store
 from training.runs.judging import judge
 from training.runs.models import Run
 from training.runs.services import finish_run, parent_of, queue_due, raise_if_cancelled, runs_of
@@ -64,7 +65,6 @@ def train_run(progress: Progress, run_id: int) -> None:
         with transaction.atomic():
             queue_due(experiment=run.arm.experiment, actor=progress.actor)
         return
-    keeping.make_room(progress)
     experiment = run.arm.experiment
     material, device = material_of(experiment), pick_device()
     try:
@@ -83,7 +83,10 @@ def train_run(progress: Progress, run_id: int) -> None:
     else:
         _judge_and_keep(run, config, result, material, device, progress)
         _describe(run, config, result, parent, device)
-        progress.log(f"accuracy {run.metrics['accuracy']:.3f}, {duration(result.seconds)}")
+        judged_on = "validation" if run.candidate else "test"
+        progress.log(
+            f"accuracy {run.metrics['accuracy']:.3f} on {judged_on} images, {duration(result.seconds)}"
+        )
     finish_run(run=run, actor=progress.actor)
     shutil.rmtree(keeping.checkpoints(run), ignore_errors=True)
 
@@ -134,15 +137,22 @@ def _forecast(experiment: Experiment, material: Material, runs: list[Run], progr
     # Workers each have a device of their own; of a processor there is one, and runs side by side share it.
     workers = Worker.objects.alive().filter(queue=Queue.TRAIN).count()
     at_once = max(1, workers) if device.type == "cuda" else 1
-    # Memory and checkpoint are those of the largest, which need not be the slowest.
-    memory, checkpoint = (max(getattr(each, key) for each in probes) for key in ("memory", "checkpoint"))
-    one = replace(one, memory=memory, checkpoint=checkpoint)
-    found = forecast(one, n_runs=len(runs), directory=settings.VAR / "runs", device=device)
+    # Memory, weights and checkpoint are those of the largest, which need not be the slowest.
+    largest = {key: max(getattr(each, key) for each in probes) for key in ("memory", "kept", "checkpoint")}
+    one = replace(one, **largest)
+    amounts = [to_judge(run, material) for run in runs]
+    judged = sum(amount.kept for amount in amounts) + to_store(material)
+    found = forecast(one, n_runs=len(runs), directory=settings.VAR / "runs", judged=judged, device=device)
     seconds = found.seconds / min(at_once, len(runs))
+    # Judging is forecast at the dearest too, for what each of the runs is judged on.
+    dearest = max(probes, key=lambda found: found.seconds_forward)
+    a_figure = seconds_of_figures(material)
+    judging = sum(amount.seconds(dearest, a_figure) for amount in amounts) / min(at_once, len(runs))
     experiment.forecast = {
         **asdict(found),
         "refusals": list(found.refusals),
         "seconds": seconds,
+        "seconds_judging": judging,
         "seconds_a_run": one.seconds,
         "seconds_a_step": one.seconds_a_step,
         "n_runs": len(runs),
@@ -153,8 +163,8 @@ def _forecast(experiment: Experiment, material: Material, runs: list[Run], progr
     if found.refusals:
         raise Invalid(" ".join(found.refusals))
     progress.log(
-        f"{len(runs)} runs will take about {duration(seconds)} of training, {found.memory / 1e9:.1f} GB of memory and "
-        f"{found.disk / 1e9:.2f} GB of disk"
+        f"{len(runs)} runs will take about {duration(seconds)} of training and {duration(judging)} of judging, "
+        f"{found.memory / 1e9:.1f} GB of memory and {found.disk / 1e9:.2f} GB of disk"
     )
 
 
@@ -163,10 +173,8 @@ def _unlike(runs: list[Run]) -> list[Run]:
     found: dict[str, Run] = {}
     for run in runs:
         config = chosen(run)
-        key = repr(
-            (config.net, config.epochs, config.batch_size, config.mixed_share, config.on_the_fly, config.ema)
-        )
-        found.setdefault(key, run)
+        recipe = (config.net, config.epochs, config.batch_size, config.mixed_share, config.ema)
+        found.setdefault(repr((recipe, config.augment, config.on_the_fly)), run)
     return list(found.values())
 
 
@@ -200,6 +208,12 @@ def _train(
             step.done, step.total, f"epoch {step.epoch}, about {duration(step.seconds_left)} left"
         )
 
+    full = keeping.make_room(progress)
+
+    def on_epoch(_: object) -> None:
+        nonlocal full
+        full = keeping.make_room(progress, said=full)
+
     begin = partial(
         train,
         config,
@@ -210,6 +224,7 @@ def _train(
         checkpoints=keeping.checkpoints(run),
         device=device,
         on_step=on_step,
+        on_epoch=on_epoch,
         should_stop=lambda: progress.cancelled,
     )
     try:

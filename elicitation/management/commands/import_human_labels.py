@@ -1,4 +1,5 @@
-"""`manage.py import_human_labels FILE.npy --images NAME [--dry-run]`: what people said about the parent images."""
+"""`manage.py import_human_labels FILE.npy --images NAME [--votes 47-63] [--dry-run]`: what people said about the parent
+images."""
 
 from __future__ import annotations
 
@@ -15,16 +16,22 @@ from elicitation.management.commands.import_images import read_array
 from hilmix.accounts.roles import OPERATOR
 from hilmix.commands import OperatorCommand
 from hilmix.core.errors import Refused
+from hilmix.core.humanlabels import VoteRange
 
 
 class Command(OperatorCommand):
     help = (
-        "Attach human labels, such as CIFAR-10H: one probability vector an image, in the order of the images."
+        "Attach human labels, such as CIFAR-10H: for each image, in their order, a probability vector or counts of "
+        "votes. Counts may be attached later to the labels that are their shares."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help=".npy, float [images, classes]")
+        parser.add_argument("file", type=Path, help=".npy, [images, classes]")
         parser.add_argument("--images", required=True, help="name of the image set")
+        parser.add_argument(
+            "--votes",
+            help="the file has shares of so many votes an image, such as 47-63: find the counts they came from",
+        )
         parser.add_argument(
             "--meaning", default="share of people who chose the class", help="what a number means"
         )
@@ -48,6 +55,7 @@ class Command(OperatorCommand):
                 labels=labels,
                 meaning=options["meaning"],
                 licence=options["licence"],
+                votes=VoteRange.parse(options["votes"]) if options["votes"] else None,
                 dry_run=options["dry_run"],
                 actor=OPERATOR,
             )

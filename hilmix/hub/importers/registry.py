@@ -21,6 +21,7 @@ from elicitation.images.services import import_human_labels, import_images
 from hilmix.accounts.roles import Action, Actor
 from hilmix.core.archives import BROKEN, unpack
 from hilmix.core.errors import DataError
+from hilmix.core.humanlabels import VoteRange
 from hilmix.core.loaders import Loaded, read_folder, read_npz, read_parquet, stratified_splits
 from hilmix.hub.importers.cifar10s import import_cifar10s
 from hilmix.hub.importers.hmix import import_hmix
@@ -115,6 +116,7 @@ def _human_labels(brought: Brought) -> dict[str, Any]:
         labels=labels,
         meaning=brought.options["meaning"],
         licence=brought.options["licence"],
+        votes=VoteRange.parse(said) if (said := brought.options.get("votes")) else None,
         actor=brought.actor,
         dry_run=brought.dry_run,
     ).as_json()
@@ -165,8 +167,8 @@ IMPORTERS: dict[str, Importer] = {
     ),
     "human_labels": Importer(
         _("Human labels of an image set"),
-        _("A .npy array: for each image, in their order, the probability of each class."),
-        ".npy", Action.IMPORT_IMAGES, ("image_set", "meaning", "licence"), _human_labels,
+        _("A .npy array: for each image, in their order, the probability of each class, or its votes."),
+        ".npy", Action.IMPORT_IMAGES, ("image_set", "votes", "meaning", "licence"), _human_labels,
     ),
     "hmix": Importer(
         _("The published H-Mix answers"),

@@ -96,7 +96,8 @@ def class_maps(
         classes: whole numbers [N, M], or [N] for one class an image.
         method: `grad_cam` or `grad_cam_plus_plus`.
 
-    Raises `DataError` for a net without convolutional maps, and where images and classes do not fit.
+    Raises `DataError` for a net without convolutional maps or of another name, and where images and classes do not
+    fit.
     """
     if method not in _METHODS:
         raise DataError(f"there is no method {method!r} for class maps; choose one of {', '.join(_METHODS)}")
@@ -108,6 +109,7 @@ def class_maps(
         raise DataError(
             f"{len(images)} images need classes as whole numbers [N] or [N, M]; got {wanted.shape}"
         )
+    _check_fit(model, net, images)
     layer = cam_layer(NET_TABLE[net], height=images.shape[1], width=images.shape[2])
     raw, logits = _raw_maps(model, layer, images, wanted.astype(np.int64), device=device, method=method)
     cells, maximum = scaled(raw)
@@ -149,6 +151,18 @@ def mixed_maps(
             f"got {parents.dtype} {parents.shape}"
         )
     return MixedMaps(mixed, parents, class_maps(model, net, mixed, classes, device=device, method=method))
+
+
+def _check_fit(model: Normalised, net: str, images: NDArray[np.uint8]) -> None:
+    """Refuse images that the model does not take, and a model without the layers of the net named."""
+    channels = model.mean.shape[1]
+    if images.ndim != 4 or images.shape[3] != channels:
+        raise DataError(f"the model takes images [N, H, W, {channels}]; got {images.shape}")
+    modules = {name for name, _ in model.net.named_modules()}
+    if lacking := [layer.module for layer in NET_TABLE[net].cam_layers if layer.module not in modules]:
+        raise DataError(
+            f"the model is no {net}: it has no layer {lacking[0]}; give the name of the net that it was trained as"
+        )
 
 
 def _raw_maps(

@@ -43,12 +43,12 @@ class Command(OperatorCommand):
             wanted = replace(wanted, release=release)
         try:
             experiment = create_experiment(config=wanted, actor=OPERATOR)
-            with TerminalProgress(experiment.name) as progress:
+            with TerminalProgress(experiment.name) as progress, progress.gentle_on_ctrl_c():
                 finish_experiment(experiment=experiment, actor=OPERATOR, progress=progress)
         except (JobCancelled, KeyboardInterrupt):
             raise CommandError(
-                "Stopped. Finished runs are kept, and a run that was begun has a checkpoint; the same command goes on "
-                "from there.",
+                "Stopped. Finished runs are kept, and a run that was begun goes on from its last checkpoint: give the "
+                "same command again.",
                 returncode=130,
             ) from None
         content = Experiment.objects.get(pk=experiment.pk).report.content

@@ -14,9 +14,10 @@ from django.utils.dateparse import parse_datetime
 
 from hilmix.accounts.roles import OPERATOR
 from hilmix.commands import OperatorCommand
-from hilmix.jobs.models import Job, JobState, Pause, Queue
+from hilmix.jobs.models import RETRYABLE, Job, JobState, Pause, Queue
 from hilmix.jobs.services import pause_queue, resume_queue, workers_alive
 from training.experiments.models import Experiment
+from training.reports.words import forecast_words
 from training.runs import keeping, services
 from training.runs.models import Run
 
@@ -98,10 +99,10 @@ def experiment_numbered(number: int) -> Experiment:
 def table_of_experiments() -> list[str]:
     """One line an experiment, the newest first."""
     rows: list[tuple[str, ...]] = [("EXPERIMENT", "NAME", "STATE", "RUNS", "FORECAST")]
-    for one in Experiment.objects.select_related("job", "report"):
-        runs = Run.objects.filter(arm__experiment=one)
-        done = runs.filter(finished_at__isnull=False).count()
-        rows.append((str(one.pk), one.name, one.state, f"{done}/{runs.count()}", _forecast(one)))
+    for one in Experiment.objects.with_state():
+        runs = [run for arm in one.arms.all() for run in arm.runs.all()]
+        done = sum(run.is_done for run in runs)
+        rows.append((str(one.pk), one.name, one.state, f"{done}/{len(runs)}", _forecast(one)))
     return (
         _lines(rows)
         if len(rows) > 1
@@ -111,15 +112,23 @@ def table_of_experiments() -> list[str]:
 
 def table_of_runs(experiment: Experiment) -> list[str]:
     """One line a run, in the order in which they are done; then why some are not."""
-    experiment = Experiment.objects.select_related("job", "report").get(pk=experiment.pk)
+    experiment = Experiment.objects.with_state().get(pk=experiment.pk)
     runs = services.runs_of(experiment)
     rows: list[tuple[str, ...]] = [("RUN", "WHAT", "STATE", "PROGRESS", "NOTE"), *(_row(run) for run in runs)]
     head = f"Experiment {experiment.pk}, {experiment.name}: {experiment.state}"
     said = f". Forecast: {_forecast(experiment)}" if experiment.forecast else ""
     why = [f"{run.title}: {run.job.error}" for run in runs if not run.is_done and run.job and run.job.error]
     own = services.current_job(experiment)
-    if own and own.error and own.kind != services.RUN_KIND and not hasattr(experiment, "report"):
+    if own and own.error and own.kind != services.RUN_KIND and not experiment.is_reported:
         why.append(own.error)
+    if hasattr(experiment, "report") and not experiment.is_reported:
+        at = f"{timezone.localtime(experiment.report.created_at):%d %b %H:%M}"
+        why.append(f"The report of {at} is being renewed; it stays until the new one is written.")
+    if experiment.state in RETRYABLE:
+        why.append(
+            f"manage.py runs {experiment.pk} --retry tries again what is not done; a training goes on from its last "
+            "checkpoint."
+        )
     return [head + said, "", *_lines(rows), *why]
 
 
@@ -127,7 +136,8 @@ def _row(run: Run) -> tuple[str, ...]:
     number = str(run.pk)
     note = ["added later"] if services.added_later(run) else []
     if run.is_done:
-        accuracy = f"accuracy {run.metrics['accuracy']:.4f}" if run.metrics else ""
+        judged_on = "validation" if run.candidate else "test"
+        accuracy = f"accuracy {run.metrics['accuracy']:.4f} on {judged_on} images" if run.metrics else ""
         note += ["external"] if run.arm.is_external else []
         if run.excluded:
             return number, run.title, "excluded", "", ", ".join([*note, run.excluded])
@@ -156,13 +166,7 @@ def _around() -> list[str]:
 
 
 def _forecast(experiment: Experiment) -> str:
-    found = experiment.forecast
-    if not found:
-        return ""
-    minutes = found["seconds"] / 60
-    much = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-    memory, disk = found["memory"] / 1e9, found["disk"] / 1e9
-    return f"{found['n_runs']} runs in about {much}, {memory:.1f} GB of memory, {disk:.2f} GB of disk"
+    return forecast_words(experiment.forecast)
 
 
 def _is_over(experiment: Experiment) -> bool:
