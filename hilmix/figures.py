@@ -111,7 +111,8 @@ def show(cell: Cell) -> str:
     """A cell as people read it: four significant figures at most, a dash for what was not measured."""
     if cell is None:
         return "–"
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    # Adding 0.0 takes the sign of −0, which nobody means.
+    return f"{cell + 0.0:.4g}" if isinstance(cell, float) else str(cell)
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -105,7 +105,12 @@ register(
         words=gettext_lazy("Runs"),
         visible=_runs,
         describe=_of_runs,
-        steps={"experiment": by_one("arm__experiment"), "report": by_one("arm__experiment__report")},
+        steps={
+            "experiment": by_one("arm__experiment"),
+            "report": by_one(
+                "arm__experiment__report", finished_at__lte=F("arm__experiment__report__created_at")
+            ),
+        },
     )
 )
 register(
@@ -114,6 +119,12 @@ register(
         words=gettext_lazy("Reports"),
         visible=_reports,
         describe=_of_reports,
-        steps={"run": by_many("experiment__arms__runs"), "experiment": by_one("experiment")},
+        # A report that was written before a run was finished is not made of it.
+        steps={
+            "run": by_many(
+                "experiment__arms__runs", experiment__arms__runs__finished_at__lte=F("created_at")
+            ),
+            "experiment": by_one("experiment"),
+        },
     )
 )

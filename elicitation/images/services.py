@@ -15,6 +15,7 @@ from django.db import transaction
 
 from elicitation.images.models import ImageSet
 from hilmix.accounts import audit
+from hilmix.accounts.models import AuditEvent
 from hilmix.accounts.roles import Action, Actor, require
 from hilmix.core import imageset
 from hilmix.core.errors import DataError
@@ -30,6 +31,7 @@ from hilmix.core.licences import licence_named
 from hilmix.core.loaders import Ints
 from hilmix.errors import Conflict, Invalid
 
+AUDITED = "imageset.human_labels"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
 
 
@@ -147,34 +149,46 @@ def import_human_labels(
     require(actor, Action.IMPORT_IMAGES)
     if licence:
         licence_named(licence)
-    opened = image_set.open()
-    given = read_human_labels(opened, labels, votes)
-    there = bool(image_set.human_labels_sha256)
-    if there:
-        _check_only_votes(image_set, opened, given, licence)
-    report = HumanLabelsReport(image_set.name, image_set.n_images, dry_run, given.votes, given.how, there)
-    if dry_run:
-        return report
+    given = read_human_labels(image_set.open(), labels, votes)
     counted = {} if given.votes is None else {"votes": int(given.votes.sum())}
-    if there:
-        add_human_votes(image_set.directory, given)
-    else:
-        image_set.human_labels_sha256 = add_human_labels(image_set.directory, given, meaning)
-        image_set.human_labels_licence = licence
     with transaction.atomic():
-        image_set.save(update_fields=["human_labels_sha256", "human_labels_licence"])
-        audit.record(
-            actor, "imageset.human_labels", image_set, sha256=image_set.human_labels_sha256, **counted
-        )
+        # Another import may have come in since the caller read the row, and between this check and what is written.
+        stored = ImageSet.objects.select_for_update().get(pk=image_set.pk)
+        there = bool(stored.human_labels_sha256)
+        cut_off = there and _is_cut_off(stored, given)
+        if there:
+            _check_only_votes(stored, given, licence, written=cut_off)
+        report = HumanLabelsReport(stored.name, stored.n_images, dry_run, given.votes, given.how, there)
+        if dry_run:
+            return report
+        if not there:
+            stored.human_labels_sha256 = add_human_labels(stored.directory, given, meaning)
+            stored.human_labels_licence = licence
+        elif not cut_off:
+            add_human_votes(stored.directory, given)
+        stored.save(update_fields=["human_labels_sha256", "human_labels_licence"])
+        audit.record(actor, AUDITED, stored, sha256=stored.human_labels_sha256, **counted)
+    image_set.human_labels_sha256 = stored.human_labels_sha256
+    image_set.human_labels_licence = stored.human_labels_licence
     return report
 
 
-def _check_only_votes(
-    image_set: ImageSet, opened: imageset.ImageSet, given: HumanLabels, licence: str
-) -> None:
-    """Raise Conflict unless all that is new are the counts of the labels that are there."""
+def _is_cut_off(image_set: ImageSet, given: HumanLabels) -> bool:
+    """Whether an import wrote these counts and ended before it was recorded; the same import then makes up for it."""
+    votes = image_set.open().human_votes
+    if votes is None or given.votes is None or not np.array_equal(votes, given.votes):
+        return False
+    recorded = AuditEvent.objects.filter(
+        action=AUDITED, object_kind=image_set._meta.label_lower, object_id=str(image_set.pk)
+    )
+    return not any("votes" in event.detail for event in recorded)
+
+
+def _check_only_votes(image_set: ImageSet, given: HumanLabels, licence: str, *, written: bool) -> None:
+    """Raise Conflict unless all that is new are the counts of the labels that are there, or these are `written`."""
     try:
-        check_only_votes(opened, given)
+        if not written:
+            check_only_votes(image_set.open(), given)
     except DataError as error:
         raise Conflict(str(error)) from None
     if licence not in ("", image_set.human_labels_licence):

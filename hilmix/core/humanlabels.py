@@ -24,6 +24,7 @@ from hilmix.core.loaders import Ints
 MOST_VOTES = 1_000_000_000  # on one image: numpy splits no more into halves
 MOST_SOUGHT = 10_000  # the largest number of votes that shares are tried with
 NEAR = 1e-4  # of a vote: what rounding may have done to a share
+ROUND = (100, 1_000, 10_000)  # what shares written as whole numbers sum to
 SAME = 1e-6  # between shares that are the same
 AS_GIVEN = "votes as they were counted"
 
@@ -52,7 +53,7 @@ class VoteRange:
         return cls(int(found[1]), int(found[2] or found[1]))
 
     def __str__(self) -> str:
-        return f"{self.least} to {self.most}"
+        return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +71,11 @@ def read_human_labels(
     """The human labels of an image set, from shares or from counts of votes [N, K].
 
     Whole numbers of which a row sums to more than 1 are counts, with at least one vote an image. With `votes`, `array`
-    are shares that came from so many votes an image, and the counts are found (`find_votes`).
+    are shares that came from so many votes an image, and the counts are found (`find_votes`). Whole numbers whose rows
+    all sum to 100, to 1,000 and so on may as well be percents: they are counts where `votes` is that one number.
 
-    Raises DataError for another shape, or counts with `votes`, and `Refused` naming every row that is wrong.
+    Raises DataError for another shape, for what may be percents, or for counts with other `votes`, and `Refused` naming
+    every row that is wrong.
     """
     try:
         values = np.asarray(array)
@@ -86,11 +89,8 @@ def read_human_labels(
         wanted = f"{shape[0]} images × {shape[1]} classes"
         raise DataError(f"The human labels have shape {list(labels.shape)}; {wanted} are needed.")
     if _are_counts(labels):
-        if votes is not None:
-            raise DataError(
-                "The human labels are counts of votes already; leave out how many votes they have."
-            )
         counts = _checked_counts(labels)
+        _check_meant(counts, votes)
         return HumanLabels(counts / counts.sum(axis=1, keepdims=True), counts, AS_GIVEN)
     # "not (… >= 0)" also catches NaN.
     wrong = ~(labels >= 0).all(axis=1) | ~(np.abs(labels.sum(axis=1) - 1) < 1e-6)
@@ -103,6 +103,22 @@ def _are_counts(labels: Floats) -> bool:
     whole = (labels == np.rint(labels)).all(axis=1)
     several = whole & (labels.sum(axis=1) > 1)
     return bool((whole.all() and several.any()) or several.mean() > 0.5)
+
+
+def _check_meant(counts: Ints, votes: VoteRange | None) -> None:
+    """Raise DataError where whole numbers may be percents, unless `votes` says how many votes each row is of."""
+    sums = counts.sum(axis=1)
+    each = int(sums[0])
+    if (sums != each).any() or each not in ROUND:
+        each = 0
+    if votes is not None and votes != (VoteRange(each, each) if each else None):
+        raise DataError("The human labels are counts of votes already; leave out how many votes they have.")
+    if each and votes is None:
+        raise DataError(
+            f"Every row of the human labels sums to {each:,}, so these are votes, or shares in parts of {each:,} "
+            f"(percents are parts of 100). If {each:,} people answered each image, say so (--votes {each}); if "
+            f"these are shares, divide them by {each:,}."
+        )
 
 
 def _checked_counts(labels: Floats) -> Ints:

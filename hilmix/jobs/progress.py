@@ -72,7 +72,12 @@ class TerminalProgress(Progress):
 
     @contextlib.contextmanager
     def gentle_on_ctrl_c(self) -> Iterator[None]:
-        """Only in the main thread, which is where signals are heard."""
+        """Only in the main thread, which is where signals are heard. Where Ctrl-C is not Python's to hear it stays as
+        it is: a shell has background work ignore it, and a program around this one may have its own way with it."""
+        before = signal.getsignal(signal.SIGINT)
+        if before is not signal.default_int_handler:
+            yield
+            return
 
         def interrupted(number: int, frame: object) -> None:
             if self._interrupted:
@@ -80,7 +85,7 @@ class TerminalProgress(Progress):
             self._interrupted = True
             self.log("Stopping at the next step that can be gone on from; Ctrl-C again stops at once.")
 
-        before = signal.signal(signal.SIGINT, interrupted)
+        signal.signal(signal.SIGINT, interrupted)
         try:
             yield
         finally:

@@ -195,9 +195,25 @@ def test_counts_need_no_range(pets):
         read_human_labels(pets, COUNTS, VoteRange(1, 9))
 
 
+@pytest.mark.parametrize("whole", [100, 1_000, 10_000])
+def test_whole_numbers_that_may_be_percents_are_votes_only_where_that_is_said(pets, whole):
+    tenths = np.array([[10, 0], [9, 1], [0, 10], [5, 5], [7, 3], [1, 9]]) * (whole // 10)
+    with pytest.raises(DataError, match=rf"sums to {whole:,}.*--votes {whole}\).*divide them by {whole:,}"):
+        read_human_labels(pets, tenths)
+    read = read_human_labels(pets, tenths, VoteRange(whole, whole))
+    assert np.array_equal(read.votes, tenths)
+    assert read.how == "votes as they were counted"
+    assert read_human_labels(pets, tenths / whole).votes is None
+    with pytest.raises(DataError, match="counts of votes already"):
+        read_human_labels(pets, tenths, VoteRange(47, whole))
+    assert read_human_labels(pets, tenths + np.eye(6, 2, dtype=int)).votes is not None, "rows differ"
+    assert read_human_labels(pets, tenths // (whole // 10)).votes.sum() == 60
+
+
 def test_a_range_is_read_as_people_write_it():
     assert VoteRange.parse(" 47-63 ") == VoteRange.parse("47 – 63") == VoteRange(47, 63)
     assert VoteRange.parse("50") == VoteRange(50, 50)
+    assert (str(VoteRange(47, 63)), str(VoteRange(50, 50))) == ("47 to 63", "50")
     for wrong in ("", "many", "47-", "-3", "63-47", "0-3", "5-10001", "4.5", "1-2-3", "٤٧"):
         with pytest.raises(DataError):
             VoteRange.parse(wrong)

@@ -16,7 +16,7 @@ from PIL import Image, ImageColor
 
 from hilmix import drawing
 from hilmix.drawing_panels import PANELS
-from hilmix.figures import Figure, Item, Kind, Picture, Series, Table, as_csv, markdown
+from hilmix.figures import Figure, Item, Kind, Picture, Series, Table, as_csv, markdown, show
 
 ROOT = Path(__file__).parents[2]
 BAND = ((0.1, 0.14, 0.1, 0.2), (0.5, 0.48, 0.4, 0.5), (0.9, None, None, None))
@@ -170,6 +170,10 @@ def test_an_image_that_is_not_there_is_told_in_words():
     there, missing = paper.axes
     assert (len(there.images), len(missing.images)) == (1, 0)
     assert missing.texts[0].get_text() == "a dog"
+
+
+def test_nothing_is_shown_as_less_than_nothing():
+    assert [show(one) for one in (-0.0, 0.0, -0.25, None, 3)] == ["0", "0", "-0.25", "–", "3"]
 
 
 def test_a_bar_or_a_new_line_in_a_cell_does_not_break_a_table_of_markdown():

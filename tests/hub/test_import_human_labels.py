@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
+from elicitation.images import services
 from elicitation.images.models import ImageSet
 from elicitation.images.services import import_human_labels
 from hilmix.accounts.models import AuditEvent, User
 from hilmix.accounts.roles import OPERATOR
+from hilmix.accounts.services import create_token
 from hilmix.core.errors import Refused
 from hilmix.core.humanlabels import VoteRange
 from hilmix.errors import Conflict
@@ -93,10 +95,12 @@ def test_counts_are_attached_with_their_shares_and_the_page_and_the_api_say_how_
     opened = ImageSet.objects.get().open()
     assert np.array_equal(opened.human_votes, VOTES)
     assert np.array_equal(opened.human_labels, VOTES / VOTES.sum(axis=1, keepdims=True))
-    client.force_login(User.objects.create_user("boss", kind=User.Kind.ADMIN))
+    boss = User.objects.create_user("boss", kind=User.Kind.ADMIN)
+    client.force_login(boss)
     page = client.get(image_set.get_absolute_url()).content.decode()
     assert "600 votes, 47 to 53 an image" in page
-    assert client.get("/api/v1/image-sets/pictures/").json()["human_votes"] == 600
+    token = {"Authorization": f"Token {create_token(person=boss, name='t', scope='read')}"}
+    assert client.get("/api/v1/image-sets/pictures/", headers=token).json()["human_votes"] == 600
     assert AuditEvent.objects.get(action="imageset.human_labels").detail["votes"] == 600
 
 
@@ -147,3 +151,49 @@ def test_counts_may_come_later_and_leave_the_labels_their_hash_and_their_licence
     assert np.array_equal(stored.open().human_votes, VOTES)
     with pytest.raises(Conflict, match="counts of their votes; they are never replaced"):
         attach(image_set, VOTES)
+
+
+def audited():
+    """The votes that each import was recorded with, the first first."""
+    events = AuditEvent.objects.filter(action="imageset.human_labels").order_by("id")
+    return [event.detail.get("votes") for event in events]
+
+
+def test_counts_that_were_written_by_an_import_that_was_cut_off_are_recorded_by_the_next(
+    image_set, monkeypatch
+):
+    attach(image_set, VOTES / VOTES.sum(axis=1, keepdims=True))
+
+    def cut_off(*_args, **_more):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(services.audit, "record", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            attach(image_set, VOTES)
+    assert np.array_equal(image_set.open().human_votes, VOTES)
+    assert audited() == [None]
+    with pytest.raises(Conflict, match="counts of their votes; they are never replaced"):
+        attach(image_set, VOTES * 2)
+    assert attach(image_set, VOTES).as_text().startswith("Votes attached to the 12 human labels")
+    assert audited() == [None, 600]
+    with pytest.raises(Conflict, match="counts of their votes; they are never replaced"):
+        attach(image_set, VOTES)
+
+
+def test_labels_that_came_in_since_the_caller_read_the_row_are_not_replaced(image_set):
+    late = ImageSet.objects.get()
+    attach(image_set, VOTES)
+    with pytest.raises(Conflict, match="they are never replaced"):
+        attach(late, LABELS)
+    assert np.array_equal(image_set.open().human_votes, VOTES)
+    assert audited() == [600]
+
+
+def test_rows_of_a_hundred_are_votes_only_where_the_import_says_so(image_set, tmp_path):
+    np.save(tmp_path / "percents.npy", np.tile([90, 10, 0], (12, 1)))
+    given = (tmp_path / "percents.npy",)
+    with pytest.raises(CommandError, match=r"sums to 100.*--votes 100.*divide them by 100"):
+        call_command("import_human_labels", *given, images="pictures")
+    call_command("import_human_labels", *given, images="pictures", votes="100", stdout=StringIO())
+    assert image_set.open().human_votes.sum() == 1200

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import timezone
 
 from elicitation.flow.withdrawal import withdraw
 from elicitation.participants.models import Participation
@@ -48,7 +48,8 @@ def trained_on(release: Release) -> Run:
     experiment = report_on(release)
     Experiment.objects.filter(pk=experiment.pk).update(config_sha256=f"{release.pk:064}")
     arm = Arm.objects.create(experiment=experiment, ordinal=0, name="mixup", policy="mixup", params={})
-    return Run.objects.create(arm=arm, seed=3, plan_sha256="a" * 64, finished_at=timezone.now())
+    at = experiment.report.created_at
+    return Run.objects.create(arm=arm, seed=3, plan_sha256="a" * 64, finished_at=at)
 
 
 def objects_of(study: Study, run: Run) -> dict[str, object]:
@@ -114,6 +115,18 @@ def test_what_is_on_the_way_is_counted_and_the_first_of_it_named(made, admin):
     above = numbers(way(admin, "release", made["release"]).above)
     assert above == {"image_set": 1, "study": 1, "mixed_image": 6, "trial": 12, "response": 12}
     assert numbers(way(admin, "response", made["response"]).above) == dict.fromkeys(KINDS[:4], 1)
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_report_is_made_of_no_run_that_was_finished_after_it(made, admin, finished):
+    report = made["report"]
+    at = report.created_at + timedelta(hours=1) if finished else None
+    added = Run.objects.create(arm=made["run"].arm, seed=9, plan_sha256="b" * 64, finished_at=at)
+    assert numbers(way(admin, "run", added).below) == {"report": 0}
+    assert numbers(way(admin, "run", made["run"]).below) == {"report": 1}
+    [runs] = [level for level in way(admin, "report", report).above if level.kind == "run"]
+    assert [node.key for node in runs.nodes] == [str(made["run"].pk)]
+    assert numbers(way(admin, "release", made["release"]).below) == {"experiment": 1, "run": 2, "report": 1}
 
 
 def test_an_answer_is_in_no_release_made_before_it_or_without_consent_to_publication(make_study, admin):

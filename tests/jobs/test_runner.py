@@ -70,7 +70,15 @@ def test_a_bar_begins_anew_with_what_begins_anew():
         assert progress._bar.n == 0
 
 
-def test_the_first_ctrl_c_lets_work_stop_by_itself_and_the_second_ends_it(capsys):
+@pytest.fixture
+def in_front():
+    """Ctrl-C as it is in a terminal, also where a shell has these tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_ctrl_c_lets_work_stop_by_itself_and_the_second_ends_it(capsys, in_front):
     def press_later():
         time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGINT)
@@ -88,7 +96,18 @@ def test_the_first_ctrl_c_lets_work_stop_by_itself_and_the_second_ends_it(capsys
     assert signal.getsignal(signal.SIGINT) == before
 
 
-def test_ctrl_c_while_a_worker_is_followed_is_heard_too():
+@pytest.mark.parametrize("ours", [signal.SIG_IGN, lambda number, frame: None])
+def test_a_ctrl_c_that_somebody_else_sees_to_or_nobody_cancels_nothing(in_front, ours):
+    """A shell has what it runs in the background ignore it: `bash -c 'python … & wait'`."""
+    signal.signal(signal.SIGINT, ours)
+    with TerminalProgress() as progress, progress.gentle_on_ctrl_c():
+        assert signal.getsignal(signal.SIGINT) == ours
+        signal.raise_signal(signal.SIGINT)
+        assert not progress.cancelled
+    assert signal.getsignal(signal.SIGINT) == ours
+
+
+def test_ctrl_c_while_a_worker_is_followed_is_heard_too(in_front):
     job, _claim = claimed()
     with TerminalProgress() as progress, progress.gentle_on_ctrl_c():
         signal.raise_signal(signal.SIGINT)

@@ -16,7 +16,7 @@ def test_every_image_of_cifar10h_fits_47_to_63_votes_and_all_together_what_was_p
     shares = np.load(realdata / "cifar10h-probs.npy")
     votes, how = find_votes(shares, VoteRange(47, 63))
     each = votes.sum(axis=1)
-    assert (each.min(), each.max()) == (47, 63)
+    assert (each.min(), each.max()) == (47, 60)  # no share needs more than 60
     assert np.abs(votes / each[:, None] - shares).max() < 1e-12
     # Published: 511,400 votes, 51 an image. Of a number and its half only the half is seen, so ours are fewer.
     assert each.mean() == pytest.approx(51.1, abs=0.1)

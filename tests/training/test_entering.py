@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from django.utils import timezone
 
 from hilmix.accounts.roles import OPERATOR
-from hilmix.core.files import sha256_json
 from hilmix.errors import Invalid
 from tests.training.conftest import quick
 from tests.training.test_config import good, refusal
@@ -19,7 +20,7 @@ from training.experiments.checking import Checker
 from training.experiments.config import parse_config
 from training.experiments.fitting import check_limits
 from training.experiments.forms import ExperimentForm
-from training.experiments.material import resolve
+from training.experiments.material import material_of, resolve
 from training.experiments.models import Experiment
 from training.experiments.services import create_experiment
 from training.models import Run
@@ -37,19 +38,6 @@ FORM = {
 # -- one identity for one content
 
 
-def as_recorded_before(config) -> str:
-    """The hash of a configuration with the names as written, as earlier versions made it."""
-    material = resolve(config)
-    return sha256_json(
-        {
-            "config": material.config.as_dict(),
-            "release": material.release.sha256,
-            "image_set": material.image_set.sha256,
-            "human_labels": material.image_set.human_labels_sha256,
-        }
-    )
-
-
 @pytest.fixture
 def ways(config, release, digits):
     """The same experiment, its release and image set named in every way."""
@@ -61,27 +49,6 @@ def test_one_experiment_however_its_release_and_image_set_are_named(ways):
     assert len({resolve(config).identity() for config in ways}) == 1
     created = [create_experiment(config=config, actor=OPERATOR) for config in ways]
     assert Experiment.objects.get() == created[0]
-
-
-def test_an_experiment_recorded_by_the_names_as_written_is_found_by_every_name(ways):
-    """Else an experiment of an earlier version would be trained again from the start."""
-    hashes = [as_recorded_before(config) for config in ways]
-    assert len(set(hashes)) == len(ways)
-    experiment = create_experiment(config=ways[0], actor=OPERATOR)
-    for recorded in hashes:
-        Experiment.objects.update(config_sha256=recorded)
-        assert {create_experiment(config=config, actor=OPERATOR) for config in ways} == {experiment}
-    assert Experiment.objects.get().config_sha256 == hashes[-1]
-
-
-def test_of_two_that_were_recorded_by_two_names_each_name_finds_its_own(ways):
-    first = create_experiment(config=ways[0], actor=OPERATOR)
-    Experiment.objects.update(config_sha256=as_recorded_before(ways[0]))
-    second = Experiment.objects.get()
-    second.pk, second.config_sha256 = None, as_recorded_before(ways[-1])
-    second.save(force_insert=True)
-    assert create_experiment(config=ways[0], actor=OPERATOR) == first
-    assert create_experiment(config=ways[-1], actor=OPERATOR) == second
 
 
 # -- what a file says
@@ -163,6 +130,35 @@ def test_a_share_that_folds_can_hold_out_is_taken(config, share):
 )
 def test_a_share_that_no_folds_hold_out_is_refused_saying_what_it_would_become(config, share, words):
     assert words in said(resolve(config), [Budget(300, 10)], holdout_mixes=share)["holdout_mixes"][0]
+
+
+@pytest.mark.parametrize("key", ["evaluate_on", "validation"])
+def test_a_split_of_one_image_is_not_judged_on(config, key):
+    material = resolve(config)
+    splits = {**material.images.splits, "one": np.array([1])}
+    material = replace(material, images=SimpleNamespace(splits=splits))
+    words = "is 'one', which holds 1 image; figures with intervals take 2 or more"
+    assert said(material, [Budget(300, 10)], **{key: "one"}) == {key: [words]}
+
+
+STORED = {
+    "name": {"name": "a\tb"},
+    "arm": {"arms": [{"name": "a\tb", "policy": "mixup"}], "contrasts": []},
+    "validation": {"validation": 1},
+    "grid": {"validation": 9, "tune": {"lr": [n / 2000 for n in range(1, 1002)]}},
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_what_a_new_experiment_may_not_be_one_that_there_is_goes_on_with(config, name):
+    """Earlier versions took a name with a tab: such an experiment took new seeds that could not be trained."""
+    experiment = create_experiment(config=config, actor=OPERATOR)
+    experiment.config = experiment.config | STORED[name]
+    experiment.save()
+    with pytest.raises(Invalid):
+        parse_config(experiment.config)
+    material = material_of(experiment)
+    assert material.config == replace(experiment.parsed, release="small@1.0.0", image_set="digits")
 
 
 def test_limits_stop_a_new_experiment_and_none_that_there_is(config, monkeypatch):
@@ -262,6 +258,26 @@ def test_what_is_refused_of_several_settings_is_said_beside_one_of_them(refused,
 
 def test_an_arm_called_as_a_row_is_numbered_is_not_taken_for_it(refused):
     form = refused(
-        **{"arms-0-name": "arm 9", "arms-0-people": "0", "arms-1-name": "arm 1", "arms-1-people": "0"}
+        **{"arms-0-name": "arm 9", "arms-0-people": "-7", "arms-1-name": "arm 1", "arms-1-people": "-8"}
     )
-    assert [row.errors.get("people", [""])[0][-7:] for row in form.arms][:2] == ["(arm 9)", "(arm 1)"]
+    assert [row.errors.get("people", [""])[0][:6] for row in form.arms][:2] == ["Is -7;", "Is -8;"]
+
+
+@pytest.mark.parametrize("name", ["human (arm 9)", "human (contrast 9)", "human (mixup)", "is 'zzz', no arm"])
+def test_no_name_steers_where_a_refusal_is_shown(refused, name):
+    """Refusals end with what names there are, or begin with one."""
+    change = {"arms-1-name": name, "contrasts-1-arm": "mixup", "contrasts-1-against": "zzz"}
+    form = refused(**change)
+    assert "no arm of this experiment" in form.contrasts[1].errors["against"][0]
+    assert not form.non_field_errors()
+    form = refused(**{"arms-1-name": name, "arms-0-start_from": "zzz"})
+    assert "no arm of this experiment" in form.arms[0].errors["start_from"][0]
+    assert not form.arms[1].errors
+    form = refused(**{"arms-1-name": name, "arms-1-policy": "zzz"})
+    assert "zzz" in form.arms[1].errors["policy"][0]
+    assert not form.arms[0].errors
+
+
+def test_of_rows_that_are_not_all_filled_in_the_one_that_is_refused_shows_it(refused):
+    form = refused(**{"arms-1-policy": "", "arms-2-name": "two\tfold", "arms-2-policy": "mixup"})
+    assert "on one line" in form.arms[2].errors["name"][0]

@@ -20,7 +20,7 @@ from torchcam.methods import GradCAMpp
 from hilmix.core.errors import DataError
 from training.engine.data import to_pixels
 from training.engine.net_table import NET_TABLE, cam_layer
-from training.engine.nets import Normalised, build_net, head_of
+from training.engine.nets import BUILDERS, Normalised, build_net, head_of
 from training.evaluation.explain import cams, projections
 from training.evaluation.explain.cams import class_maps, mixed_maps
 from training.evaluation.explain.features import penultimate
@@ -185,7 +185,7 @@ def test_a_model_is_afterwards_as_it_was(explain):
             parameter.requires_grad_(True)
 
 
-def test_a_mixed_image_has_the_maps_of_both_classes_beside_both_parents():
+def test_a_mixed_image_has_the_maps_of_both_classes_beside_both_parents(monkeypatch):
     """A model of two places: class 0 is light on the left, class 1 on the right."""
     parents = np.zeros((1, 2, 8, 8, 1), np.uint8)
     parents[0, 0, 2:6, :3], parents[0, 1, 2:6, 5:] = 200, 200
@@ -199,6 +199,7 @@ def test_a_mixed_image_has_the_maps_of_both_classes_beside_both_parents():
     chain[14] = nn.Linear(2, 2, bias=False)
     with torch.no_grad():
         chain[14].weight.copy_(torch.eye(2))
+    monkeypatch.setitem(BUILDERS, "resnet20", lambda *_: chain)
     made = mixed_maps(
         Normalised(chain, torch.zeros(1), torch.ones(1)),
         "resnet20",
@@ -236,8 +237,9 @@ class _Sides(nn.Module):
         ({"classes": np.array([1, 2, 10])}, "classes 0 to 9; asked for 1 to 10"),
         ({"classes": np.array([1, 2, -1])}, "classes 0 to 9"),
         ({"images": pictures().astype(float)}, "must be uint8"),
-        ({"net": "resnet18"}, "the model is no resnet18: it has no layer layer4"),
-        ({"net": "vgg11"}, "the model is no vgg11: it has no layer"),
+        ({"net": "resnet18"}, "the model is no resnet18: its weights"),
+        ({"net": "preact_resnet18"}, r"'0.weight' are \[16, 3, 3, 3\], those of preact_resnet18 are \[64, 3"),
+        ({"net": "wide_resnet16_4"}, "the model is no wide_resnet16_4: its weights"),
         ({"images": pictures(channels=1)}, r"takes images \[N, H, W, 3\]; got \(3, 32, 32, 1\)"),
         ({"images": pictures()[..., 0]}, r"takes images \[N, H, W, 3\]"),
     ],
@@ -246,6 +248,15 @@ def test_what_cannot_be_explained_is_refused(change, said):
     asked = {"net": "resnet20", "images": pictures(), "classes": np.array([1, 2, 3]), **change}
     with pytest.raises(DataError, match=said):
         class_maps(model(), asked.pop("net"), asked.pop("images"), device=CPU, **asked)
+
+
+def test_a_model_of_the_same_layers_and_another_width_is_refused(monkeypatch):
+    of_grey = functools.partial(BUILDERS["resnet20"], (32, 32, 1))
+    monkeypatch.setitem(BUILDERS, "resnet20", lambda _shape, classes: of_grey(classes))
+    with pytest.raises(
+        DataError, match=r"'0.weight' are \[16, 3, 3, 3\], those of resnet20 are \[16, 1, 3, 3\]"
+    ):
+        class_maps(model(), "resnet20", pictures(), np.array([1, 2, 3]), device=CPU)
 
 
 def test_parents_of_another_size_are_refused():

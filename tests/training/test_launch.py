@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from itertools import chain
 
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from hilmix.accounts.models import AuditEvent
@@ -17,6 +19,7 @@ from hilmix.errors import Conflict, Forbidden, Invalid
 from hilmix.jobs.models import Job, JobState
 from hilmix.jobs.progress import JobCancelled
 from tests.training.conftest import quick
+from training.experiments import fitting
 from training.experiments.config import parse_config
 from training.experiments.models import Experiment
 from training.experiments.services import create_experiment
@@ -241,7 +244,8 @@ def test_a_written_report_takes_the_place_of_the_one_before_and_is_of_all_runs(
     add_arm(experiment=experiment, name="theirs", file=outside, seed=0, actor=OPERATOR)
     assert Experiment.objects.get().state == "queued"
     call_command("runs", experiment.pk)
-    assert "is being renewed; it stays until the new one is written" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "is without 1 run added since. It is being renewed, and stays until a new one is written." in out
     assert Report.objects.get().content == {"of": 0}
     second = build_report(experiment=experiment, leakage=None)
     assert second.pk == first.pk
@@ -254,6 +258,83 @@ def test_a_written_report_takes_the_place_of_the_one_before_and_is_of_all_runs(
     assert Experiment.objects.get().state == "done"
     services.add_seeds(experiment=experiment, seeds=[7], actor=OPERATOR)
     assert report_if_finished(experiment=experiment) is None
+
+
+def test_a_report_that_nothing_renews_is_not_said_to_be_renewed(experiment, capsys):
+    experiment = launched(experiment)
+    finish(*runs(experiment))
+    Report.objects.create(experiment=experiment, content={})
+    services.add_seeds(experiment=experiment, seeds=[5], actor=OPERATOR)
+    assert services.is_worked_on(experiment)
+    services.cancel_experiment(experiment=experiment, actor=OPERATOR)
+    assert not services.is_worked_on(experiment)
+    call_command("runs", experiment.pk)
+    assert "is without 2 runs added since. It is not being renewed now" in capsys.readouterr().out
+    services.launch_experiment(experiment=experiment, actor=OPERATOR)
+    finish(*[run for run in runs(experiment) if not run.is_done])
+    assert services.is_worked_on(experiment), "the report itself waits to be written"
+
+
+def test_a_run_that_is_added_while_a_report_is_written_is_in_it_or_is_known_to_be_missing(
+    experiment, monkeypatch
+):
+    """Whatever the moment: before each of the questions that are asked of the database, up to the lock."""
+    finish(*runs(launched(experiment)))
+    monkeypatch.setattr(
+        "training.reports.content.report_content", lambda arms, **_: {"runs": [*chain(*arms)]}
+    )
+    monkeypatch.setattr(
+        "training.reports.gathering.arm_result", lambda arm, _: [run.pk for run in arm.runs.all()]
+    )
+
+    class Adding:
+        def __init__(self, at):
+            self.left, self.adding, self.added = at, False, None
+
+        def __call__(self, execute, sql, params, many, context):
+            if not self.adding and not self.added and "SAVEPOINT" not in sql:
+                self.left -= 1
+                if self.left < 0:
+                    self.adding = True
+                    arm = experiment.arms.first()
+                    self.added = Run.objects.create(arm=arm, seed=7, finished_at=timezone.now())
+            self.adding = self.adding or "SAVEPOINT" in sql  # locked from there
+            return execute(sql, params, many, context)
+
+    ended = []
+    for at in range(100):
+        adding = Adding(at)
+        with connection.execute_wrapper(adding):
+            try:
+                report = build_report(experiment=experiment, leakage=None)
+            except Conflict:
+                ended.append("anew")
+                report = build_report(experiment=experiment, leakage=None)
+        if adding.added is None:
+            break
+        assert adding.added.pk in report.content["runs"]
+        ended.append("written")
+        report.delete()
+        adding.added.delete()
+    assert ended.count("written") > 5
+    assert "anew" in ended
+
+
+@pytest.mark.parametrize(("folds", "most"), [(0, 4), (2, 10)])
+def test_added_seeds_make_an_experiment_no_larger_than_a_new_one_may_be(release, monkeypatch, folds, most):
+    experiment = made(holdout_mixes=1 / folds if folds else 0)
+    monkeypatch.setattr(fitting, "MAX_RUNS", most)
+    seeds = [5] if folds else [5, 6]
+    with pytest.raises(
+        Invalid, match=f"{folds} folds make {12 if folds else 6} runs, tuning included; an exp"
+    ):
+        services.add_seeds(experiment=experiment, seeds=seeds, actor=OPERATOR)
+    monkeypatch.setattr(fitting, "MAX_SEEDS", 1)
+    with pytest.raises(Invalid, match="at most 1 seeds"):
+        services.add_seeds(experiment=experiment, seeds=[5], actor=OPERATOR)
+    monkeypatch.setattr(fitting, "MAX_SEEDS", 3)
+    monkeypatch.setattr(fitting, "MAX_RUNS", 12)
+    assert len(services.add_seeds(experiment=experiment, seeds=seeds, actor=OPERATOR)) == (6 if folds else 4)
 
 
 @pytest.mark.parametrize(

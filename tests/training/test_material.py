@@ -295,14 +295,13 @@ def test_more_validation_images_than_are_free_are_refused(release):
     assert "no split 'dev'" in refusal(validation="dev")["validation"][0]
 
 
-def test_nothing_is_judged_on_a_split_of_one_image():
+def test_what_is_judged_on_a_split_of_one_image_can_be_found():
     splits = {"train": np.arange(10), "test": np.arange(10, 20), "one": np.array([20])}
     images = SimpleNamespace(name="digits", splits=splits)
     for key in ("validation", "evaluate_on"):
         check = Checker()
         find_splits(check, parse_config(quick(**{key: "one"})), images, np.empty((0, 2), np.int64))
-        assert list(check.problems) == [key]
-        assert "holds 1 image; figures with intervals take 2" in check.problems[key][0]
+        assert not check.problems, "new experiments are refused elsewhere; what there is goes on"
 
 
 def test_no_fold_trains_on_what_it_holds_out_or_on_its_parents(release):

@@ -39,6 +39,15 @@ def asked(n=60, n_people=12, each=3, bias=0.0, seed=0, shares=(0.1, 0.25, 0.5, 0
     return MixedImages(np.arange(n), 0 * ones, ones, share, answers.means, answers)
 
 
+def partly(n, several):
+    """`n` mixed images of which two people answered `several`, and one the others."""
+    images = asked(n, each=2)
+    every = images.answers
+    kept = (np.arange(2 * n) % 2 == 0) | (every.images < several)
+    answers = Answers(every.labels[kept], every.images[kept], every.people[kept], n)
+    return replace(images, labels=answers.means, answers=answers)
+
+
 def judged(images, strength, seeds=SEEDS, luck=0, **more):
     """What models of an arm make of them: the closer to λ the greater `strength`."""
     n = len(images.rows)
@@ -152,26 +161,42 @@ def test_all_folds_of_a_seed_are_one_model_and_images_and_seeds_are_crossed():
     assert "All folds of a seed together are one model's predictions." in text
 
 
-def test_every_arm_is_compared_with_the_reference_and_planned_pairs_over_the_seeds_that_both_have():
-    images = asked()
+@pytest.mark.parametrize("resample_people", [False, True])
+def test_every_arm_is_compared_with_the_reference_and_planned_pairs_over_the_seeds_that_both_have(
+    resample_people,
+):
+    images = asked(bias=0.25)
     arms = [
         made("base", judged(images, 1.0), policy=""),
         made("mixup", judged(images, 2.0, seeds=(1, 2))),
         made("curve", judged(images, 2.5)),
     ]
     contrasts = [{"arm": "curve", "against": "mixup", "about": "distortion"}]
-    content = told_of(arms, reference="base", contrasts=contrasts)
-    rows = {(one["arm"], one["against"], one["metric"]): one for one in content["mixed_differences"]}
+    content = told_of(arms, reference="base", contrasts=contrasts, resample_people=resample_people)
+    told = content["mixed_differences"]
+    rows = {(one["arm"], one["against"], one["metric"]): one for one in told}
     assert {key[:2] for key in rows} == {("curve", "mixup"), ("mixup", "base"), ("curve", "base")}
     one = rows["curve", "mixup", "human_cross_entropy"]
-    losses = {each.name: -(images.labels * each.held_out.log_p).sum(axis=2) for each in arms}
-    expected = inference.estimate(Terms(losses["curve"][1:3] - losses["mixup"]))
+    apart = arms[1].held_out.log_p - arms[2].held_out.log_p[1:3]  # seeds 1 and 2
+
+    def losses_of(labels):
+        return (labels * apart).sum(axis=2)
+
+    expected = inference.estimate(Terms(losses_of(images.labels)))
     assert one["value"] == pytest.approx(expected.value)
-    assert one["interval"] == pytest.approx(expected.interval())
+    interval = by_hand(losses_of, images, 3 / 2) if resample_people else expected.interval()
+    assert (interval != expected.interval()) is resample_people
+    assert one["interval"] == pytest.approx(interval)
+    assert one["people_resampled"] is resample_people
     assert (one["n_seeds"], one["these_models"]) == (2, True)
     assert rows["curve", "base", "human_cross_entropy"]["n_seeds"] == 5
     said, tables = shown(content)
-    assert any(one.startswith(f"{len(rows)} differences between arms here, all exploratory") for one in said)
+    assert len(rows) == 15
+    assert any(one.startswith("15 differences between arms here, all exploratory") for one in said)
+    assert any("with so many some leave 0 out" in one for one in said)
+    assert not any("with so many some" in one for one in shown(content | {"mixed_differences": told[:9]})[0])
+    one_only = shown(content | {"mixed_differences": told[:1]})[0]
+    assert "1 difference between arms here, exploratory: its interval is not adjusted." in one_only
     assert ("curve − mixup", "Against people's answers: CE, human labels ↓") in [
         row[:2] for row in tables[-1].rows
     ]
@@ -198,7 +223,7 @@ def test_other_participants_widen_intervals_of_means_and_the_report_says_what_wa
     assert drawn["participants"] == {"draws": 200, "n_people": 12}
     note = mixed.about_participants(drawn["participants"])
     assert "200 times all 12 who answered held-out mixed images" in note
-    assert "Test images are not in this" in note
+    assert "Test images are not in this: who said what of them is not known, only shares or counts" in note
     assert "Models were not trained again" in note
     assert plain["participants"] is None
 
@@ -207,7 +232,9 @@ def test_other_participants_widen_intervals_of_means_and_the_report_says_what_wa
     ("images", "why"),
     [
         (asked(n_people=4), "4 people answered, and 5 are needed"),
-        (asked(each=1), "no image was answered by two people"),
+        (asked(each=1), "0 of 60 answered images have answers of two people, and 30 are needed"),
+        (partly(60, 1), "1 of 60 answered images have answers of two people, and 30 are needed"),
+        (partly(160, 31), "31 of 160 answered images have answers of two people, and 32 are needed"),
         (replace(asked(), answers=None), "not the mean of single answers"),
         (replace(asked(), answers=None, labels=None), "no labels that are the mean of answers"),
         (None, "no mixed images were held out"),
@@ -222,6 +249,30 @@ def test_where_participants_cannot_be_drawn_again_it_is_said_why(images, why):
     if images is not None and images.labels is None:
         assert list(content["mixed"]["mixup"]["people"]) == ["not_assessed"]
         assert any("Against people's answers not assessed" in one for one in shown(content)[0])
+
+
+def test_thirty_images_that_two_people_answered_are_enough_where_they_are_a_fifth():
+    assert partly(150, 30).answers.why_not_drawn is None
+    assert partly(160, 32).answers.why_not_drawn is None
+
+
+def by_hand(losses_of, images, makes_up, draws=200):
+    """The interval for other people too of the mean of what `losses_of` labels [n, K] makes, float64 [S, n]."""
+    losses = losses_of(images.labels)
+    again = np.stack([losses_of(labels).mean(axis=0) for labels in images.answers.drawn(draws)])
+    components = with_participants(
+        Terms(losses).components(), losses.mean(axis=0), again, np.full(losses.shape[1], makes_up)
+    )
+    return inference.Estimate(components, len(losses) < 5).interval()
+
+
+def test_intervals_for_other_people_are_those_of_drawn_labels_made_up_by_n_over_n_less_one():
+    images = asked(bias=0.25)
+    held = judged(images, 2.0)
+    found = told_of([made("mixup", held)], resample_people=True)["mixed"]["mixup"]["people"]
+    interval = by_hand(lambda labels: -(labels * held.log_p).sum(axis=2), images, 3 / 2)
+    assert found["human_cross_entropy"]["people_resampled"]
+    assert found["human_cross_entropy"]["interval"] == pytest.approx(interval)
 
 
 def test_the_report_has_all_of_it():
@@ -247,16 +298,42 @@ def test_the_means_of_many_labels_are_those_of_each():
 
 def test_people_reach_what_another_panel_reaches():
     images = asked(400, 30, 4)
-    other = asked(400, 30, 4, seed=0)
     rng = np.random.default_rng(8)
-    seen = np.clip(images.share[:, None] + rng.normal(0, 0.1, (400, 4)), 0, 1).mean(axis=1)
-    panel = np.stack([seen, 1 - seen, 0 * seen], axis=1)
-    truth = people.terms(np.log(panel + 1e-12), panel, other.labels)
+
+    def panel(n):
+        seen = np.clip(images.share[:, None] + rng.normal(0, 0.1, (400, n)), 0, 1).mean(axis=1)
+        return np.stack([seen, 1 - seen, 0 * seen], axis=1)
+
+    def reached(each):
+        return np.mean([each() for _ in range(10)], axis=0)
+
+    def apart():
+        found = people.terms(np.log(panel(4) + 1e-12), panel(4), panel(4))
+        return [found[key].mean() for key in ("human_brier", "human_total_variation")]
+
+    def alike():
+        first, second = (people.entropies(panel(4)) for _ in range(2))
+        found = people.entropy_correlations(first, second, np.ones((1, 400)))
+        return [found[f"entropy_correlation_{kind}"][0] for kind in ("pearson", "spearman")]
+
     ceilings = images.ceilings
-    assert ceilings["human_brier"] == pytest.approx(truth["human_brier"].mean(), rel=0.2)
-    assert ceilings["human_total_variation"] == pytest.approx(truth["human_total_variation"].mean(), rel=0.1)
-    entropy = people.labels_alone(images.labels)["human_cross_entropy"]
-    assert entropy < ceilings["human_cross_entropy"] < entropy + 0.1
+    brier, total_variation = reached(apart)
+    assert ceilings["human_brier"] == pytest.approx(brier, rel=0.1)
+    assert ceilings["human_total_variation"] == pytest.approx(total_variation, rel=0.1)
+    pearson, spearman = reached(alike)
+    assert ceilings["entropy_correlation_pearson"] == pytest.approx(pearson, abs=0.05)
+    assert ceilings["entropy_correlation_spearman"] == pytest.approx(spearman, abs=0.05)
+    # Of images of one λ all say the same here but for noise, so a half does best to foresee what is usual at its λ.
+    usual = np.zeros_like(images.labels)
+    for share in np.unique(images.share):
+        usual[images.share == share] = images.labels[images.share == share].mean(axis=0)
+    best = reached(lambda: people.terms(np.log(usual + 1e-12), usual, panel(2))["human_cross_entropy"].mean())
+    entropy = people.entropies(images.labels).mean()
+    assert ceilings["human_cross_entropy"] == pytest.approx(best, abs=0.006)
+    assert ceilings["human_kl"] == pytest.approx(best - entropy, abs=0.006)
+    agreement = reached(lambda: people.agreement(panel(2), panel(2)).mean())
+    assert ceilings["human_top1_agreement"] == pytest.approx(agreement, abs=0.03)
+    assert len(ceilings) == 7, "each has its tolerance above"
     text = " ".join(shown(told_of([made("mixup", judged(images, 2.0, seeds=(0,)))]))[0])
     assert "Human ceiling: one half of the people" in text
     assert asked(each=1).ceilings == {}
@@ -265,6 +342,25 @@ def test_people_reach_what_another_panel_reaches():
 def test_a_seed_of_which_a_fold_is_missing_is_left_out_and_named():
     content = told_of([made("mixup", judged(asked(), 2.0, seeds=(0, 2), left_out=(1,)))])
     assert "mixup: without seed 1, of which a fold is missing." in shown(content)[0]
+
+
+def test_an_arm_of_which_every_seed_lacks_a_fold_has_no_figures_and_it_is_said():
+    images = asked()
+    half = {"n": 30, "people": {"human_cross_entropy": {"value": 0.1, "n": 30, "interval": None}}}
+    lacking = made("curve", HeldOut(images, (), np.empty((0, 60, CLASSES)), (0, 1)))
+    folds = tuple(
+        RunResult(seed, [], {}, {}, 10, "p", fold=1, evaluations={"mixed": half}) for seed in (0, 1)
+    )
+    arms = [made("mixup", judged(images, 2.0)), replace(lacking, folds=folds)]
+    content = told_of(arms, resample_people=True)
+    assert content["mixed"]["curve"]["people"] == content["mixed"]["curve"]["mixup"] == {}
+    said, tables = shown(content)
+    assert "curve: no figures, as a fold of every seed is missing (0, 1)." in said
+    assert {row[2] for table in tables for row in table.rows} == {None}
+    assert not any("trained models" in one for one in said), "the other arm has five seeds"
+    assert shown({"mixed": {"curve": content["mixed"]["curve"]}})[1] == ()
+    gone = told_of([arms[0], replace(arms[1], held_out=None)])["mixed"]["curve"]
+    assert gone["people"]["human_cross_entropy"]["value"] == pytest.approx(0.1)
 
 
 def test_a_report_stored_before_there_were_differences_still_shows_its_mixed_images():
@@ -304,3 +400,9 @@ def test_folds_are_put_together_in_the_order_of_the_release_and_judged_by_its_an
     last = runs[-1]
     (last.directory / keeping.PREDICTIONS).unlink()
     assert (_held_out(runs, material).seeds, _held_out(runs, material).left_out) == ((0,), (1,))
+    (runs[1].directory / keeping.PREDICTIONS).unlink()
+    lacking = _held_out(runs, material)
+    assert (lacking.seeds, lacking.left_out, lacking.log_p.shape) == ((), (0, 1), (0, material.data.n, 10))
+    for one in runs:
+        (one.directory / keeping.PREDICTIONS).unlink(missing_ok=True)
+    assert _held_out(runs, material) is None, "all files are gone: what the rows say is left"

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.training.reported import arm, judged, report, run
 from training.evaluation.assessment import assess
+from training.evaluation.metrics import entropies
 from training.evaluation.predictions import predictions
 from training.evaluation.temperature import fit_temperature, scaled
+from training.evaluation.values import BY_KEY
+from training.reports.arm_tables import by_entropy
 from training.reports.sections import sections_of
 from training.reports.text import as_markdown
 
@@ -129,7 +133,7 @@ def test_a_figure_that_one_seed_has_no_value_of_keeps_its_place_and_says_why():
 def test_what_nobody_could_measure_is_no_figure_without_a_value():
     made = report([arm("mixup", [run(0)])])
     assert "human_kl" not in made["arms"][0]["summary"]
-    assert not any("Kullback" in one["what"] for one in made["not_assessed"])
+    assert BY_KEY["human_kl"].name not in [one["what"] for one in made["not_assessed"]]
 
 
 def test_an_accuracy_that_did_not_vary_has_the_interval_of_its_images():
@@ -162,6 +166,15 @@ def test_a_temperature_at_the_end_of_its_range_is_said():
     perfect = judged(0, 60.0, n=120, images=1)
     made = report([arm("mixup", [replace(run(0), validation=perfect)])])
     assert any("sharper is better" in said for said in section(made, "calibration").sentences)
+
+
+def test_what_was_noted_of_one_seeds_temperature_is_not_told_of_the_whole_arm():
+    ordinary = run(1, validation=True)
+    runs = [replace(run(0), validation=judged(0, 60.0, n=120, images=1)), ordinary]
+    made = report([arm("mixup", runs)])
+    (note,) = next(one["notes"] for one in made["calibration"]["mixup"] if one["key"] == "hard")
+    assert note.startswith("seed 0: ")
+    assert "sharper is better" in note
 
 
 def test_a_report_stored_without_these_figures_is_shown_without_them(two):
@@ -209,6 +222,19 @@ def test_thirds_of_entropy_have_every_figure_against_people_folded_away(two):
         assert table.columns[1:-1] == ("mixup", "human")
         first = two["human_thirds"]["human"][number]["human_cross_entropy"]
         assert table.rows[0][2] == first["value"]
+
+
+def test_where_people_disagree_is_drawn_beside_the_floor_and_no_ceiling_is_promised(two):
+    (figure,) = [one for one in two["figures"] if one["key"] == "human_thirds"]
+    assert figure["table"]["columns"] == ["Third", "mixup", "human", "floor"]
+    assert all(None not in row for row in figure["table"]["rows"])
+    assert "ceiling" not in figure["definition"]
+
+
+def test_no_entropy_is_less_than_nothing():
+    thirds = [("mixup", [{"entropy": [-0.0, -0.0], "human_kl": {"value": 0.1, "floor": 0.0}}])]
+    assert np.signbit(entropies(np.eye(2))).tolist() == [False, False]
+    assert "entropy 0 to 0 nats" in by_entropy(thirds)[1][0].caption
 
 
 # -- how it was trained

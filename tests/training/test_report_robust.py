@@ -1,9 +1,8 @@
 """What a report says of changed and attacked test images: crossed intervals, paired differences, each transform, the
-failures; and reports of runs that kept less."""
+failures; and runs that kept less."""
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.training.reported import CLASSES, N, arm, corrupted, judged
-from training.evaluation import inference, metrics, robustness
+from training.evaluation import inference, intervals, metrics, robustness
 from training.evaluation.components import Terms
 from training.evaluation.corruptions import suite
 from training.reports.attacked import figures_of
@@ -20,13 +19,14 @@ from training.reports.inputs import Attack, RunResult
 from training.reports.robust import robustness_of
 from training.reports.robust_tables import in_detail, overview
 from training.reports.sections import sections_of
+from training.reports.telling import by_seed
 
 SOME = np.arange(0, N, 3)
 ATTACKS = ("fgsm", "pgd", "square")
 CLASS_NAMES = ("cat", "dog", "frog")
 
 
-def run(seed, strength=2.0, *, breaks, luck=0):
+def run(seed, strength=2.0, *, breaks=0.2, luck=0):
     """A run under all corruptions and attacks, which break a share `breaks` of the images."""
     test = judged(seed, strength, human=False, luck=luck)
     rng = np.random.default_rng([seed, round(100 * breaks)])
@@ -186,6 +186,18 @@ def test_arms_attacked_on_other_images_are_not_compared(both):
     assert found["square"]["against"] == {"arm": "mixup", "why": "mixup was attacked on other images"}
     assert "measured" not in found["fgsm"]
     assert table(made, "Square").rows[1][3] == "–"
+    assert "human: no difference from mixup under Square: mixup was attacked on other images." in said(made)
+
+
+def test_a_reference_that_kept_no_outcomes_is_not_said_to_be_unattacked(both):
+    first, second = both
+    bare = replace(first, runs=tuple(replace(one, attacks={}) for one in first.runs))
+    found = told(report([bare, second]))["attacks"]["pgd"]["against"]
+    assert found == {"arm": "mixup", "why": "of mixup only means are kept"}
+    never = replace(bare, runs=tuple(replace(one, evaluations={}) for one in bare.runs))
+    made = report([never, second])
+    assert told(made)["attacks"]["pgd"]["against"]["why"] == "mixup was not attacked so"
+    assert "human: no difference from mixup under PGD: mixup was not attacked so." in said(made)
 
 
 def test_the_loss_under_pgd_is_a_figure_from_the_start_to_after_the_last_step(content):
@@ -280,16 +292,103 @@ def test_why_there_is_no_score_and_no_corruption_error_is_said(both):
     assert told(made)["mce_percent"] is None
 
 
-def test_an_undefined_corruption_error_is_said_to_be():
-    perfect = run(0, 9.0, breaks=0.0)
-    labels = perfect.robustness.labels
-    never = np.tile(labels, (len(perfect.robustness.transforms), 1))
-    perfect = replace(
-        perfect, robustness=replace(perfect.robustness, predicted=labels, predicted_under=never)
-    )
-    made = report([arm("mixup", [perfect]), arm("human", [run(0, breaks=0.2)])])
+def wrong_on(made, n):
+    """The run as if it were wrong on its first `n` images, whatever was done to them, and right on all others."""
+    one = made.robustness
+    named = np.where(np.arange(N) < n, (one.labels + 1) % CLASSES, one.labels)
+    under = np.tile(named, (len(one.transforms), 1))
+    return replace(made, robustness=replace(one, predicted=named, predicted_under=under))
+
+
+def without_corruptions(each, *places):
+    """The arm, of which the runs at these places left nothing of what corruptions did."""
+    runs = [replace(one, robustness=None) if k in places else one for k, one in enumerate(each.runs)]
+    return replace(each, runs=tuple(runs))
+
+
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [
+        (0, "mCE is undefined: mixup makes no error under some corruption"),
+        (1, "mCE is undefined: mixup makes so few errors that some draws of images hold none"),
+    ],
+)
+def test_an_undefined_corruption_error_is_said_to_be(n, words):
+    made = report([arm("mixup", [wrong_on(run(0), n)]), arm("human", [run(0, breaks=0.2)])])
     assert told(made)["mce_percent"] is None
-    assert any("mCE is undefined: mixup makes no error" in text for text in told(made)["missing"])
+    assert [text.startswith(words) for text in told(made)["missing"]] == [True]
+
+
+@pytest.mark.parametrize("places", [(0, 1), (0,)])
+def test_a_reference_without_corruptions_is_not_said_to_make_no_error(both, places):
+    made = report([without_corruptions(both[0], *places), both[1]])
+    assert told(made)["mce_percent"] is None
+    assert told(made)["missing"] == [
+        "mCE is not assessed: mixup was not put through the 15 corruptions with every seed"
+    ]
+
+
+def test_corruptions_are_not_said_to_be_unasked_where_one_run_has_lost_them(both):
+    assert told(report([both[0], without_corruptions(both[1], 1)]))["not_assessed"] == (
+        "what corruptions did is not here for seed 1"
+    )
+    lost = without_corruptions(both[1], 0, 1)
+    assert told(report([both[0], lost]))["not_assessed"].startswith("no corruptions were evaluated")
+    kept = {"robustness": {"mean_error": {"value": 0.2}}}
+    lost = replace(lost, runs=tuple(replace(one, evaluations=kept) for one in lost.runs))
+    assert told(report([both[0], lost]))["not_assessed"] == "what corruptions did is not here for seeds 0, 1"
+
+
+def test_no_interval_goes_beyond_what_can_be_or_is_a_point():
+    few = [wrong_on(run(seed), 2) for seed in (0, 1)]
+    few = [
+        replace(
+            one,
+            attacks={name: replace(each, correct=each.rows > 1) for name, each in one.attacks.items()},
+            robustness=replace(one.robustness, predicted_under=broken(one.robustness)),
+        )
+        for one in few
+    ]
+    found = told(report([arm("mixup", few)]), "mixup")
+    rates = [row[key] for row in found["transforms"] for key in ("break_rate", "instability")]
+    rates += [found[key] for key in ("accuracy", "mean_error")] + list(found["groups"].values())
+    rates += [one["measured"]["accuracy"] for key, one in found["attacks"].items() if key in ATTACKS]
+    assert len(rates) > 40
+    for one in rates:
+        low, high = one["interval"]
+        assert 0 <= low <= one["value"] <= high <= 1
+        assert low < high
+    fog, flip = (
+        next(row["break_rate"] for row in found["transforms"] if row["key"] == key)
+        for key in ("fog", "flip_vertical")
+    )
+    assert 0 < fog["value"] < 0.01
+    assert fog["interval"][0] == 0  # a normal interval goes below
+    assert flip["value"] == 0
+    assert flip["interval"] == pytest.approx(intervals.wilson(0, N - 2))
+    low, high = found["score"]["interval"]
+    assert 0 <= low < found["score"]["value"] < high
+
+
+def broken(one):
+    """What is predicted where fog of any strength breaks one image, and nothing else any."""
+    under = np.tile(one.predicted, (len(one.transforms), 1))
+    for k, (name, _) in enumerate(one.transforms):
+        if name == "fog":
+            under[k, -1] = (one.labels[-1] + 1) % CLASSES
+    return under
+
+
+def test_a_score_of_nothing_broken_is_not_certain():
+    none = wrong_on(run(0), 2)
+    found = told(report([arm("mixup", [none])]), "mixup")
+    assert found["score"]["value"] == 0
+    assert found["score"]["interval"] == pytest.approx([100 * end for end in intervals.wilson(0, N - 2)])
+
+
+def test_a_warning_of_one_seed_is_not_told_of_the_arm():
+    assert by_seed([(1, "small.")], (0, 1)) == ["seed 1: small."]
+    assert by_seed([(0, "small."), (1, "small.")], (0, 1)) == ["small."]
 
 
 def test_a_risk_score_without_a_paired_difference_says_why(both):
@@ -305,29 +404,6 @@ def test_the_corruption_error_names_its_reference_and_is_100_for_it(content):
     assert shown.rows[0][-1] == "100 (reference)"
     low, high = told(content)["mce_percent"]["interval"]
     assert low < told(content)["mce_percent"]["value"] < high < 100
-
-
-def test_a_report_stored_before_there_was_so_much_in_it_is_still_shown(content):
-    old = copy.deepcopy(content)
-    for one in old["arms"]:
-        one["attacks"] = {
-            name: {key: one["attacks"][name][key] for key in ("n", "accuracy", "loss")} for name in ATTACKS
-        } | {"masked_gradients": ["no sign of masked gradients."]}
-        for key in ("transforms", "missing"):
-            del one[key]
-        for row in one["failures"]:
-            for key in ("number", "class", "transform_name", "class_under"):
-                del row[key]
-        for row in one.get("against", {}).get("breaks", ()):
-            for key in ("key", "ours", "theirs"):
-                del row[key]
-    shown = table(old, "human, by transform")
-    (fog,) = [one for one in shown.rows if one[0] == "Fog"]
-    assert "(" not in str(fog[2])
-    assert fog[2:4] != ("–", "–")
-    assert "(" in str(fog[6])
-    assert table(old, "FGSM").rows[1][2] == f"{told(content)['attacks']['fgsm']['accuracy']:.4g}"
-    assert table(old, "human, seed 0").rows
 
 
 def test_transforms_and_failures_are_folded_away_and_shown_in_words_by_a_whole_report(content):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -478,11 +479,65 @@ def test_what_there_is_to_judge_is_counted_as_it_is_judged(release, monkeypatch)
     whole = found[0, 0]
     n_training = len(judging.trained_sample(material.training))
     transforms = 19 * 5 + 3 * 5 + 2  # a flip has one severity
-    passes = 60 + n_training + 539 * (1 + transforms + 2) + 20 * 3
-    assert (whole.forward, whole.and_back, whole.figures) == (passes, 11 * 539, 60 + 3 * 539)
+    passes = 60 + n_training + 539 * (1 + (1 + transforms) + 2) + 20 * 3
+    assert (whole.forward, whole.and_back, whole.figures) == (passes, 11 * 539, 60 + 2 * 539)
     assert whole.seconds(Probe(1, 1, 1, 1, 1, 1, 1, 0.5, 2.0), 0.25) == (
         0.5 * whole.forward + 2 * whole.and_back + 0.25 * whole.figures
     )
+
+
+@pytest.mark.parametrize("with_people", [False, True])
+def test_what_is_judged_is_as_much_as_was_counted(release, monkeypatch, with_people, request):
+    """One run of each kind: images through the net, by whether a gradient follows, figures, and bytes that are kept."""
+    monkeypatch.setattr(judging.attacks, "QUERIES", 3)
+    monkeypatch.setattr(judging.attacks, "SQUARE_IMAGES", 20)
+    if with_people:
+        request.getfixturevalue("people")
+    asked = ["geometric", "fgsm", "pgd", "square"]
+    config = {"validation": 60, "holdout_mixes": 0.5, "robustness": asked, "tune": {"lr": [0.05]}}
+    material = material_of(made(arms=ONE, **config))
+    judge, assess, square = judging.judge, judging.assess, judging.attacks.square
+    against, seen, kept = judging._against_people, Counter(), {}
+
+    def counting(_model, inputs, output):
+        seen["and_back" if output.requires_grad else "forward"] += len(inputs[0])
+
+    def judged(model, run, *args, **options):
+        seen.clear()
+        hook = model.register_forward_hook(counting)
+        found = judge(model, run, *args, **options)
+        hook.remove()
+        arrays = [*found.predictions.values(), *found.corrupted.values()]
+        kept[run.candidate, run.fold] = Counter(seen), sum(one.nbytes for one in arrays)
+        return found
+
+    def assessed(predictions, *args, **options):
+        seen["figures"] += len(predictions.labels)
+        return assess(predictions, *args, **options)
+
+    def compared(log_p, q):
+        seen["figures"] += len(q)
+        return against(log_p, q)
+
+    def searched(*args, **options):
+        before = seen["forward"]
+        found = square(*args, **options)
+        asked_less = 20 * 3 - (seen["forward"] - before)  # of an image that is broken it asks no more
+        seen["saved"] += asked_less
+        return found
+
+    monkeypatch.setattr(work, "judge", judged)
+    monkeypatch.setattr(judging, "assess", assessed)
+    monkeypatch.setattr(judging, "_against_people", compared)
+    monkeypatch.setattr(judging.attacks, "square", searched)
+    runs = trained(Experiment.objects.get())
+    assert set(kept) == {(1, 0), (0, 0), (0, 1), (0, 2)}
+    for run in runs:
+        counted, (found, n_bytes) = to_judge(run, material), kept[run.candidate, run.fold]
+        assert counted.forward == found["forward"] + found["saved"]
+        assert (counted.and_back, counted.figures) == (found["and_back"], found["figures"])
+        assert n_bytes == pytest.approx(counted.kept, rel=0.02)
+        assert 0 <= found["saved"] < 20 * 3
 
 
 def test_a_checkpoint_that_cannot_be_read_is_removed_and_the_run_starts_anew(release):

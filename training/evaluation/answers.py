@@ -7,6 +7,7 @@ knows a release or a policy; an answer comes as the label that it makes by itsel
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,9 @@ Ints = NDArray[np.int64]
 
 DRAWS = 200  # of participants
 FEWEST_PEOPLE = 5  # below which drawing them again says nothing
+# Images that two people answered, and their share of those that anybody did: fewer stand badly for the others.
+FEWEST_SHARED = 30
+LEAST_SHARED = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +101,13 @@ class Answers:
         people = len(np.unique(self.people))
         if people < FEWEST_PEOPLE:
             return f"{people} people answered, and {FEWEST_PEOPLE} are needed to draw them again"
-        if not (self.sizes > 1).any():
-            return "no image was answered by two people, so what other people would say cannot be told"
+        shared, answered = int((self.sizes > 1).sum()), int((self.sizes > 0).sum())
+        needed = max(FEWEST_SHARED, math.ceil(LEAST_SHARED * answered))
+        if shared < needed:
+            return (
+                f"{shared} of {answered} answered images have answers of two people, and {needed} are needed to tell "
+                "what other people would say"
+            )
         return None
 
 

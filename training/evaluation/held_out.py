@@ -15,13 +15,12 @@ from training.evaluation import people
 from training.evaluation.answers import Answers
 from training.evaluation.components import Measured, Terms
 from training.evaluation.metrics import Floats, entropies, squared_distances
-from training.evaluation.people import SPLITS, agreement, entropy_correlations
+from training.evaluation.people import SPLITS, STRENGTHS, agreement, entropy_correlations
 from training.evaluation.resampling import resampled
 
 Ints = NDArray[np.int64]
 
 CLEAR = 0.25  # |λ − ½| from which one parent leads
-_STRENGTHS = np.geomspace(0.05, 50, 25)  # answers that the shrinkage is worth
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +116,7 @@ class MixedImages:
         def at(strength: float) -> Floats:
             return np.asarray((n[:, None] * half + strength * usual) / (n[:, None] + strength))
 
-        return at(min(_STRENGTHS, key=lambda s: float(_losses(at(s), other).mean())))
+        return at(min(STRENGTHS, key=lambda s: float(_losses(at(s), other).mean())))
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,7 +80,8 @@ def entropies(distributions: Floats) -> Floats:
     Their mean is the least cross-entropy that any model can reach on these soft targets.
     """
     q = np.asarray(distributions, dtype=np.float64)
-    return np.asarray(-(q * np.log(np.where(q > 0, q, 1.0))).sum(axis=1))
+    # −0, of certain rows, becomes 0.
+    return np.asarray(-(q * np.log(np.where(q > 0, q, 1.0))).sum(axis=1) + 0.0)
 
 
 def sums_by_group(rows: Floats, groups: Labels, n_groups: int) -> Floats:

@@ -37,7 +37,7 @@ SPLITS = 5
 NO_COUNTS = "human ceiling not assessed: it needs counts of votes, and there are only probabilities"
 TOO_FEW = "human ceiling not assessed: an image has fewer than two votes"
 NO_CEILING = (NO_COUNTS, TOO_FEW)
-_STRENGTHS = np.geomspace(0.05, 50, 25)  # votes that the shrinkage is worth
+STRENGTHS = np.geomspace(0.05, 50, 25)  # votes or answers that the shrinkage is worth
 TOO_CHOSEN = "human ceiling not assessed on a third: its images were chosen by the votes that it would be measured with"
 # What remains of an error with twice as many votes, by the laws for many votes.
 _LAWS = {"human_kl": 1 / 2, "human_brier": 1 / 2, "human_total_variation": 1 / np.sqrt(2)}
@@ -225,7 +225,7 @@ def predict_from(votes: NDArray[np.int64], q: Floats) -> Floats:
     def at(strength: float) -> Floats:
         return np.asarray((votes + strength * usual[top]) / (votes.sum(axis=1, keepdims=True) + strength))
 
-    return at(min(_STRENGTHS, key=lambda s: float(cross_entropies(np.log(at(s)), q).mean())))
+    return at(min(STRENGTHS, key=lambda s: float(cross_entropies(np.log(at(s)), q).mean())))
 
 
 _Split = tuple[Floats, Floats, Floats]

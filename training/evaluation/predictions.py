@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from hilmix.core.archives import BROKEN
 from hilmix.core.errors import DataError
+from hilmix.core.humanlabels import MOST_VOTES
 from hilmix.core.loaders import check_announced
 from training.evaluation.metrics import Floats, Labels, log_clipped, log_softmax
 
 LARGEST = 1_000_000_000  # bytes of all arrays, unpacked
-MOST_VOTES = 1_000_000_000  # on one image: numpy splits no more into halves
 # Rows may be off a sum of 1 by what rounding to their type leaves, and are then divided by their sum.
 _OFF = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-6}
 

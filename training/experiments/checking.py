@@ -13,6 +13,19 @@ from hilmix.errors import Invalid
 Problems = dict[str, list[str]]
 
 
+class Problem(str):
+    """What is wrong, in words. `bare` are those words without what they are of, and `number` is that of the arm or the
+    contrast (from 1) that they are of: a name may read like anything, so it is not told from the words."""
+
+    bare: str
+    number: int | None
+
+    def __new__(cls, bare: str, of: str = "", number: int | None = None) -> Problem:
+        made = super().__new__(cls, f"{bare} ({of})" if of else bare)
+        made.bare, made.number = bare, number
+        return made
+
+
 @dataclass(frozen=True)
 class Rule:
     """What a value must be: its type, the test it must pass, and the words for it."""
@@ -23,19 +36,24 @@ class Rule:
 
 
 class Checker:
-    """Collects what is wrong, so that a person mends it all in one go."""
+    """Collects what is wrong, so that a person mends it all in one go.
 
-    def __init__(self) -> None:
+    What is `stored` was accepted once: rules that came later, for what is entered, are not applied to it.
+    """
+
+    def __init__(self, *, stored: bool = False) -> None:
         self.problems: Problems = {}
+        self.stored = stored
 
-    def refuse(self, key: str, problem: str) -> None:
-        self.problems.setdefault(key, []).append(problem)
+    def refuse(self, key: str, problem: str, *, of: str = "", number: int | None = None) -> None:
+        """`of` names the arm or contrast in the words for people, `number` (from 1) to the form."""
+        self.problems.setdefault(key, []).append(Problem(problem, of, number))
 
-    def take(self, other: Checker, of: str) -> None:
-        """Refuse what another refused, which is `of` something where there are several."""
+    def take(self, other: Checker, *, of: str, number: int) -> None:
+        """Refuse what another refused of the arm or contrast `number`."""
         for key, problems in other.problems.items():
             for problem in problems:
-                self.refuse(key, f"{problem} ({of})" if of else problem)
+                self.refuse(key, problem, of=of, number=number)
 
     def raise_if_any(self) -> None:
         if self.problems:
@@ -49,11 +67,14 @@ class Checker:
 
     def text(self, table: Mapping[str, Any], key: str, *, where: str = "", default: str | None = None) -> str:
         value = table.get(key, default)
-        if isinstance(value, str) and value.strip() and len(value) <= 120 and _is_one_line(value.strip()):
+        if isinstance(value, str) and value.strip() and len(value) <= 120 and self._may_be(value.strip()):
             return value.strip()
         problem = "is missing" if value is None else "must be a text of 1 to 120 characters on one line"
         self.refuse(joined(where, key), problem)
         return ""
+
+    def _may_be(self, text: str) -> bool:
+        return self.stored or _is_one_line(text)
 
     def text_or_none(self, table: Mapping[str, Any], key: str, *, where: str = "") -> str | None:
         return self.text(table, key, where=where) if key in table else None

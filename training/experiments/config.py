@@ -124,6 +124,11 @@ class ExperimentConfig:
             data[key] = list(data[key])
         return without_none(data)
 
+    @property
+    def numbered(self) -> list[tuple[int, ArmConfig]]:
+        """The arms with their numbers, from 1."""
+        return list(enumerate(self.arms, 1))
+
     def arm(self, name: str) -> ArmConfig:
         """The arm called `name`. Raises KeyError."""
         return {arm.name: arm for arm in self.arms}[name]
@@ -201,12 +206,13 @@ def read_config(path: Path) -> ExperimentConfig:
         raise Invalid(f"{path.name} cannot be used.\n{error.message}", fields=error.fields) from None
 
 
-def parse_config(data: Mapping[str, Any]) -> ExperimentConfig:
-    """The configuration in `data`, as TOML or JSON gives it.
+def parse_config(data: Mapping[str, Any], *, stored: bool = False) -> ExperimentConfig:
+    """The configuration in `data`, as TOML or JSON gives it; `stored` is that of an experiment that there is: it goes
+    on under the rules that it was created by.
 
     Raises `Invalid` with all problems: one line each in the message, and by key (`train.epochs`) in `fields`.
     """
-    check = Checker()
+    check = Checker(stored=stored)
     check.keys(data, "", ExperimentConfig.__dataclass_fields__)
     settings = check.values(data, "", _RULES)
     config = ExperimentConfig(
@@ -253,9 +259,10 @@ def _arms(check: Checker, value: Any) -> tuple[ArmConfig, ...]:
         return ()
     arms = []
     for number, data in enumerate(value, 1):
-        own = Checker()
+        own = Checker(stored=check.stored)
         arms.append(_arm(own, data))
-        check.take(own, (arms[-1].name or f"arm {number}") if len(value) > 1 else "")
+        of = (arms[-1].name or f"arm {number}") if len(value) > 1 else ""
+        check.take(own, of=of, number=number)
     for name in repeated(arm.name.casefold() for arm in arms if arm.name):
         check.refuse("arms", f"two arms are called {name!r}; give each its own name")
     return tuple(arms)
@@ -294,7 +301,7 @@ def _seeds(check: Checker, value: Any, key: str) -> tuple[int, ...]:
 
 
 def _validation(check: Checker, value: Any) -> int | str:
-    if is_a(value, int) and value == 1:
+    if is_a(value, int) and value == 1 and not check.stored:
         check.refuse("validation", "is 1; figures with intervals take 2 images or more (0: none)")
         return 0
     if is_a(value, int) and value >= 0:
@@ -324,12 +331,12 @@ def _contrasts(check: Checker, data: Mapping[str, Any]) -> tuple[Contrast, ...]:
     tables = check.tables(data, "contrasts", "must be a list of [[contrasts]], each with arm and against")
     found = []
     for number, table in enumerate(tables, 1):
-        own = Checker()
+        own = Checker(stored=check.stored)
         own.keys(table, "contrasts", Contrast.__dataclass_fields__)
         about = own.text(table, "about", where="contrasts") if table.get("about") else ""
         arm, against = (own.text(table, key, where="contrasts") for key in ("arm", "against"))
         found.append(Contrast(arm, against, about))
-        check.take(own, f"contrast {number}" if len(tables) > 1 else "")
+        check.take(own, of=f"contrast {number}" if len(tables) > 1 else "", number=number)
     return tuple(found)
 
 
@@ -358,7 +365,7 @@ def _tune(check: Checker, data: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]
         if repeated(read):
             check.refuse(f"tune.{key}", "a value stands there twice")
     n_points = math.prod(len(values) for values in good.values())
-    if n_points > MAX_POINTS:
+    if n_points > MAX_POINTS and not check.stored:
         check.refuse(
             "tune", f"has {n_points:,} combinations, each a run of every arm; at most {MAX_POINTS:,}"
         )

@@ -39,11 +39,12 @@ def check_splits(check: Checker, config: ExperimentConfig) -> None:
 
 def check_arms(check: Checker, config: ExperimentConfig) -> None:
     names = [arm.name for arm in config.arms]
-    for arm in config.arms:
+    circular = _circular(config)
+    for number, arm in config.numbered:
         for key, problem in _arm_problems(arm, config, names):
-            check.refuse(joined("arms", key), f"{problem} ({arm.name})")
-    for name in _circular(config):
-        check.refuse("arms.start_from", f"goes round in a circle ({name})")
+            check.refuse(joined("arms", key), problem, of=arm.name, number=number)
+        if arm.name in circular:
+            check.refuse("arms.start_from", "goes round in a circle", of=arm.name, number=number)
 
 
 def _arm_problems(arm: ArmConfig, config: ExperimentConfig, names: list[str]) -> Iterable[tuple[str, str]]:
@@ -86,19 +87,20 @@ def check_contrasts(check: Checker, config: ExperimentConfig) -> None:
     arms = {arm.name: arm for arm in config.arms}
     pairs: set[frozenset[str]] = set()
     for number, contrast in enumerate(config.contrasts, 1):
-        which = f" (contrast {number})" if len(config.contrasts) > 1 else ""
+        own = Checker()
         for key in ("arm", "against"):
             name = getattr(contrast, key)
             if name and name not in arms:
                 said = f"is {name!r}, no arm of this experiment{did_you_mean(name, arms)}"
-                check.refuse(f"contrasts.{key}", said + which)
+                own.refuse(f"contrasts.{key}", said)
         pair = frozenset((contrast.arm, contrast.against))
         if contrast.arm and contrast.arm == contrast.against:
-            check.refuse("contrasts.against", f"{contrast.arm!r} is compared with itself{which}")
+            own.refuse("contrasts.against", f"{contrast.arm!r} is compared with itself")
         elif pair <= arms.keys():
             one, other = (set(config.seeds_of(arms[name])) for name in pair)
             if not one & other:
-                check.refuse("contrasts", f"{' and '.join(sorted(pair))} have no seed in common{which}")
+                own.refuse("contrasts", f"{' and '.join(sorted(pair))} have no seed in common")
             if pair in pairs:
-                check.refuse("contrasts", f"{' and '.join(sorted(pair))} are compared twice{which}")
+                own.refuse("contrasts", f"{' and '.join(sorted(pair))} are compared twice")
         pairs.add(pair)
+        check.take(own, of=f"contrast {number}" if len(config.contrasts) > 1 else "", number=number)

@@ -20,7 +20,7 @@ from training.evaluation.leakage import HoldoutFold, holdout_folds
 from training.evaluation.values import BY_KEY
 from training.experiments import labels
 from training.experiments.checking import Checker
-from training.experiments.config import ExperimentConfig
+from training.experiments.config import ArmConfig, ExperimentConfig
 from training.experiments.naming import seen_by
 
 if TYPE_CHECKING:
@@ -48,10 +48,13 @@ def find_primary(check: Checker, config: ExperimentConfig, images: imageset.Imag
 
 
 def check_human_labels(check: Checker, config: ExperimentConfig, images: imageset.ImageSet) -> None:
-    for arm in config.arms:
+    for number, arm in config.numbered:
         if arm.base_labels == "human" and images.human_labels is None:
             check.refuse(
-                "arms.base_labels", f"is human, but image set {images.name} has no human labels ({arm.name})"
+                "arms.base_labels",
+                f"is human, but image set {images.name} has no human labels",
+                of=arm.name,
+                number=number,
             )
 
 
@@ -61,12 +64,13 @@ def check_sizes(check: Checker, config: ExperimentConfig, images: imageset.Image
         check_images(config.train.net, shape)
     except DataError as error:
         check.refuse("train.net", str(error))
-    crops = [("train.augment.crop", config.train.augment.crop)]
-    crops += [("arms.augment.crop", arm.augment["crop"]) for arm in config.arms if "crop" in arm.augment]
     side = min(shape[:2])
-    for key, crop in crops:
-        if crop >= side:
-            check.refuse(key, f"is {crop}, too much for images of {side} pixels a side")
+    if (crop := config.train.augment.crop) >= side:
+        check.refuse("train.augment.crop", f"is {crop}, too much for images of {side} pixels a side")
+    for number, arm in config.numbered:
+        if (crop := arm.augment.get("crop", 0)) >= side:
+            problem = f"is {crop}, too much for images of {side} pixels a side"
+            check.refuse("arms.augment.crop", problem, of=arm.name, number=number)
 
 
 def find_folds(check: Checker, config: ExperimentConfig, parents: Ints) -> tuple[HoldoutFold, ...]:
@@ -83,20 +87,24 @@ def check_nothing_leaks(check: Checker, material: Material) -> None:
     if not material.leakage.clean:
         sentences = " ".join(material.leakage.sentences[:2])
         check.refuse("evaluate_on", f"would be judged on training material: {sentences}")
-    for name, run in material.starts.items():
+    for number, arm in material.config.numbered:
+        if (run := material.starts.get(arm.name)) is None:
+            continue
         seen = seen_by(run, material.images)
         for what, judged in (("evaluation", material.evaluation), ("validation", material.validation)):
             if n := int(np.isin(judged, seen).sum()):
                 check.refuse(
                     "arms.start_from",
-                    f"run {run.pk} was trained on {n} of the {len(judged)} {what} images ({name})",
+                    f"run {run.pk} was trained on {n} of the {len(judged)} {what} images",
+                    of=arm.name,
+                    number=number,
                 )
 
 
 def find_records(check: Checker, material: Material) -> dict[str, dict[str, Any]]:
     """What the labels of each arm with a policy are; refused where there can be none."""
     records = {}
-    for arm in material.config.arms:
+    for number, arm in material.config.numbered:
         try:
             if arm.policy:
                 records[arm.name] = labels.label_record(material.data, arm, lambda: material.features)
@@ -111,7 +119,7 @@ def find_records(check: Checker, material: Material) -> dict[str, dict[str, Any]
             if policy := labels.made_by(arm):
                 labels.fitted(material, arm, policy, seed=material.config.seeds_of(arm)[0], fold=0)
         except DataError as error:
-            check.refuse("arms", f"{arm.name}: {error}")
+            check.refuse("arms", f"{arm.name}: {error}", number=number)
     return records
 
 
@@ -144,21 +152,25 @@ def check_budget(check: Checker, material: Material, budgets: Sequence[Budget]) 
             make_plan(config.train, budget=one, seed=0)
     except DataError as error:
         check.refuse("train", str(error))
-    for arm in config.arms:
+    for number, arm in config.numbered:
+        own = Checker()
         if arm.on_the_fly and arm.on_the_fly.share is None and not budget.n_mixed:
-            check.refuse("arms.on_the_fly", f"no arm has mixed images at whose places to mix ({arm.name})")
-        if arm.mixed_share is None or not budget.n_mixed:
-            continue
-        share = material.share_of_mixed(0)
-        if arm.mixed_share > share:
-            check.refuse(
-                "arms.mixed_share",
-                f"is more than the {share:.3f} that all arms have; raise train.mixed_share ({arm.name})",
-            )
-        elif not len(material.kept(arm, seed=0, fold=0)):
-            check.refuse(
-                "arms.mixed_share", f"is less than one of {budget.n_mixed} mixed images ({arm.name})"
-            )
+            own.refuse("arms.on_the_fly", "no arm has mixed images at whose places to mix")
+        if arm.mixed_share is not None and budget.n_mixed:
+            _check_mixed_share(own, arm, arm.mixed_share, material, budget)
+        check.take(own, of=arm.name, number=number)
+
+
+def _check_mixed_share(
+    check: Checker, arm: ArmConfig, own: float, material: Material, budget: Budget
+) -> None:
+    share = material.share_of_mixed(0)
+    if own > share:
+        check.refuse(
+            "arms.mixed_share", f"is more than the {share:.3f} that all arms have; raise train.mixed_share"
+        )
+    elif not len(material.kept(arm, seed=0, fold=0)):
+        check.refuse("arms.mixed_share", f"is less than one of {budget.n_mixed} mixed images")
 
 
 def check_limits(check: Checker, material: Material, budgets: Sequence[Budget]) -> None:
@@ -178,15 +190,24 @@ def check_limits(check: Checker, material: Material, budgets: Sequence[Budget]) 
             f"is {config.train.batch_size:,}, but only {n_images:,} images are trained on {where}; take at most that",
         )
     _check_share(check, config.holdout_mixes)
+    for key, split in (("evaluate_on", config.evaluate_on), ("validation", config.validation)):
+        if isinstance(split, str) and (n := len(material.images.splits[split])) == 1:
+            check.refuse(key, f"is {split!r}, which holds {n} image; figures with intervals take 2 or more")
     n_arms, n_seeds, n_folds = len(config.arms), len(config.seeds), len(material.folds)
     n_runs = sum(
         len(config.seeds_of(arm)) * (n_folds + 1) + len(config.candidates(arm)) for arm in config.arms
     )
+    if problem := too_many(n_arms=n_arms, n_seeds=n_seeds, n_folds=n_folds, n_runs=n_runs):
+        check.refuse("seeds", problem)
+
+
+def too_many(*, n_arms: int, n_seeds: int, n_folds: int, n_runs: int) -> str:
+    """What is said where there are more seeds, or runs of all arms, seeds, folds and candidates, than an experiment may
+    have; else nothing."""
     made = f"{n_arms} arms, {n_seeds:,} seeds and {n_folds} folds make {n_runs:,} runs"
     if n_seeds > MAX_SEEDS:
-        check.refuse("seeds", f"{made}; an experiment has at most {MAX_SEEDS:,} seeds")
-    elif n_runs > MAX_RUNS:
-        check.refuse("seeds", f"{made}, tuning included; an experiment has at most {MAX_RUNS:,}")
+        return f"{made}; an experiment has at most {MAX_SEEDS:,} seeds"
+    return f"{made}, tuning included; an experiment has at most {MAX_RUNS:,}" if n_runs > MAX_RUNS else ""
 
 
 def _check_share(check: Checker, share: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -19,10 +18,9 @@ from training.engine.config import PRECISIONS, SCHEDULES, TrainConfig
 from training.engine.net_table import NET_TABLE
 from training.evaluation.values import BY_KEY
 from training.experiments.arm_forms import (
-    ArmForm,
     Arms,
-    ContrastForm,
     Contrasts,
+    RowForm,
     number,
     numbers,
     policies_of,
@@ -35,9 +33,8 @@ from training.experiments.services import create_experiment
 _USUAL = TrainConfig()
 _LARGE = 16  # pixels a side, from which a picture bears a crop of 4
 MORE_ROWS = 2
-_NUMBERED = re.compile(
-    r"\((arm|contrast) (\d+)\)$"
-)  # how refusals name a contrast, or an arm that has no name
+# Where a refusal of an arm is shown whose key is no field of its row.
+_ARM_FIELDS = {"on_the_fly": "fly_method", "": "policy"}
 
 
 class ExperimentForm(forms.Form):
@@ -280,23 +277,23 @@ class ExperimentForm(forms.Form):
         """Put each reason beside the field it is about, those about none at the top."""
         for key, reasons in refusal.fields.items():
             for reason in reasons:
-                self._show_one(key, _NUMBERED.sub(self._as_shown, reason))
+                self._show_one(key, reason)
         if not refusal.fields:
             self.add_error(None, refusal.message)
 
     def _show_one(self, key: str, reason: str) -> None:
-        said = reason[0].upper() + reason[1:]
         table, _dot, part = key.partition(".")
         part = part.split(".")[0]
         row: forms.Form | None
         if table == "arms":
-            row, field = self._row_of(reason), {"on_the_fly": "fly_method", "": "policy"}.get(part, part)
+            row, field = self._row_of(self.arms, reason), _ARM_FIELDS.get(part, part)
         elif table == "contrasts":
-            row, field = self._contrast_of(reason), part or "against"
+            row, field = self._row_of(self.contrasts, reason), part or "against"
         else:
             row, field = self, self._field_of(key, reason)
         if row is not None and field in row.fields:
-            row.add_error(field, said)
+            bare = getattr(reason, "bare", reason)  # what it is of is seen from where it stands
+            row.add_error(field, bare[0].upper() + bare[1:])
         else:
             self.add_error(None, f"{key}: {reason}")
 
@@ -311,33 +308,13 @@ class ExperimentForm(forms.Form):
             return reason.split()[0]
         return f"tune_{last}" if table == "tune" else last
 
-    def _as_shown(self, found: re.Match[str]) -> str:
-        """The number of an arm or contrast among those that are filled in, as the number that its row bears."""
-        if any(f"({row.shown_name()})" == found[0] for row in self.arms if row.is_filled()):
-            return found[0]  # an arm is called so
-        rows = self.arms if found[1] == "arm" else self.contrasts
-        shown = [place for place, row in enumerate(rows, 1) if row.is_filled()]
-        return f"({found[1]} {shown[int(found[2]) - 1]})"
-
-    def _contrast_of(self, reason: str) -> ContrastForm | None:
-        """The row of the contrast that a refusal numbers, or the only one."""
-        if numbered := _NUMBERED.search(reason):
-            return self.contrasts[int(numbered[2]) - 1]
-        rows = [row for row in self.contrasts if row.is_filled()]
-        return rows[0] if len(rows) == 1 else None
-
-    def _row_of(self, reason: str) -> ArmForm | None:
-        """The row of the arm that a refusal names, at its end or before a colon, or the only one."""
-        rows = [row for row in self.arms if row.is_filled()]
-        named = [
-            row
-            for row in rows
-            if reason.endswith(f"({row.shown_name()})") or reason.startswith(f"{row.shown_name()}: ")
-        ]
-        numbered = _NUMBERED.search(reason)
-        if numbered and not named:
-            return self.arms[int(numbered[2]) - 1]
-        return (named or rows)[0] if named or len(rows) == 1 else None
+    def _row_of(self, rows: Iterable[RowForm], reason: str) -> RowForm | None:
+        """The row of the arm or contrast that a refusal is of, or the only one that is filled in."""
+        filled = [row for row in rows if row.is_filled()]
+        number = getattr(reason, "number", None)
+        if number is not None:
+            return filled[number - 1]
+        return filled[0] if len(filled) == 1 else None
 
 
 def _is_given(value: Any) -> bool:

@@ -80,20 +80,8 @@ class Material:
     def identity(self) -> str:
         """sha256 of the configuration, with contrasts, primary metric and exclusions, and of the content it works on:
         equal for equal experiments only, in whatever way release and image set were named."""
-        return self._identity_named(self.release.name, None)
-
-    def identities(self) -> list[str]:
-        """What this experiment may be recorded under: the names as written were once part of its identity. First by
-        those of this configuration, then `identity`, then by the other ways to name the same."""
-        slug = self.release.study.slug
-        written = self.config.release, self.config.image_set
-        releases = self.release.name, slug, written[0]
-        ways = [written, *((one, name) for one in releases for name in (None, self.image_set.name))]
-        return list(dict.fromkeys(self._identity_named(*names) for names in ways))
-
-    def _identity_named(self, release: str, image_set: str | None) -> str:
         content = {
-            "config": replace(self.config, release=release, image_set=image_set).as_dict(),
+            "config": replace(self.config, release=self.release.name, image_set=None).as_dict(),
             "release": self.release.sha256,
             "image_set": self.image_set.sha256,
             "human_labels": self.image_set.human_labels_sha256,
@@ -210,7 +198,11 @@ def resolve(config: ExperimentConfig, *, actor: Actor = OPERATOR) -> Material:
     images = image_set.open()
     parents = data.parents()
     training, validation, evaluation = find_splits(check, config, images, parents)
-    starts = {arm.name: find_start(check, arm, config, images, actor) for arm in config.arms}
+    starts: dict[str, Run | None] = {}
+    for number, arm in config.numbered:
+        own = Checker()
+        starts[arm.name] = find_start(own, arm, config, images, actor)
+        check.take(own, of=arm.name, number=number)
     primary = find_primary(check, config, images)
     check_sizes(check, config, images)
     check_human_labels(check, config, images)

@@ -77,7 +77,7 @@ class Experiment(models.Model):
 
     @property
     def parsed(self) -> ExperimentConfig:
-        return parse_config(self.config)
+        return parse_config(self.config, stored=True)
 
     @property
     def is_simulated(self) -> bool:

@@ -67,11 +67,6 @@ def find_splits(
                 key, f"image set {images.name} has no split {split!r}{did_you_mean(split, images.splits)}"
             )
     training, evaluation = (images.splits.get(named[key], none) for key in ("train_on", "evaluate_on"))
-    for key in named.keys() - {"train_on"}:
-        if (n := len(images.splits.get(named[key], ()))) == 1:
-            check.refuse(
-                key, f"is {named[key]!r}, which holds {n} image; figures with intervals take 2 or more"
-            )
     if isinstance(config.validation, str):
         validation = images.splits.get(config.validation, none)
         if used := int(np.isin(validation, parents).sum()):
@@ -103,32 +98,30 @@ def find_start(
     )
     key = "arms.start_from"
     if run is None or not run.is_done or run.arm.is_external:
-        check.refuse(key, f"there is no finished run {arm.start_from} to start from ({arm.name})")
+        check.refuse(key, f"there is no finished run {arm.start_from} to start from")
         return None
     if run.excluded:
-        check.refuse(key, f"run {run.pk} was left out: {run.excluded}; it has no weights ({arm.name})")
+        check.refuse(key, f"run {run.pk} was left out: {run.excluded}; it has no weights")
         return None
     experiment = run.arm.experiment
     net = experiment.parsed.train.net
     if net != config.train.net:
-        check.refuse(
-            key, f"run {run.pk} is of the net {net}, this experiment of {config.train.net} ({arm.name})"
-        )
+        check.refuse(key, f"run {run.pk} is of the net {net}, this experiment of {config.train.net}")
     if experiment.image_set.sha256 != images.sha256:
         check.refuse(
             key,
             f"run {run.pk} was trained on another image set, {experiment.image_set.name!r}; whether it has seen "
-            f"what is judged on here cannot be told ({arm.name})",
+            f"what is judged on here cannot be told",
         )
     own = find_release(config)
     if experiment.release.source != own.source:
         check.refuse(
             key,
             f"run {run.pk} learnt from a release of another source ({experiment.release.get_source_display()}; "
-            f"{own.name}: {own.get_source_display()}), which the report would not show ({arm.name})",
+            f"{own.name}: {own.get_source_display()}), which the report would not show",
         )
     if config.holdout_mixes:
-        check.refuse(key, f"run {run.pk} may have been trained on what holdout_mixes holds out ({arm.name})")
+        check.refuse(key, f"run {run.pk} may have been trained on what holdout_mixes holds out")
     return run
 
 

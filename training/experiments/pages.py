@@ -30,7 +30,13 @@ from training.reports.tables import checks_of, definitions_of, score_table
 from training.reports.text import as_markdown
 from training.reports.words import about_arm, configuration_words, forecast_words
 from training.runs.models import Run
-from training.runs.services import add_seeds, cancel_experiment, current_job, launch_experiment
+from training.runs.services import (
+    add_seeds,
+    cancel_experiment,
+    current_job,
+    is_worked_on,
+    launch_experiment,
+)
 
 
 class ExperimentFilters(Filters):
@@ -234,13 +240,13 @@ def _renewing(experiment: Experiment) -> str:
     if not added:
         return ""
     said = ngettext(
-        "This report is being renewed: %(n)d run was added since it was written and is not in it, %(done)d of them "
-        "finished. The new one takes its place when all of them are.",
-        "This report is being renewed: %(n)d runs were added since it was written and are not in it, %(done)d of them "
-        "finished. The new one takes its place when all of them are.",
+        "This report is without %(n)d run that was added since it was written, %(done)d of them finished.",
+        "This report is without %(n)d runs that were added since it was written, %(done)d of them finished.",
         len(added),
-    )
-    return said % {"n": len(added), "done": sum(run.is_done for run in added)}
+    ) % {"n": len(added), "done": sum(run.is_done for run in added)}
+    if is_worked_on(experiment):
+        return f"{said} {_('It is being renewed: the new one takes its place when all of them are.')}"
+    return f"{said} {_('Nothing renews it now: what ended early can be tried again on the page of the experiment.')}"
 
 
 def _visible(request: HttpRequest, experiment_id: int) -> Experiment:

@@ -24,7 +24,7 @@ def create_experiment(*, config: ExperimentConfig, actor: Actor) -> Experiment:
     material = resolve(config, actor=actor)
     config, identity = material.config, material.identity()
     with transaction.atomic():
-        if existing := _recorded(material.identities()):
+        if existing := Experiment.objects.filter(config_sha256=identity).first():
             return existing
         _check_limits(material)
         experiment = Experiment.objects.create(
@@ -58,12 +58,6 @@ def create_experiment(*, config: ExperimentConfig, actor: Actor) -> Experiment:
         )
         audit.record(actor, "experiment.created", experiment, config_sha256=identity)
     return experiment
-
-
-def _recorded(identities: list[str]) -> Experiment | None:
-    """The experiment that is recorded under the first of `identities` that one is."""
-    found = {one.config_sha256: one for one in Experiment.objects.filter(config_sha256__in=identities)}
-    return next((found[identity] for identity in identities if identity in found), None)
 
 
 def _check_limits(material: Material) -> None:

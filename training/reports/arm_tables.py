@@ -11,17 +11,11 @@ from typing import Any
 from hilmix.figures import Cell, Table, show
 from training.evaluation.values import BY_KEY
 from training.reports.tables import ARROWS, within
+from training.reports.telling import COOLED
 
 ByArm = Sequence[tuple[str, Any]]  # what is stored for each arm, in their order
 Part = tuple[tuple[str, ...], tuple[Table, ...]]
 
-# What stands beside the ECE at each temperature: what it is fitted for, and what else it changes.
-COOLED = {
-    "rms_equal_width_15": "RMS ↓",
-    "log_loss": "Log loss ↓",
-    "human_cross_entropy": "CE, human labels ↓",
-    "human_ece": "Human-ECE ↓",
-}
 THIRDS = "Least", "Middle", "Most"
 
 

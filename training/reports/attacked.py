@@ -7,17 +7,19 @@ known. Pure: arms in, JSON out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from hilmix.figures import Cell, Figure, Series, Table
-from training.evaluation import inference, metrics
+from training.evaluation import metrics
 from training.evaluation.components import Measured, Terms
 from training.reports.comparing import difference
+from training.reports.estimating import estimated
 from training.reports.inputs import ArmResult
-from training.reports.robust_tables import ATTACKS, share_of_255
+from training.reports.telling import ATTACKS, by_seed, share_of_255
 
 NO_ATTACKS = "not asked for: name fgsm, pgd or square under robustness"
 
@@ -38,7 +40,9 @@ def attacks_of(arm: ArmResult, reference: ArmResult | None) -> dict[str, Any]:
         if "masked_gradients" in one
     ]
     if masked:
-        found["masked_gradients"] = by_seed([(seed, _said_of_gradients(one)) for seed, one in masked])
+        found["masked_gradients"] = by_seed(
+            ((seed, _said_of_gradients(one)) for seed, one in masked), arm.seeds
+        )
     return found
 
 
@@ -56,7 +60,9 @@ def _of_attack(
         told["trajectory"] = [float(loss) for loss in np.mean(rising, axis=0)]
     ours = _measured(name, arm)
     if ours:
-        told["measured"] = {key: estimated(one) for key, one in ours.items()}
+        told["measured"] = {
+            key: estimated(one, 0, 1 if key.startswith("accuracy") else math.inf) for key, one in ours.items()
+        }
         if reference is not None and reference is not arm:
             told["against"] = _against(name, arm, reference, ours)
     return told
@@ -86,7 +92,14 @@ def _against(name: str, arm: ArmResult, reference: ArmResult, ours: Mapping[str,
     theirs = _measured(name, reference)
     told: dict[str, Any] = {"arm": reference.name}
     if not theirs:
-        return told | {"why": f"{reference.name} was not attacked so"}
+        stored = [run.evaluations.get("robustness", {}).get("attacks") or {} for run in reference.runs]
+        attacked = any("accuracy" in one.get(name, {}) for one in stored)
+        why = (
+            f"of {reference.name} only means are kept"
+            if attacked
+            else f"{reference.name} was not attacked so"
+        )
+        return told | {"why": why}
     if not np.array_equal(arm.runs[0].attacks[name].rows, reference.runs[0].attacks[name].rows):
         return told | {"why": f"{reference.name} was attacked on other images"}
     for key in ("accuracy", "loss"):
@@ -95,25 +108,6 @@ def _against(name: str, arm: ArmResult, reference: ArmResult, ours: Mapping[str,
             return told | {"why": apart}
         told[key] = estimated(apart)
     return told
-
-
-def estimated(one: Measured) -> dict[str, Any]:
-    """A mean over seeds (or a difference of two) with its interval, crossed from five seeds on; `these_models` below
-    that."""
-    found = inference.estimate(one)
-    return {"value": found.value, "interval": list(found.interval()), "these_models": found.these_models}
-
-
-def by_seed(said: Sequence[tuple[int, str]]) -> list[str]:
-    """What was found with each seed, each text once; with which seeds, where not all of them say it."""
-    seeds: dict[str, list[str]] = {}
-    for seed, text in said:
-        seeds.setdefault(text, []).append(str(seed))
-    if len(seeds) <= 1:
-        return list(seeds)
-    return [
-        f"seed{'s' if len(which) > 1 else ''} {', '.join(which)}: {text}" for text, which in seeds.items()
-    ]
 
 
 def figures_of(told: Mapping[str, Any], source: str) -> list[Figure]:

@@ -14,8 +14,8 @@ import numpy as np
 from training.evaluation import calibration
 from training.evaluation.metrics import Floats, log_softmax
 from training.evaluation.temperature import fit_temperature, scaled
-from training.reports.arm_tables import COOLED
 from training.reports.inputs import ELSEWHERE, ArmResult, RunResult
+from training.reports.telling import COOLED, by_seed
 
 TEMPERATURES = {"none": "as trained", "hard": "T of the labels", "human": "T of people"}
 _NO_VALIDATION = "no validation images: name some with validation in the configuration"
@@ -36,12 +36,13 @@ def calibration_of(arm: ArmResult) -> list[dict[str, Any]]:
             told.append({**named, "not_assessed": missing})
             continue
         known = [one for one in found if not isinstance(one, str)]
+        noted = [(run.seed, note) for run, one in zip(arm.runs, known, strict=True) for note in one.notes]
         told.append(
             {
                 **named,
                 "T": float(np.mean([one.T for one in known])),
                 "T_of_each_seed": [one.T for one in known],
-                "notes": list(dict.fromkeys(note for one in known for note in one.notes)),
+                "notes": by_seed(noted, arm.seeds),
                 "figures": _figures_at(arm, way),
                 **_reliability([(one.confidence, one.outcome) for one in known]),
             }

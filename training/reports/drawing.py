@@ -245,7 +245,6 @@ def thirds_of(thirds: Mapping[str, Sequence[Mapping[str, Any]]], source: str) ->
             words[k],
             *(rows[k][key]["value"] for rows in known.values()),
             row[key]["floor"],
-            row[key]["ceiling"],
         )
         for k, row in enumerate(first)
     )
@@ -254,9 +253,9 @@ def thirds_of(thirds: Mapping[str, Sequence[Mapping[str, Any]]], source: str) ->
             "human_thirds", "bars", "Where people disagree",
             f"{BY_KEY[key].name} ({BY_KEY[key].definition}) on thirds of the test images by the entropy of what people "
             "said, mean over seeds. No prediction comes below the floor in the table, the entropy of the labels "
-            "themselves; the ceiling is what another panel of people would reach, where votes were counted.",
+            "themselves.",
             "third of the test images", "nats", tuple(series),
-            Table("By human entropy", ("Third", *known, "floor", "human ceiling"), cells), source,
+            Table("By human entropy", ("Third", *known, "floor"), cells), source,
             x_categories=words,
         )
     ]  # fmt: skip

@@ -24,6 +24,7 @@ from training.reports.comparing import MeasuredArm, undefined_of
 from training.reports.confusion import confusion_of
 from training.reports.cooling import at_temperature
 from training.reports.inputs import ArmResult, RunResult
+from training.reports.telling import class_name
 
 PER_CLASS = ("precision", "recall", "f1")
 
@@ -124,12 +125,8 @@ def classes_of(arm: ArmResult, classes: Sequence[str]) -> list[dict[str, Any]]:
     told = []
     for number, first in enumerate(each[0]["recall"]):
         of_class = {key: _mean_value([one[key][number] for one in each])["value"] for key in PER_CLASS}
-        told.append({"class": _class_name(number, classes), "n": first["n"], **of_class})
+        told.append({"class": class_name(number, classes), "n": first["n"], **of_class})
     return told
-
-
-def _class_name(number: int, classes: Sequence[str]) -> str:
-    return classes[number] if number < len(classes) else str(number)
 
 
 def _mean_value(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -165,7 +162,7 @@ def _finding(arm: ArmResult, found: Sequence[Finding], classes: Sequence[str]) -
     shown = states.index(state)
     rule, numbers = found[0].rule, dict(found[shown].numbers)
     if isinstance(which := numbers.get("classes"), list):
-        numbers["classes"] = [_class_name(int(number), classes) for number in which]
+        numbers["classes"] = [class_name(int(number), classes) for number in which]
     return {
         "rule": rule.key,
         "name": rule.name,

@@ -104,22 +104,26 @@ def _mixes(arm: Arm, runs: Sequence[Run], material: Material | None) -> HeldOutM
 
 
 def _held_out(runs: Sequence[Run], material: Material | None) -> HeldOut | None:
-    """What each seed's folds together made of all mixed images; a seed that lacks a fold is left out."""
+    """What each seed's folds together made of all mixed images; a seed that lacks a fold is left out, be it every one.
+    None where the folds left no predictions at all."""
     if material is None or material.held_out is None:
         return None
     folds = [run for run in runs if run.fold]
-    each, left_out = {}, []
-    for seed in dict.fromkeys(run.seed for run in folds):
+    each, left_out, found = {}, [], False
+    for seed in dict.fromkeys(run.seed for run in runs):
         parts = [read_arrays(run, PREDICTIONS) for run in folds if run.seed == seed]
         rows = [part["mixed_rows"] for part in parts if "mixed_rows" in part]
         order = np.argsort(np.concatenate(rows)) if rows else np.empty(0, np.int64)
+        found = found or bool(rows)
         if len(order) < len(material.held_out.rows):
             left_out.append(seed)
             continue
         each[seed] = log_softmax(np.concatenate([part["mixed_logits"] for part in parts])[order])
-    if not folds or not each:
+    if not found:
         return None
-    return HeldOut(material.held_out, tuple(each), np.stack(list(each.values())), tuple(left_out))
+    none = np.empty((0, len(material.held_out.rows), len(material.images.classes)))
+    log_p = np.stack(list(each.values())) if each else none
+    return HeldOut(material.held_out, tuple(each), log_p, tuple(left_out))
 
 
 def _tuned(arm: Arm, runs: Sequence[Run]) -> dict[str, Any]:

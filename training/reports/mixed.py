@@ -4,7 +4,7 @@ All folds of a seed together are one model's predictions: every mixed image is j
 Images and seeds are crossed, as on test images; where participants are resampled, intervals of means against answers
 are for other people too. Everything here is exploratory.
 
-Pure: arms in, JSON out. Runs of which only the row is known are summarised by their folds.
+Pure: arms in, JSON out. Runs whose files are gone, so that only their rows are known, are summarised by their folds.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def drawn_again(participants: Mapping[str, Any] | None) -> bool:
 def about_participants(found: Mapping[str, Any]) -> str:
     """What was resampled, of what `people_of` says, and what was not."""
     others = (
-        "Test images are not in this: whose answers their human labels are is not known, only shares, so all other "
+        "Test images are not in this: who said what of them is not known, only shares or counts, so all other "
         "intervals are for these people."
     )
     if "not_assessed" in found:
@@ -83,20 +83,21 @@ def about_participants(found: Mapping[str, Any]) -> str:
 def mixed_of(arm: ArmResult, *, resample_people: bool = False) -> dict[str, Any] | None:
     """On mixed images that were held out: against answers (`people`) and agreement with mixup (`mixup`), by metric."""
     held = arm.held_out
-    if held is None or not held.seeds:
+    if held is None:
         return _from_rows(arm)
     told: dict[str, Any] = {
         "n": len(held.images.rows),
         "n_answered": int(held.images.answered.sum()),
         "n_seeds": len(held.seeds),
-        "these_models": len(held.seeds) < LEAST_SEEDS,
+        "these_models": 0 < len(held.seeds) < LEAST_SEEDS,
         "left_out": list(held.left_out),
         "people": {},
         "mixup": {},
     }
-    again = _means_again(held, held.seeds) if resample_people else {}
-    for part, figures in held.measured.items():
-        told[part] = {key: _figure(held, key, one, again.get(key)) for key, one in figures.items()}
+    if held.seeds:
+        again = _means_again(held, held.seeds) if resample_people else {}
+        for part, figures in held.measured.items():
+            told[part] = {key: _figure(held, key, one, again.get(key)) for key, one in figures.items()}
     if why := _unanswered(held.images):
         told["people"]["not_assessed"] = why
     return told

@@ -16,6 +16,7 @@ from training.reports.tables import ARROWS, pair_words, within
 Arm = Mapping[str, Any]
 Part = tuple[tuple[str, ...], tuple[Table, ...]]
 
+MANY = 10  # differences, from which one in twenty is to be expected by chance
 TITLES = {"people": "Against people's answers", "mixup": "Agreement with mixup"}
 
 
@@ -28,12 +29,16 @@ def overview(
     tables = [table for part in TITLES if (table := _figures(arms, part))]
     said = [_images(next(iter(arms.values()))), *_intervals(arms, participants), *_remarks(arms)]
     if differences:
-        said.append(
-            f"{len(differences)} differences between arms here, all exploratory: no interval is adjusted, and with so "
-            "many some leave 0 out by chance alone."
-        )
+        said.append(_how_many(len(differences)))
         tables.append(_between(differences))
     return tuple(said), tuple(tables)
+
+
+def _how_many(n: int) -> str:
+    if n == 1:
+        return "1 difference between arms here, exploratory: its interval is not adjusted."
+    by_chance = ", and with so many some leave 0 out by chance alone" if n >= MANY else ""
+    return f"{n} differences between arms here, all exploratory: no interval is adjusted{by_chance}."
 
 
 def _figures(arms: Mapping[str, Arm], part: str) -> Table | None:
@@ -89,7 +94,7 @@ def _images(first: Arm) -> str:
 
 def _intervals(arms: Mapping[str, Arm], participants: Mapping[str, Any] | None) -> list[str]:
     """What the intervals are for, where there are any over images and seeds."""
-    known = {name: one for name, one in arms.items() if "n_seeds" in one}
+    known = {name: one for name, one in arms.items() if one.get("n_seeds")}
     if not known:
         return []
     few = [name for name, one in known.items() if one["these_models"]]
@@ -105,11 +110,7 @@ def _intervals(arms: Mapping[str, Arm], participants: Mapping[str, Any] | None) 
 
 
 def _remarks(arms: Mapping[str, Arm]) -> list[str]:
-    said = [
-        f"{name}: without seed {', '.join(map(str, one['left_out']))}, of which a fold is missing."
-        for name, one in arms.items()
-        if one.get("left_out")
-    ]
+    said = [_left_out(name, one) for name, one in arms.items() if one.get("left_out")]
     reasons = dict.fromkeys(
         str(why) for one in arms.values() for part in TITLES if (why := one[part].get("not_assessed"))
     )
@@ -122,6 +123,13 @@ def _remarks(arms: Mapping[str, Arm]) -> list[str]:
             "cross-entropy, KL and agreement are not, so that people are somewhat better than that."
         )
     return said
+
+
+def _left_out(name: str, arm: Arm) -> str:
+    seeds = ", ".join(map(str, arm["left_out"]))
+    if not arm["n_seeds"]:
+        return f"{name}: no figures, as a fold of every seed is missing ({seeds})."
+    return f"{name}: without seed {seeds}, of which a fold is missing."
 
 
 def _name(key: str) -> str:

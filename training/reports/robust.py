@@ -6,21 +6,24 @@ seeds. What attacks did is in `attacked`. Pure: arms in, JSON out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from hilmix.core.errors import DataError
-from training.evaluation import intervals, risk, robustness
+from training.evaluation import risk, robustness
 from training.evaluation.components import Measured, Terms
 from training.evaluation.corruptions import CORRUPTIONS, GROUPS, TRANSFORMS
 from training.evaluation.metrics import Floats
 from training.evaluation.resampling import resampled
 from training.evaluation.robustness import Assessment
-from training.reports.attacked import attacks_of, by_seed, estimated
+from training.reports.attacked import attacks_of
 from training.reports.comparing import difference
+from training.reports.estimating import estimated
 from training.reports.inputs import ELSEWHERE, ArmResult, RunResult
+from training.reports.telling import by_seed, class_name, named_seeds
 
 EXAMPLES, OF_ONE = 8, 2  # failures that are shown, and how many of them under one transform
 NOT_ASKED = "no corruptions were evaluated: name them with robustness in the configuration"
@@ -42,7 +45,7 @@ def robustness_of(arms: Sequence[ArmResult], reference: str, classes: Sequence[s
             one["not_assessed"] = found
         else:
             one |= _of_arm(arm, found, classes)
-            one["missing"] = _missing(arm, found, reference)
+            one["missing"] = _missing(arm, found, reference, against)
             if against is not None and against is not arm and not isinstance(measured[reference], str):
                 one["against"] = _against(arm, against, measured)
         told.append(one)
@@ -51,8 +54,11 @@ def robustness_of(arms: Sequence[ArmResult], reference: str, classes: Sequence[s
 
 def _measured(arm: ArmResult, reference: ArmResult | None) -> dict[str, Measured] | str:
     runs = [run.robustness for run in arm.runs if run.robustness is not None]
-    if not runs or len(runs) < len(arm.runs):
-        return ELSEWHERE if arm.is_external else NOT_ASKED
+    if missing := [run.seed for run in arm.runs if run.robustness is None]:
+        if arm.is_external:
+            return ELSEWHERE
+        asked = any(_was_put_through(run) for run in arm.runs)
+        return f"what corruptions did is not here for {named_seeds(missing)}" if asked else NOT_ASKED
     try:
         figures = [_figures(one, _twin(run, reference)) for one, run in zip(runs, arm.runs, strict=True)]
         found = {"accuracy": Terms(np.stack([one.right for one in runs]).astype(np.float64))}
@@ -62,6 +68,12 @@ def _measured(arm: ArmResult, reference: ArmResult | None) -> dict[str, Measured
         return {**found, **resampled(figures, len(runs[0].labels))}
     except DataError as error:
         return str(error)
+
+
+def _was_put_through(run: RunResult) -> bool:
+    """Whether corruptions or turned images were evaluated, though what they did to each image may not be here."""
+    kept = run.evaluations.get("robustness") or {}
+    return run.robustness is not None or bool(set(kept) - {"attacks", "clean_accuracy"})
 
 
 def _twin(run: RunResult, reference: ArmResult | None) -> Assessment | None:
@@ -107,7 +119,9 @@ def _figures(one: Assessment, reference: Assessment | None) -> Callable[[Floats]
     return figures
 
 
-def _missing(arm: ArmResult, found: Mapping[str, Measured], reference: str) -> list[str]:
+def _missing(
+    arm: ArmResult, found: Mapping[str, Measured], reference: str, against: ArmResult | None
+) -> list[str]:
     """Why there is no risk score, or no corruption error."""
     runs = [run.robustness for run in arm.runs if run.robustness is not None]
     said = []
@@ -116,10 +130,21 @@ def _missing(arm: ArmResult, found: Mapping[str, Measured], reference: str) -> l
     if "mean_error" not in found:
         said.append(NO_CORRUPTIONS)
     elif "mce_percent" not in found:
-        said.append(
-            f"mCE is undefined: {reference} makes no error under some corruption, so nothing can be divided by it"
-        )
+        said.append(_no_mce(reference, [_twin(run, against) for run in arm.runs]))
     return said
+
+
+def _no_mce(name: str, references: Sequence[Assessment | None]) -> str:
+    """Why there is no mCE of an arm that was put through all corruptions; `references` are the models of the arm `name`
+    that its errors would be divided by."""
+    known = [one for one in references if one is not None and _has_all(one)]
+    if len(known) < len(references):
+        return f"mCE is not assessed: {name} was not put through the 15 corruptions with every seed"
+    if any((robustness.errors_by_corruption(one).sum(axis=0) == 0).any() for one in known):
+        return (
+            f"mCE is undefined: {name} makes no error under some corruption, so nothing can be divided by it"
+        )
+    return f"mCE is undefined: {name} makes so few errors that some draws of images hold none under some corruption"
 
 
 def _no_risk(one: Assessment) -> str | None:
@@ -132,12 +157,19 @@ def _no_risk(one: Assessment) -> str | None:
 
 def _of_arm(arm: ArmResult, found: Mapping[str, Measured], classes: Sequence[str]) -> dict[str, Any]:
     runs = [run.robustness for run in arm.runs if run.robustness is not None]
-    said = {key: estimated(one) for key, one in found.items()}
+    n_right = min(int(one.right.sum()) for one in runs)
+    bounds: dict[str, tuple[float, float, int]] = {
+        "accuracy": (0, 1, len(runs[0].labels)),
+        "mean_error": (0, 1, len(runs[0].labels)),
+        "mce_percent": (0, math.inf, len(runs[0].labels)),
+        "score": (0, 100, n_right),
+    }
+    said = {key: estimated(one, *bounds.get(key, (0, 1, n_right))) for key, one in found.items()}
     score = said.get("score")
     told: dict[str, Any] = {
         "n_seeds": len(runs),
         "n": len(runs[0].labels),
-        "accuracy": _not_certain(said["accuracy"], len(runs[0].labels)),
+        "accuracy": said["accuracy"],
         "mean_error": said.get("mean_error"),
         "mce_percent": said.get("mce_percent"),
         # A score stands beside the clean accuracy and its interval, or not at all.
@@ -145,15 +177,14 @@ def _of_arm(arm: ArmResult, found: Mapping[str, Measured], classes: Sequence[str
         "band": risk.band_of(score["value"]) if score else None,
         "groups": {group: said[group] for group in GROUPS if group in said},
         "warnings": by_seed(
-            [
+            (
                 (run.seed, warning)
                 for run, one in zip(arm.runs, runs, strict=True)
                 for warning in risk.warnings_of(one)
-            ]
+            ),
+            arm.seeds,
         ),
         "error_by_severity": _by_severity(runs),
-        "break_rates": _mean_of([robustness.break_rates(one) for one in runs]),
-        "instability": _mean_of([robustness.instability(one) for one in runs]),
         "transforms": _by_transform(runs),
         "failures": [_failure(one, arm.runs[0], classes) for one in _worst(runs[0])],
         "failures_of_seed": arm.runs[0].seed,
@@ -161,17 +192,11 @@ def _of_arm(arm: ArmResult, found: Mapping[str, Measured], classes: Sequence[str
     return told
 
 
-def _not_certain(accuracy: dict[str, Any], n: int) -> dict[str, Any]:
-    """Accuracy on `n` images; by Wilson where no image or every image is right, as that none varied is not that none
-    can."""
-    low, high = accuracy["interval"]
-    return accuracy if low < high else {**accuracy, "interval": list(intervals.wilson(accuracy["value"], n))}
-
-
 def _by_transform(runs: Sequence[Assessment]) -> list[dict[str, Any]]:
     """Break rate (of what is right as it is) and instability (of all images) of each transform, mean over its
     severities and the seeds."""
     names = _names(runs[0])
+    n_right = min(int(one.right.sum()) for one in runs)
     try:
         breaks = resampled([_breaks_of(one, names) for one in runs], len(runs[0].labels))
     except DataError:
@@ -185,8 +210,8 @@ def _by_transform(runs: Sequence[Assessment]) -> list[dict[str, Any]]:
                 "name": TRANSFORMS[name].name,
                 "group": TRANSFORMS[name].group,
                 "note": TRANSFORMS[name].note,
-                "break_rate": estimated(breaks[name]) if name in breaks else None,
-                "instability": estimated(Terms(np.stack(changed))),
+                "break_rate": estimated(breaks[name], 0, 1, n_right) if name in breaks else None,
+                "instability": estimated(Terms(np.stack(changed)), 0, 1),
             }
         )
     return told
@@ -225,14 +250,10 @@ def _failure(one: robustness.Failure, run: RunResult, classes: Sequence[str]) ->
     return {
         **vars(one),
         "number": one.image if run.numbers is None else int(run.numbers[one.image]),
-        "class": _named(label, classes),
+        "class": class_name(label, classes),
         "transform_name": TRANSFORMS[one.transform].name,
-        "class_under": _named(one.predicted_under, classes),
+        "class_under": class_name(one.predicted_under, classes),
     }
-
-
-def _named(label: int, classes: Sequence[str]) -> str:
-    return classes[label] if label < len(classes) else str(label)
 
 
 def _against(
@@ -309,13 +330,3 @@ def _by_severity(runs: Sequence[Assessment]) -> list[float] | None:
             return None
         rows.append([float(np.mean(each)) for each in by])
     return [float(one) for one in np.mean(rows, axis=0)]
-
-
-def _mean_of(each: Sequence[Mapping[tuple[str, int], float | None]]) -> dict[str, float | None]:
-    """Mean over seeds and severities, by transform."""
-    gathered: dict[str, list[float]] = {}
-    for one in each:
-        for (name, _), value in one.items():
-            if value is not None:
-                gathered.setdefault(name, []).append(value)
-    return {name: float(np.mean(values)) for name, values in gathered.items()}

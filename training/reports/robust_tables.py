@@ -1,7 +1,7 @@
 """What a report says of changed and attacked images, as sentences and tables: risk scores, corruption error and attacks
 for everybody, each transform and the failures for whoever asks.
 
-Reports stored before some figure was in them show what they have. Nothing is computed but words and rounding.
+Nothing is computed but words and rounding.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from typing import Any
 
 from hilmix.figures import Cell, Table, show
 from training.reports.tables import within
+from training.reports.telling import ATTACKS, share_of_255
 
 Arm = Mapping[str, Any]
 Part = tuple[tuple[str, ...], tuple[Table, ...]]
-
-ATTACKS = {"fgsm": "FGSM", "pgd": "PGD", "square": "Square"}
 
 
 def overview(told: Mapping[str, Any]) -> Part:
@@ -46,9 +45,7 @@ def overview(told: Mapping[str, Any]) -> Part:
         for name in ATTACKS
         if any(name in one["attacks"] for one in attacked)
     ]
-    said += _for_arms(
-        (one["name"], text) for one in attacked for text in one["attacks"].get("masked_gradients", ())
-    )
+    said += _for_arms((one["name"], text) for one in attacked for text in _of_attacks(one["attacks"]))
     return tuple(said), tuple(tables)
 
 
@@ -65,20 +62,26 @@ def in_detail(told: Mapping[str, Any]) -> Part:
         "transform's severities and the seeds.",
     )
     notes = _for_arms(
-        (row["name"], f"{row['note']}.") for one in scored[:1] for row in _listed(one) if row.get("note")
+        (row["name"], f"{row['note']}.") for one in scored[:1] for row in one["transforms"] if row["note"]
     )
     return ((*said, *notes) if tables else ()), tuple(tables)
-
-
-def share_of_255(epsilon: float | None) -> str:
-    """The bound of an attack as it is written: "4/255"."""
-    return "4/255" if epsilon is None else f"{epsilon * 255:.3g}/255"
 
 
 def _remarks(one: Arm) -> list[str]:
     against = one.get("against") or {}
     why = [f"no difference from {against['arm']}: {against['why']}"] if "why" in against else []
-    return [*one["warnings"], *one.get("missing", ()), *why]
+    return [*one["warnings"], *one["missing"], *why]
+
+
+def _of_attacks(attacks: Mapping[str, Any]) -> list[str]:
+    """Why differences are missing, and what is said of gradients."""
+    against = {name: attacks.get(name, {}).get("against") or {} for name in ATTACKS}
+    why = [
+        f"no difference from {one['arm']} under {ATTACKS[name]}: {one['why']}."
+        for name, one in against.items()
+        if "why" in one
+    ]
+    return [*why, *attacks.get("masked_gradients", ())]
 
 
 def _for_arms(said: Iterable[tuple[str, str]]) -> list[str]:
@@ -115,7 +118,7 @@ def _scores(scored: Sequence[Arm], reference: str) -> Table:
 
 
 def _attack(name: str, attacked: Sequence[Arm], reference: str) -> Table:
-    """Accuracy and loss before and after an attack. Reports made of runs that kept means alone have no more."""
+    """Accuracy and loss before and after an attack. Of runs that kept means alone there is no more."""
     rows: list[tuple[Cell, ...]] = []
     known = [(one["name"], one["attacks"][name]) for one in attacked if name in one["attacks"]]
     for arm, found in known:
@@ -143,57 +146,40 @@ def _attack(name: str, attacked: Sequence[Arm], reference: str) -> Table:
 
 def _transforms(one: Arm, reference: str) -> list[Table]:
     against = one.get("against") or {}
-    breaks = {row.get("key", row["transform"]): row for row in against.get("breaks", ())}
+    breaks = {row["key"]: row for row in against.get("breaks", ())}
     rows: list[tuple[Cell, ...]] = []
-    for row in _listed(one):
+    for row in one["transforms"]:
         cells: list[Cell] = [row["name"], row["group"], _of(row["break_rate"]), _of(row["instability"])]
         if breaks:
-            pair = breaks.get(row["key"]) or breaks.get(row["name"]) or {}
+            pair = breaks.get(row["key"]) or {}
             cells += [pair.get("ours"), pair.get("theirs"), _of(pair or None)]
         rows.append(tuple(cells))
     heads = ["Transform", "Group", "Break rate ↓", "Instability ↓"]
     if breaks:
         heads += [f"{one['name']}, where both are right", f"{reference}, likewise", "Difference"]
-    caption = f"{one['name']}, by transform. {_which(row['instability'] for row in _listed(one))}"
+    caption = f"{one['name']}, by transform. {_which(row['instability'] for row in one['transforms'])}"
     return [Table(caption.strip(), tuple(heads), tuple(rows))] if rows else []
-
-
-def _listed(one: Arm) -> list[Mapping[str, Any]]:
-    """The transforms of an arm; of reports that kept means alone those."""
-    if "transforms" in one:
-        return list(one["transforms"])
-    breaks, changed = one.get("break_rates") or {}, one.get("instability") or {}
-    return [
-        {
-            "key": key,
-            "name": key.replace("_", " ").capitalize(),
-            "group": None,
-            "break_rate": {"value": breaks.get(key), "interval": None},
-            "instability": {"value": changed[key], "interval": None},
-        }
-        for key in sorted(changed)
-    ]
 
 
 def _failures(one: Arm) -> list[Table]:
     rows = tuple(
         (
-            str(row.get("number", row["image"])),
-            row.get("class"),
-            row.get("transform_name", row["transform"]),
+            str(row["number"]),
+            row["class"],
+            row["transform_name"],
             row["severity"],
             _share(row["p_label"]),
             _share(row["p_label_under"]),
-            row.get("class_under", str(row["predicted_under"])),
+            row["class_under"],
         )
-        for row in one.get("failures", ())
+        for row in one["failures"]
     )
     heads = (
         "Image", "Its class", "Transform", "Severity", "Its class's probability before", "after",
         "Class named instead",
     )  # fmt: skip
     caption = (
-        f"{one['name']}, seed {one.get('failures_of_seed')}: images whose own class lost most probability, by their "
+        f"{one['name']}, seed {one['failures_of_seed']}: images whose own class lost most probability, by their "
         "numbers in the image set; each once, at most two a transform."
     )
     return [Table(caption, heads, rows)] if rows else []

@@ -50,13 +50,14 @@ def build_report(
     from training.reports.content import report_content
     from training.reports.gathering import arm_result
 
-    if not _is_finished(experiment):
+    # First of all, so that a run added while the rest is read is missed by the look at the end, and not by the report.
+    counted = _runs(experiment)
+    if any(run.finished_at is None for run in counted):
         raise Conflict("A report needs every run; some are not finished.")
-    if existing := _of_all(experiment, _runs(experiment)):
+    if existing := _of_all(experiment, counted):
         return existing
     later, before = _added(experiment)
     rows = list(experiment.arms.prefetch_related("runs"))
-    counted = [run.pk for run in _runs(experiment)]
     content = report_content(
         name=experiment.name,
         source=experiment.release.source,
@@ -72,7 +73,7 @@ def build_report(
     with transaction.atomic():
         Experiment.objects.select_for_update(of=("self",)).get(pk=experiment.pk)
         runs = _runs(experiment)
-        if [run.pk for run in runs] != counted:
+        if runs != counted:
             raise Conflict("A run was added while the report was written; it is written anew when that ends.")
         if existing := _of_all(experiment, runs):
             return existing

@@ -48,10 +48,11 @@ def to_judge(run: Run, material: Material) -> Amount:
         held_out = len(material.folds[run.fold - 1].held_out)
         return Amount(n + held_out, 0, held_out, of_test + held_out * an_image)
     forward, and_back = n_validation + n + len(trained_sample(material.training)), 0
-    figures = n_validation + n * (3 if n_validation else 1)  # with each of two temperatures once more
+    temperatures = (1 if material.images.human_labels is None else 2) if n_validation else 0
+    figures = n_validation + n * (1 + temperatures)  # at each of them once more
     kept, asked = of_validation + of_test, material.config.robustness
     if transforms := _transforms(material):
-        forward += n * len(transforms)
+        forward += n * (1 + len(transforms))  # as they are once more
         kept += n * (_OF_CORRUPTED * len(transforms) + _OF_CLEAN)
     if "fgsm" in asked:
         forward, and_back, kept = forward + n, and_back + n, kept + n * _OF_ATTACKED

@@ -25,6 +25,7 @@ from hilmix.jobs.progress import JobCancelled, Progress
 from hilmix.jobs.runner import run_in_foreground
 from hilmix.jobs.services import check_priority, queue_job, reorder_job, request_cancel, retry_job
 from training.experiments.config import MAX_SEED
+from training.experiments.fitting import too_many
 from training.experiments.models import REPORT_KIND as REPORT_KIND
 from training.experiments.models import Arm, Experiment
 from training.reports.models import Report
@@ -135,13 +136,21 @@ def add_seeds(*, experiment: Experiment, seeds: Sequence[int], actor: Actor) -> 
     """Train further seeds of an experiment as it was frozen. Its report stays until they are trained, and the one that
     takes its place says which came later.
 
-    Raises `Invalid` for seeds that cannot be used.
+    Raises `Invalid` for seeds that cannot be used, and for more than an experiment may have.
     """
     require(actor, Action.LAUNCH_EXPERIMENT)
     with transaction.atomic():
         experiment = Experiment.objects.select_for_update(of=("self",)).get(pk=experiment.pk)
         own = [run for run in runs_of(experiment) if not run.arm.is_external]
         taken = {run.seed for run in own}
+        like = {(run.arm_id, run.fold): run for run in own if not run.candidate}
+        if problem := too_many(
+            n_arms=len({run.arm_id for run in own}),
+            n_seeds=len(taken) + len(seeds),
+            n_folds=len({run.fold for run in own}) - 1,
+            n_runs=len(own) + len(like) * len(seeds),
+        ):
+            raise Invalid(f"seeds: {problem}", fields={"seeds": [problem]})
         problems = [
             f"{seed} is not a whole number from 0 to {MAX_SEED}"
             for seed in seeds
@@ -154,7 +163,6 @@ def add_seeds(*, experiment: Experiment, seeds: Sequence[int], actor: Actor) -> 
         if problems or not seeds:
             problems = problems or ["give at least one"]
             raise Invalid(f"seeds: {'; '.join(problems)}", fields={"seeds": problems})
-        like = {(run.arm_id, run.fold): run for run in own if not run.candidate}
         added = [
             Run(arm=run.arm, seed=seed, fold=run.fold, train=run.train)
             for seed in seeds
@@ -315,6 +323,11 @@ def current_job(experiment: Experiment) -> Job | None:
         if found := next((job for job in jobs if job.state in states), None):
             return found
     return experiment.job
+
+
+def is_worked_on(experiment: Experiment) -> bool:
+    """Whether something of an experiment waits to be done or is being done."""
+    return any(not job.is_over for job in _jobs(experiment))
 
 
 def _jobs(experiment: Experiment) -> list[Job]:

@@ -20,7 +20,7 @@ from torchcam.methods import GradCAM, GradCAMpp
 
 from hilmix.core.errors import DataError
 from training.engine.net_table import NET_TABLE, CamLayer, cam_layer
-from training.engine.nets import Normalised
+from training.engine.nets import Normalised, build_net, head_of
 from training.evaluation.explain.drawing import chunks, drawn_larger, evaluating
 from training.evaluation.explain.manifest import HeatMaps, Manifest, libraries, scaled
 
@@ -109,8 +109,9 @@ def class_maps(
         raise DataError(
             f"{len(images)} images need classes as whole numbers [N] or [N, M]; got {wanted.shape}"
         )
-    _check_fit(model, net, images)
+    _check_images(model, images)
     layer = cam_layer(NET_TABLE[net], height=images.shape[1], width=images.shape[2])
+    _check_net(model, net, images)
     raw, logits = _raw_maps(model, layer, images, wanted.astype(np.int64), device=device, method=method)
     cells, maximum = scaled(raw)
     return ClassMaps(
@@ -153,15 +154,25 @@ def mixed_maps(
     return MixedMaps(mixed, parents, class_maps(model, net, mixed, classes, device=device, method=method))
 
 
-def _check_fit(model: Normalised, net: str, images: NDArray[np.uint8]) -> None:
-    """Refuse images that the model does not take, and a model without the layers of the net named."""
+def _check_images(model: Normalised, images: NDArray[np.uint8]) -> None:
     channels = model.mean.shape[1]
     if images.ndim != 4 or images.shape[3] != channels:
         raise DataError(f"the model takes images [N, H, W, {channels}]; got {images.shape}")
-    modules = {name for name, _ in model.net.named_modules()}
-    if lacking := [layer.module for layer in NET_TABLE[net].cam_layers if layer.module not in modules]:
+
+
+def _check_net(model: Normalised, net: str, images: NDArray[np.uint8]) -> None:
+    """Refuse a model whose weights have not the names and shapes of those of the net named."""
+    height, width, channels = images.shape[1:]
+    classes = head_of(model.net)[1].out_features
+    with torch.device("meta"):  # shapes alone, no weights
+        named = build_net(net, image_shape=(height, width, channels), n_classes=classes, seed=0)
+    wanted, own = ({key: one.shape for key, one in each.named_parameters()} for each in (named, model.net))
+    if own != wanted:
+        first = next(key for key in {**wanted, **own} if own.get(key) != wanted.get(key))
+        shapes = [f"are {list(each[first])}" if first in each else "do not exist" for each in (own, wanted)]
         raise DataError(
-            f"the model is no {net}: it has no layer {lacking[0]}; give the name of the net that it was trained as"
+            f"the model is no {net}: its weights {first!r} {shapes[0]}, those of {net} {shapes[1]}; give the name of "
+            "the net that it was trained as"
         )
 
 

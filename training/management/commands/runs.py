@@ -122,8 +122,13 @@ def table_of_runs(experiment: Experiment) -> list[str]:
     if own and own.error and own.kind != services.RUN_KIND and not experiment.is_reported:
         why.append(own.error)
     if hasattr(experiment, "report") and not experiment.is_reported:
-        at = f"{timezone.localtime(experiment.report.created_at):%d %b %H:%M}"
-        why.append(f"The report of {at} is being renewed; it stays until the new one is written.")
+        at, n = (
+            f"{timezone.localtime(experiment.report.created_at):%d %b %H:%M}",
+            len(experiment.report.without(runs)),
+        )
+        now = "is being renewed" if services.is_worked_on(experiment) else "is not being renewed now"
+        of = f"{n} run{'s' if n > 1 else ''} added since"
+        why.append(f"The report of {at} is without {of}. It {now}, and stays until a new one is written.")
     if experiment.state in RETRYABLE:
         why.append(
             f"manage.py runs {experiment.pk} --retry tries again what is not done; a training goes on from its last "
