@@ -30,7 +30,8 @@ class Command(OperatorCommand):
         parser.add_argument("--images", required=True, help="name of the image set")
         parser.add_argument(
             "--votes",
-            help="the file has shares of so many votes an image, such as 47-63: find the counts they came from",
+            help="how many votes an image has, such as 47-63: find the counts that shares came from, or say that whole "
+            "numbers which sum to 100 are counts",
         )
         parser.add_argument(
             "--meaning", default="share of people who chose the class", help="what a number means"
