@@ -59,7 +59,7 @@ def launch(instance, name, **change):
         "seeds": [0],
         "arms": [{"policy": "mixup"}],
         "train": {
-            "epochs": 4, "batch_size": 32, "deterministic": True, "threads": 1, "ema": 0.9,
+            "epochs": 12, "batch_size": 32, "deterministic": True, "threads": 1, "ema": 0.9,
             "augment": {"crop": 1, "flip": False},
         },
         **change,
@@ -99,8 +99,8 @@ def test_a_training_killed_at_three_random_steps_ends_with_the_same_bits(trainer
     whole = launch(trainer, "undisturbed")
     wait_for_report(trainer, whole)
     experiment, steps = launch(trainer, "killed"), random.Random(6)
-    # 4 epochs of 39 steps: once in the first, before there is a checkpoint; twice later.
-    for low, high in ((2, 30), (45, 80), (90, 140)):
+    # 12 epochs of 39 steps: once in the first, before there is a checkpoint; twice later, well before the end.
+    for low, high in ((2, 30), (45, 120), (130, 300)):
         trainer.wait_until(lambda: run_of(trainer, experiment)["job_id"], 60, trainer.said)
         job, step = run_of(trainer, experiment)["job_id"], steps.randint(low, high)
         trainer.wait_until(partial(is_far, trainer, job, step), 120, lambda job=job: f"{trainer.job(job)}")
