@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Self
 
 from django.db import models
 
 from training.experiments.models import Experiment
-
-if TYPE_CHECKING:
-    from training.runs.models import Run
+from training.runs.models import Run
 
 
 class Report(models.Model):
@@ -23,3 +21,11 @@ class Report(models.Model):
     def without(self, runs: Iterable[Run]) -> list[Run]:
         """Those of its experiment's `runs` that were added since: it is renewed when the last of them is finished."""
         return [run for run in runs if run.finished_at is None or run.finished_at > self.created_at]
+
+    @classmethod
+    def of_all_runs(cls, experiment: Experiment) -> Self | None:
+        """The report of an experiment, if it tells of every run that the database has now; its content is read from
+        there when it is asked for."""
+        report = cls.objects.filter(experiment=experiment).defer("content").first()
+        runs = Run.objects.filter(arm__experiment=experiment).only("finished_at")
+        return report if report and not report.without(runs) else None

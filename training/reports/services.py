@@ -23,7 +23,7 @@ def report_if_finished(*, experiment: Experiment) -> Report | None:
     """The stored report, computed now if there is none of all its runs; None while a run is missing."""
     if not _is_finished(experiment):
         return None
-    if existing := _of_all(experiment, _runs(experiment)):
+    if existing := Report.of_all_runs(experiment):
         return existing
     from training.experiments.material import material_of
 
@@ -54,7 +54,7 @@ def build_report(
     counted = _runs(experiment)
     if any(run.finished_at is None for run in counted):
         raise Conflict("A report needs every run; some are not finished.")
-    if existing := _of_all(experiment, counted):
+    if existing := Report.of_all_runs(experiment):
         return existing
     later, before = _added(experiment)
     rows = list(experiment.arms.prefetch_related("runs"))
@@ -75,19 +75,13 @@ def build_report(
         runs = _runs(experiment)
         if runs != counted:
             raise Conflict("A run was added while the report was written; it is written anew when that ends.")
-        if existing := _of_all(experiment, runs):
+        if existing := Report.of_all_runs(experiment):
             return existing
         report, _ = Report.objects.update_or_create(experiment=experiment, defaults={"content": content})
         # Not before a run that it tells of, whatever the clocks of two hosts say.
         report.created_at = max([timezone.now(), *(run.finished_at for run in runs if run.finished_at)])
         report.save(update_fields=["created_at"])
     return report
-
-
-def _of_all(experiment: Experiment, runs: list[Run]) -> Report | None:
-    """The stored report, if it tells of all these runs."""
-    report = Report.objects.filter(experiment=experiment).first()
-    return report if report and not report.without(runs) else None
 
 
 def _runs(experiment: Experiment) -> list[Run]:

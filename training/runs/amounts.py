@@ -14,7 +14,7 @@ from training.evaluation.assessment import assess
 from training.evaluation.corruptions import CorruptedSet, suite
 from training.evaluation.predictions import predictions
 from training.experiments.material import Material
-from training.runs.judging import CORRUPTED, trained_sample
+from training.runs.judging import changes_asked, trained_sample
 from training.runs.models import Run
 
 # Bytes of an image in the files of a run, by what it was put through (`judging._as_arrays`, `_of_each_image`).
@@ -74,11 +74,7 @@ def to_store(material: Material) -> int:
 
 
 def _transforms(material: Material) -> list[tuple[str, int]]:
-    asked = material.config.robustness
-    groups = (
-        *(CORRUPTED if "corruptions" in asked else ()),
-        *(("geometric",) if "geometric" in asked else ()),
-    )
+    groups = changes_asked(material.config.robustness)
     return list(suite(groups)) if groups else []
 
 

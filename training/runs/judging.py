@@ -7,6 +7,7 @@ could not be measured is said, under `not_assessed`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -188,12 +189,8 @@ class _Look:
             material.images.labels[material.evaluation],
         )
         block: dict[str, Any] = {}
-        groups = [
-            *(CORRUPTED if "corruptions" in asked else ()),
-            *(("geometric",) if "geometric" in asked else ()),
-        ]
-        if groups:
-            put_through = self._put_through(images, labels, tuple(groups))
+        if groups := changes_asked(asked):
+            put_through = self._put_through(images, labels, groups)
             block |= _of_corruptions(put_through, groups)
             found.corrupted = _as_arrays(put_through)
         if wanted := [name for name in ATTACKS if name in asked]:
@@ -263,6 +260,12 @@ class _Look:
         self.progress.update(self.steps if done is None else done, total or self.steps, what)
 
 
+def changes_asked(asked: Sequence[str]) -> tuple[str, ...]:
+    """The groups of changes that test images are put through, by what a configuration has under `robustness`."""
+    geometric = ("geometric",) if "geometric" in asked else ()
+    return (*(CORRUPTED if "corruptions" in asked else ()), *geometric)
+
+
 def trained_sample(training: NDArray[np.int64]) -> NDArray[np.int64]:
     """The training images that are judged: all, or `TRAINED` of them, always the same ones; ascending."""
     return np.sort(np.random.default_rng(0).permutation(training)[:TRAINED])
@@ -310,7 +313,7 @@ def _against_people(log_p: Floats, q: Floats) -> dict[str, Any]:
     return said
 
 
-def _of_corruptions(found: robustness.Assessment, groups: list[str]) -> dict[str, Any]:
+def _of_corruptions(found: robustness.Assessment, groups: tuple[str, ...]) -> dict[str, Any]:
     """Error rates by severity, the risk score where all its groups were run, and the worst failures."""
     wrong = found.wrong_under.mean(axis=1)
     block: dict[str, Any] = {"corruptions": {}, "geometric": {}}

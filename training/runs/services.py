@@ -57,7 +57,7 @@ def launch_experiment(
         experiment = (
             Experiment.objects.select_for_update(of=("self",)).select_related("job").get(pk=experiment.pk)
         )
-        if _is_reported(experiment):
+        if Report.of_all_runs(experiment):
             raise Conflict("This experiment is finished; its report says what was found.")
         jobs = _jobs(experiment)
         again = [job for job in jobs if job.can_be_retried]
@@ -105,7 +105,7 @@ def queue_due(*, experiment: Experiment, actor: Actor) -> None:
             label = f"{experiment.name}: {run.title}"[:200]
             run.job = queue(kind=RUN_KIND, object_id=str(run.pk), label=label)
             run.save(update_fields=["job"])
-    if all(run.is_done for run in runs) and not _is_reported(experiment):
+    if all(run.is_done for run in runs) and not Report.of_all_runs(experiment):
         # One that runs already may have begun before the last run was finished; a second report job does no harm.
         reporting = Job.objects.filter(kind=REPORT_KIND, object_id=str(experiment.pk), state=JobState.QUEUED)
         if not reporting.exists():
@@ -267,7 +267,7 @@ def finish_experiment(*, experiment: Experiment, actor: Actor, progress: Progres
 
     A run that fails does not keep the others from being done; raises `DomainError` saying which failed.
     """
-    if _is_reported(experiment):
+    if Report.of_all_runs(experiment):
         return
     jobs = _jobs(experiment)
     if all(job.is_over for job in jobs) or any(job.can_be_retried for job in jobs):
@@ -335,18 +335,10 @@ def _jobs(experiment: Experiment) -> list[Job]:
     runs = [run for run in runs_of(experiment) if not run.is_done]
     around = [
         _latest(experiment, LAUNCH_KIND),
-        None if runs or _is_reported(experiment) else _latest(experiment, REPORT_KIND),
+        None if runs or Report.of_all_runs(experiment) else _latest(experiment, REPORT_KIND),
     ]
     found = [around[0], *(run.job for run in runs), around[1]]
     return [job for job in found if job is not None]
-
-
-def _is_reported(experiment: Experiment) -> bool:
-    """Whether there is a report of every run, as the database says now."""
-    report = Report.objects.filter(experiment=experiment).defer("content").first()
-    return report is not None and not report.without(
-        Run.objects.filter(arm__experiment=experiment).only("finished_at")
-    )
 
 
 def _latest(experiment: Experiment, kind: str) -> Job | None:
