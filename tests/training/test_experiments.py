@@ -343,7 +343,8 @@ def test_the_command_refuses_a_bad_configuration_in_words(release, tmp_path):
 
 def test_every_model_of_the_slices_is_registered():
     assert {model.__name__ for model in apps.get_app_config("training").get_models()} == {
-        "Arm", "Experiment", "Report", "Run",
+        "Arm", "Choice", "Experiment", "Explanation", "FollowUp", "FollowUpImage", "Prediction", "Report", "Run",
+        "RunReport",
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hilmix.core.files import sha256_json
 from hilmix.errors import Invalid
 from training.engine.config import Augment, OnTheFly, TrainConfig, tune_grid
 from training.evaluation.values import BY_KEY
@@ -123,6 +124,11 @@ class ExperimentConfig:
         for key in ("seeds", "contrasts", "robustness", "exclude"):
             data[key] = list(data[key])
         return without_none(data)
+
+    def recipe_sha256(self) -> str:
+        """sha256 of all but the name and what it works on: equal for one recipe over several releases."""
+        kept = {k: v for k, v in self.as_dict().items() if k not in ("name", "release", "image_set")}
+        return sha256_json(kept)
 
     @property
     def numbered(self) -> list[tuple[int, ArmConfig]]:

@@ -61,6 +61,20 @@ class Experiment(models.Model):
         default=dict, help_text="seconds, memory and disk of all runs, from a few steps"
     )
     job = models.ForeignKey(Job, models.SET_NULL, null=True, blank=True, related_name="+")
+    recipe_sha256 = models.CharField(
+        max_length=64,
+        blank=True,
+        db_index=True,
+        help_text="of the configuration without name, release and image set: equal for one recipe over releases",
+    )
+    origin = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="repeats",
+        help_text="the experiment whose configuration it repeats or changes",
+    )
     created_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -14,9 +14,11 @@ from training.experiments.models import Arm, Experiment
 from training.runs.models import Run
 
 
-def create_experiment(*, config: ExperimentConfig, actor: Actor) -> Experiment:
+def create_experiment(
+    *, config: ExperimentConfig, actor: Actor, origin: Experiment | None = None
+) -> Experiment:
     """The experiment of `config` on this instance: a new one, or the one that was made of exactly this
-    before.
+    before. `origin` is the experiment whose configuration it repeats or changes.
 
     Names are resolved to content now and never again. Raises `Forbidden`, or `Invalid` with the reasons.
     """
@@ -31,6 +33,8 @@ def create_experiment(*, config: ExperimentConfig, actor: Actor) -> Experiment:
             name=config.name,
             config=config.as_dict(),
             config_sha256=identity,
+            recipe_sha256=config.recipe_sha256(),
+            origin=origin,
             release=material.release,
             image_set=material.image_set,
             created_by=user_or_none(actor),

@@ -1,4 +1,4 @@
-"""The report of an experiment, written when its last run ends and never computed again for a page."""
+"""What pages show of an experiment and of a run: written once by a job, and never computed for a page."""
 
 from __future__ import annotations
 
@@ -29,3 +29,12 @@ class Report(models.Model):
         report = cls.objects.filter(experiment=experiment).defer("content").first()
         runs = Run.objects.filter(arm__experiment=experiment).only("finished_at")
         return report if report and not report.without(runs) else None
+
+
+class RunReport(models.Model):
+    """`content` (`hilmix-run/1`) is everything the page of a finished run shows: its figures, and which images are
+    behind them."""
+
+    run = models.OneToOneField(Run, models.CASCADE, related_name="report")
+    content = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
