@@ -85,6 +85,42 @@ def draw_design(
     return batches
 
 
+def deal_design(*, recipes: Sequence[Recipe], batch_size: int, seed: int) -> list[list[Recipe]]:
+    """Deal recipes that were chosen into batches of `batch_size`, in which no parent occurs twice.
+
+    Each is in one batch. Those that would not be full, the last and any that common parents leave open, are filled with
+    recipes of other batches.
+
+    Raises:
+        Invalid: too few of them have parents of their own to fill a batch.
+    """
+    rng = random.Random(seed)  # noqa: S311  (a design, not a secret)
+    batches: list[list[Recipe]] = [[] for _ in range(math.ceil(len(recipes) / batch_size))]
+    shared = Counter(index for recipe in recipes for index in recipe.parents)
+    order = rng.sample(recipes, len(recipes))
+    for recipe in sorted(order, key=lambda one: -max(shared[index] for index in one.parents)):
+        batch = next((one for one in batches if len(one) < batch_size and _has_room(one, recipe)), None)
+        if batch is None:
+            batches.append(batch := [])
+        batch.append(recipe)
+    for batch in batches:
+        for recipe in rng.sample(recipes, len(recipes)) if len(batch) < batch_size else ():
+            if len(batch) < batch_size and _has_room(batch, recipe):
+                batch.append(recipe)
+        if len(batch) < batch_size:
+            raise Invalid(
+                "Too many of these mixed images share a parent image, which nobody sees twice: choose fewer trials a "
+                f"person; {len(batch)} would do."
+            )
+        rng.shuffle(batch)
+    return batches
+
+
+def _has_room(batch: Sequence[Recipe], recipe: Recipe) -> bool:
+    """Whether none of the batch has a parent of the recipe."""
+    return not any(set(one.parents) & set(recipe.parents) for one in batch)
+
+
 def _share_of_turn(turn: int, n_pairs: int, n_lambdas: int) -> int:
     """The position of the λ of the recipe that is drawn as the `turn`-th: each pair meets all of them in turn."""
     round_of_all = (

@@ -71,13 +71,13 @@ def _without_stale(old: StudyPlan, plan: StudyPlan) -> StudyPlan:
     """The plan without what belongs to another interface or image set than it names.
 
     Options have their defaults again. Positions of images and of classes mean nothing in another set: images are drawn
-    again, and all classes are mixed.
+    again, also where mixed images were named, and all classes are mixed.
     """
     if plan.interface != old.interface and plan.options == old.options:
         plan = replace(plan, options={})
     if plan.image_set == old.image_set:
         return plan
-    names = ("example_images", "check_images", "class_pairs")
+    names = ("example_images", "check_images", "class_pairs", "mixed_images")
     stale: dict[str, Any] = {
         name: () for name in names if getattr(plan.design, name) == getattr(old.design, name)
     }

@@ -96,6 +96,8 @@ def _factor(factor: Factor) -> str:
 
 
 def _class_pairs(settings: Settings, classes: Sequence[str]) -> str:
+    if given := settings.design.mixed_images:
+        return gettext("those of %d mixed images that were named") % len(given)
     if settings.design.class_pairs:
         return ", ".join(written_class_pairs(settings.design.class_pairs, classes).split("\n"))
     return gettext("all, of one class too") if settings.design.same_class else gettext("all")

@@ -176,6 +176,10 @@ def interface_problems(interface: Interface, design: Design, display: Display) -
         problems["exposure_ms"] = [
             f"{interface.NAME!r} shows several images to choose among, without a limit of exposure."
         ]
+    if design.mixed_images and interface.UNIT == "pair":
+        problems["mixed_images"] = [
+            f"{interface.NAME!r} asks about pairs at every λ, not about single images."
+        ]
     if design.checks and not interface.CHECKS:
         problems["checks"] = [f"{interface.NAME!r} has no attention checks: it asks about no single image."]
     return problems

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from elicitation.mixes.design import Recipe, draw_checks, draw_design
+from elicitation.mixes.design import Recipe, deal_design, draw_checks, draw_design
 from elicitation.studies.protocol import Design
 from hilmix.core.imageset import ImageSet
 from hilmix.errors import Conflict, Invalid
@@ -43,11 +43,17 @@ def draw_material(opened: ImageSet, design: Design) -> Material:
         Invalid: the image set cannot carry the design.
     """
     check_class_pairs(opened, design)
-    free = set(_train(opened)) - set(design.example_images)
+    check_mixed_images(opened, design)
+    free = set(_train(opened)) - set(design.example_images) - design.parents
     recognised = check_images(opened, design)
     beside = _of_chosen_classes(sorted(free), opened, design)
     checks = draw_checks(labels=opened.labels, recognised=recognised, indices=beside, seed=design.seed)
     free -= {index for recipe in checks for index in recipe.parents}
+    if design.mixed_images:
+        recipes = [Recipe(*one) for one in design.mixed_images]
+        return Material(
+            deal_design(recipes=recipes, batch_size=design.trials_per_person, seed=design.seed), checks
+        )
     batches = draw_design(
         labels=opened.labels,
         indices=sorted(free),
@@ -72,6 +78,16 @@ def check_class_pairs(opened: ImageSet, design: Design) -> None:
         _refuse("class_pairs", f"There is no class {', '.join(map(str, outside))} (counted from 0).")
 
 
+def check_mixed_images(opened: ImageSet, design: Design) -> None:
+    """Refuse mixed images of parents that are not in the training split.
+
+    Raises:
+        Invalid: with the numbers of the images.
+    """
+    if design.mixed_images:
+        _refuse_outsiders("mixed_images", sorted(design.parents), opened)
+
+
 def check_images(opened: ImageSet, design: Design) -> list[int]:
     """Positions of the images of attention checks: those marked in the design, else drawn from those that people agree
     on. None where the design has no checks.
@@ -91,7 +107,7 @@ def check_images(opened: ImageSet, design: Design) -> list[int]:
             "check_images",
             "The image set has no human labels that would tell which images everybody recognises: name some yourself.",
         )
-    reserved = set(design.example_images)
+    reserved = {*design.example_images, *design.parents}
     known = _of_chosen_classes(_train(opened), opened, design)
     clear = [index for index in known if index not in reserved and _is_recognised(opened, index)]
     if len(clear) < design.checks:
@@ -116,7 +132,8 @@ def draw_example_images(opened: ImageSet, design: Design) -> tuple[int, ...]:
                     "example_images", f"Images {first} and {second} make one example but are of one class."
                 )
         return named
-    indices = [index for index in _train(opened) if index not in design.check_images]
+    taken = {*design.check_images, *design.parents}
+    indices = [index for index in _train(opened) if index not in taken]
     n = N_EXAMPLE_IMAGES // 2
     (recipes,) = draw_design(
         labels=opened.labels, indices=indices, lambdas_e4=[5000], n=n, batch_size=n, seed=design.seed

@@ -51,7 +51,8 @@ def make_mixed_images(
         progress.check()
         progress.update(start, len(recipes), "mixed images")
         part = recipes[start : start + MIXED_AT_ONCE]
-        made |= zip(part, create_mixed_images(image_set=image_set, recipes=part), strict=True)
+        images = create_mixed_images(image_set=image_set, recipes=part, method=settings.design.method)
+        made |= zip(part, images, strict=True)
     return made
 
 

@@ -22,7 +22,12 @@ from elicitation.studies.carrying import completed_texts
 from elicitation.studies.factors import Factor, factor_problems
 from elicitation.studies.hypotheses import Hypothesis, hypothesis_problems
 from elicitation.studies.level_checks import complete_factors, interface_problems, level_problems
-from elicitation.studies.material import check_class_pairs, check_images, draw_example_images
+from elicitation.studies.material import (
+    check_class_pairs,
+    check_images,
+    check_mixed_images,
+    draw_example_images,
+)
 from elicitation.studies.models import Source, Study
 from elicitation.studies.payment import Payment, Stop
 from elicitation.studies.protocol import (
@@ -197,6 +202,7 @@ def _settings(plan: StudyPlan, imported: bool) -> Settings:
     if not imported:
         opened = plan.image_set.open()
         check_class_pairs(opened, design)
+        check_mixed_images(opened, design)
         design = replace(design, example_images=draw_example_images(opened, design))
         check_images(opened, design)
     return Settings(

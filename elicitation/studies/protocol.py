@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 from django.utils.translation import gettext_noop
 
 from elicitation.studies.factors import Factor, read_factors
 from elicitation.studies.hypotheses import Hypothesis, read_hypotheses
 from elicitation.studies.payment import Payment, Stop
 from elicitation.studies.rules import Rule, read_rules
+from hilmix.core.errors import DataError
+from hilmix.core.mixing import DEFAULT_METHOD, METHODS, lambda_text, mix
 from hilmix.errors import Invalid
 
 PERSPECTIVES = ("you", "100 others")
@@ -43,6 +46,8 @@ class Design:
     `example_images` are positions reserved for instructions and practice (empty: drawn when the study is created).
     `class_pairs` are the pairs of classes that are mixed, by their indices (empty: all of two classes, and those of one
     class if `same_class`); a pair of a class with itself mixes images of that class.
+    `mixed_images` are the mixed images to ask about, as positions of both parents and λ in ten-thousandths (empty:
+    drawn); then the seed only deals them to people. `method` is how all are mixed (`hilmix.core.mixing`).
     """
 
     n_mixed_images: int = 60
@@ -57,6 +62,13 @@ class Design:
     check_images: tuple[int, ...] = ()
     example_images: tuple[int, ...] = ()
     class_pairs: tuple[tuple[int, int], ...] = ()
+    mixed_images: tuple[tuple[int, int, int], ...] = ()
+    method: str = DEFAULT_METHOD
+
+    @property
+    def parents(self) -> frozenset[int]:
+        """The images that the mixed images named in the design are made of."""
+        return frozenset(index for *pair, _share in self.mixed_images for index in pair)
 
     def check(self) -> None:
         """Raise Invalid, naming the field, where the numbers do not fit together."""
@@ -85,7 +97,7 @@ class Design:
             problems["lease_minutes"] = [
                 "Between 5 minutes and a day, or 0 to reckon it from the estimated minutes."
             ]
-        return problems | self._reserved_problems() | self._class_problems()
+        return problems | self._reserved_problems() | self._class_problems() | self._given_problems()
 
     def order_problems(self) -> Problems:
         """What leaves no room to order one person's trials, by field. Answers that exist already need no order."""
@@ -114,6 +126,40 @@ class Design:
         if len(chosen) > self.n_mixed_images:
             return {"class_pairs": ["At most as many pairs as there are mixed images."]}
         return {}
+
+    def _given_problems(self) -> Problems:
+        problems: Problems = {}
+        if self.method not in METHODS:
+            problems["method"] = [_one_of(tuple(METHODS))]
+        elif not_mixed := self._not_mixed():
+            problems["lambdas"] = [not_mixed]
+        if not self.mixed_images:
+            return problems
+        said = []
+        if len(self.mixed_images) != self.n_mixed_images:
+            said.append(f"{len(self.mixed_images)} are named, and n_mixed_images is {self.n_mixed_images}.")
+        if len(set(self.mixed_images)) < len(self.mixed_images):
+            said.append("One is there twice.")
+        if any(first == second for first, second, _share in self.mixed_images):
+            said.append("An image is not mixed with itself.")
+        if others := sorted({share for *_parents, share in self.mixed_images} - set(self.lambdas_e4)):
+            said.append(f"These λ are not among those of the study: {', '.join(map(lambda_text, others))}.")
+        if self.class_pairs:
+            said.append("Where they are named, no class pairs are chosen.")
+        if both := sorted(self.parents & {*self.example_images, *self.check_images}):
+            said.append(f"Also an image of the examples or checks: {', '.join(map(str, both))}.")
+        return problems | ({"mixed_images": said} if said else {})
+
+    def _not_mixed(self) -> str:
+        """Why the method does not mix at a λ of the design; empty where it does at all."""
+        dot = np.zeros((1, 1, 1), np.uint8)
+        try:
+            for lambda_e4 in self.lambdas_e4:
+                if 0 <= lambda_e4 <= 10_000:  # what is not is refused already
+                    mix(dot, dot, lambda_e4, self.method)
+        except DataError as error:
+            return str(error)
+        return ""
 
     def _reserved_problems(self) -> Problems:
         problems: Problems = {}
@@ -239,7 +285,8 @@ def settings_of(content: Mapping[str, Any]) -> Settings:
     """The settings that a stored protocol content holds."""
     interface, design = content["interface"], dict(content["design"])
     lists: dict[str, Any] = {name: tuple(design[name]) for name in LISTS if name in design}
-    lists["class_pairs"] = tuple((first, second) for first, second in design.get("class_pairs", ()))
+    for name in ("class_pairs", "mixed_images"):
+        lists[name] = tuple(map(tuple, design.get(name, ())))
     flow = dict(content.get("flow", {}))
     if "max_comprehension_rounds" in content:  # hilmix 0.1
         flow["max_comprehension_rounds"] = content["max_comprehension_rounds"]

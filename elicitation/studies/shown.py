@@ -7,9 +7,8 @@ from django.db.models import Q, QuerySet
 
 from elicitation.mixes.models import MixedImage
 from elicitation.studies.models import Protocol, Source, Study, Unit
-from elicitation.studies.protocol import settings_of
+from elicitation.studies.protocol import Design, settings_of
 from elicitation.studies.ways import needs_every_lambda
-from hilmix.core.mixing import DEFAULT_METHOD
 
 
 def mixed_images_of(study: Study, mode: str | None = None) -> QuerySet[MixedImage]:
@@ -21,12 +20,12 @@ def mixed_images_shown_in(studies: QuerySet[Study], mode: str | None = None) -> 
     """The mixed images of any of `studies`; those of attention checks and examples are not among them."""
     units = _units_of(mode).filter(batch__study__in=studies.values("pk"))
     shown = Q(pk__in=units.exclude(mixed_image=None).values("mixed_image"))
-    for study_id, lambdas_e4 in _asked_about_pairs(studies).items():
+    for study_id, design in _asked_about_pairs(studies).items():
         asked = units.filter(batch__study=study_id)
-        if lambdas_e4 is None:
+        if design is None:
             shown |= Q(pk__in=asked.values("trials__images__mixed_image"))
         else:
-            shown |= Q(pair__in=asked.values("pair"), lambda_e4__in=lambdas_e4, method=DEFAULT_METHOD)
+            shown |= Q(pair__in=asked.values("pair"), lambda_e4__in=design.lambdas_e4, method=design.method)
     return MixedImage.objects.filter(shown)
 
 
@@ -35,12 +34,12 @@ def studies_that_show(mixed_images: QuerySet[MixedImage], mode: str | None = Non
     units = _units_of(mode).filter(pair__in=mixed_images.values("pair"))
     shown = Q(pk__in=units.filter(mixed_image__in=mixed_images).values("batch__study"))
     about_pairs = _asked_about_pairs(Study.objects.filter(batches__units__in=units))
-    for study_id, lambdas_e4 in about_pairs.items():
+    for study_id, design in about_pairs.items():
         asked = units.filter(batch__study=study_id)
-        if lambdas_e4 is None:
+        if design is None:
             asked = asked.filter(trials__images__mixed_image__in=mixed_images)
         else:
-            planned = mixed_images.filter(lambda_e4__in=lambdas_e4, method=DEFAULT_METHOD)
+            planned = mixed_images.filter(lambda_e4__in=design.lambdas_e4, method=design.method)
             asked = asked.filter(pair__in=planned.values("pair"))
         shown |= Q(pk__in=asked.values("batch__study"))
     return Study.objects.filter(shown)
@@ -50,8 +49,8 @@ def _units_of(mode: str | None) -> QuerySet[Unit]:
     return Unit.objects.all() if mode is None else Unit.objects.filter(batch__mode=mode)
 
 
-def _asked_about_pairs(studies: QuerySet[Study]) -> dict[int, tuple[int, ...] | None]:
-    """Of the studies that ask about pairs, the λ that are shown of each; None where only its trials say which.
+def _asked_about_pairs(studies: QuerySet[Study]) -> dict[int, Design | None]:
+    """Of the studies that ask about pairs, what says which mixed images each shows; None where only its trials do.
 
     An imported study was mixed by whichever method its authors used, and not every λ of a pair was published.
     """
@@ -59,7 +58,7 @@ def _asked_about_pairs(studies: QuerySet[Study]) -> dict[int, tuple[int, ...] | 
     newest = {study_id: said for study_id, *said in versions.values_list("study", "study__source", "content")}
     plans = {study_id: (source, settings_of(content)) for study_id, (source, content) in newest.items()}
     return {
-        study_id: None if source == Source.IMPORTED else plan.design.lambdas_e4
+        study_id: None if source == Source.IMPORTED else plan.design
         for study_id, (source, plan) in plans.items()
         if needs_every_lambda(plan)
     }

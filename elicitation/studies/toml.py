@@ -129,7 +129,18 @@ def _design(table: Table, image_set: ImageSet | None) -> Design:
     if image_set is None:
         table.values.pop("class_pairs", None)  # which classes there are is not known
     known = f"a list of pairs of class names; the classes are {', '.join(classes)}"
-    return table.part(Design, lambdas_e4=LAMBDAS, class_pairs=("class_pairs", pairs, known))
+    given = ("mixed_images", _recipes, "a list of [first, second, λ in ten-thousandths], all whole numbers")
+    return table.part(
+        Design, lambdas_e4=LAMBDAS, class_pairs=("class_pairs", pairs, known), mixed_images=given
+    )
+
+
+def _recipes(value: Any) -> tuple[tuple[int, int, int], ...]:
+    read = []
+    for one in tables.as_list(value):
+        first, second, share = map(tables.as_whole, tables.as_list(one))
+        read.append((first, second, share))
+    return tuple(read)
 
 
 def _display(table: Table) -> Display:

@@ -57,6 +57,7 @@ def _document(plan: StudyPlan, source: str, recruitment: Mapping[str, Any]) -> d
     design, payment = asdict(plan.design), plan.payment
     design["lambdas"] = _decimals(design.pop("lambdas_e4"))
     design["class_pairs"] = [[classes[first], classes[second]] for first, second in plan.design.class_pairs]
+    design["mixed_images"] = list(map(list, plan.design.mixed_images))
     document: dict[str, Any] = {
         "slug": plan.slug,
         "title": plan.title,

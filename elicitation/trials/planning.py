@@ -31,7 +31,6 @@ from elicitation.trials.assigning import (
 )
 from elicitation.trials.models import Trial
 from elicitation.trials.ordering import CHECK
-from hilmix.core.mixing import DEFAULT_METHOD
 from hilmix.rows import fetch, insert, insert_many, placeholders
 
 
@@ -206,7 +205,8 @@ def _images_of_pairs(items: Sequence[Item], ways: Sequence[tuple[Levels, Way]]) 
     """The mixed image of each pair and λ, where somebody is asked about pairs."""
     if not any(way.interface.UNIT == "pair" for _levels, way in ways):
         return {}
-    found = MixedImage.objects.filter(pair__in={item.pair_id for item in items}, method=DEFAULT_METHOD)
+    method = ways[0][1].settings.design.method  # no level sets it
+    found = MixedImage.objects.filter(pair__in={item.pair_id for item in items}, method=method)
     return {
         (pair, lambda_e4): key for pair, lambda_e4, key in found.values_list("pair_id", "lambda_e4", "pk")
     }

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from elicitation.flow.services import join_study
 from elicitation.studies.models import Condition, Source
 from elicitation.studies.protocol import Design
+from elicitation.studies.shown import mixed_images_of, studies_that_show
 from elicitation.trials.models import Trial, TrialImage
 from elicitation.trials.ordering import Planned, order_of_trials
+from hilmix.errors import Invalid
 
 PAIRS = list(combinations("abcdefgh", 2))
 BOXES = {"adult": True, "agree": True}
@@ -132,6 +134,22 @@ def test_a_mixed_image_is_asked_about_alone(study):
         assert [image.pk for image in shown_in(trial)] == [trial.unit.mixed_image_id]
         assert trial.pair == trial.unit.pair
         assert trial.params["left"] in ("first", "second")
+
+
+def test_a_pair_is_shown_as_the_design_mixes(make_study):
+    make_study("usual", interface="construct", lambdas_e4=(1000, 5000, 9000))  # of the same pairs
+    study = make_study(interface="construct", lambdas_e4=(1000, 5000, 9000), method="hmix@1")
+    _participation, trials = plan_of(study)
+    assert {image.method for trial in trials for image in shown_in(trial)} == {"hmix@1"}
+    shown = mixed_images_of(study)
+    assert {image.method for image in shown} == {"hmix@1"}
+    assert set(studies_that_show(shown.filter(pk=shown[0].pk))) == {study}
+
+
+def test_a_method_that_does_not_mix_at_a_lambda_is_refused_before_anything_is_made(make_study):
+    with pytest.raises(Invalid) as refused:
+        make_study(lambdas_e4=(1234, 5000), method="hmix@1")
+    assert "hmix@1 is defined for λ" in refused.value.fields["lambdas"][0]
 
 
 @pytest.mark.parametrize("interface", ["select_shuffled", "construct"])

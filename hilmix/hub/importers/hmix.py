@@ -107,7 +107,7 @@ def _import_table(
         title=table.title,
         image_set=image_set,
         interface=table.interface,
-        design=design_of(answers, shown or table.lambdas_e4),
+        design=design_of(answers, shown or table.lambdas_e4, METHOD),
         perspective="100 others",
         texts=TEXTS,
     )

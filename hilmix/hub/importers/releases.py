@@ -25,6 +25,7 @@ from elicitation.trials.flags import store_measures
 from hilmix.accounts import audit
 from hilmix.accounts.roles import Actor, user_or_none
 from hilmix.core.errors import DataError
+from hilmix.core.mixing import DEFAULT_METHOD
 from hilmix.core.release import Release
 from hilmix.hub.importers.release_answers import TABLE, Answers
 from hilmix.hub.importers.release_reading import Cells, Facts, People, Person, Pictures, each, opened
@@ -208,13 +209,18 @@ def _study(content: Content, slug: str, image_set: ImageSet, actor: Actor) -> St
     newest = list(ways.values())[-1]
     simulated = facts.source == Source.SIMULATED
     answers = [row.answer for row in content.rows if row.answer is not None]
+    methods = {one["method"] for one in content.pictures}
     plan = StudyPlan(
         slug=slug,
         title=facts.title,
         image_set=image_set,
         interface=newest.interface,
         options=newest.options,
-        design=design_of(answers, (one["lambda_e4"] for one in content.pictures)),
+        design=design_of(
+            answers,
+            (one["lambda_e4"] for one in content.pictures),
+            methods.pop() if len(methods) == 1 else DEFAULT_METHOD,  # a design has one
+        ),
         perspective=newest.perspective,
         language=newest.language,
         bonus=newest.bonus,

@@ -49,8 +49,8 @@ def refuse_import(*, slugs: Sequence[str], licence: str, actor: Actor) -> None:
         raise Conflict(f"There is a study {known.slug!r} already (“{known.title}”). Nothing was changed.")
 
 
-def design_of(answers: Sequence[Answer], lambdas_e4: Iterable[int]) -> Design:
-    """What was shown to how many, as far as the answers tell."""
+def design_of(answers: Sequence[Answer], lambdas_e4: Iterable[int], method: str = DEFAULT_METHOD) -> Design:
+    """What was shown to how many, as far as the answers tell; `method` is how it was mixed."""
     first = Counter(answer.subject for answer in answers if not answer.repeat)
     repeats = Counter(answer.subject for answer in answers if answer.repeat)
     asked = Counter(answer.about for answer in answers if not answer.repeat)
@@ -62,6 +62,7 @@ def design_of(answers: Sequence[Answer], lambdas_e4: Iterable[int]) -> Design:
         repeats=min(max(repeats.values(), default=0), most // 2),
         answers_per_unit=min(asked.values(), default=1),
         seed=0,
+        method=method,
     )
 
 
