@@ -31,6 +31,7 @@ serve: $(VENV)/installed-run node_modules/installed ## serve what is in HILMIX_V
 
 test: $(VENV)/installed-dev node_modules/installed ## set up and run all tests (browser tests with Chromium)
 	@sh .ci/chromium
+	@sh .ci/pango
 	npm test --silent
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults and not services"
 	@sh .ci/test-services $(BIN)/python
@@ -90,7 +91,7 @@ $(VENV)/installed-run: pyproject.toml constraints.txt | tools
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | tools
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[web,train,production,dev]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[web,train,pdf,production,dev]"
 	@# An oracle of the tests, without the dozen libraries that it needs for what we do not ask it.
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt --no-deps netcal
 	@touch $(VENV)/installed-run $@

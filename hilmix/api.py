@@ -24,7 +24,10 @@ from hilmix.hub.start_api import api_urls as starts
 from hilmix.hub.study_api import api_urls as of_studies
 from hilmix.hub.uploads_api import api_urls as imports
 from hilmix.jobs.api import api_urls as jobs
+from training.choices.api import api_urls as choices
 from training.experiments.api import api_urls as experiments
+from training.explanations.api import api_urls as explanations
+from training.reports.run.api import api_urls as runs
 
 
 def revalidated(pattern: URLPattern) -> URLPattern:
@@ -47,6 +50,9 @@ programs = [
     *changes,
     *imports,
     *experiments,
+    *runs,
+    *explanations,
+    *choices,
     *lineage,
     *jobs,
 ]

@@ -1,4 +1,4 @@
-"""Draws figures (hilmix.figures) for paper: PNG and PDF by matplotlib, one renderer a kind.
+"""Draws figures (hilmix.figures) for paper: PNG, PDF and SVG by matplotlib, one renderer a kind.
 
 Takes a figure as a report or an analysis stores it (`Figure.as_dict`). The same figure gives the same bytes within one
 version of matplotlib. matplotlib is loaded when something is drawn, so that the web process starts without it.
@@ -7,6 +7,7 @@ version of matplotlib. matplotlib is loaded when something is drawn, so that the
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,28 +18,38 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Paper
 
-Format = Literal["png", "pdf"]
+Format = Literal["png", "pdf", "svg"]
 Drawn = Mapping[str, Any]  # a figure, or one of its series, as it is stored
 
 WIDTH, HEIGHT, DPI = 7.0, 4.3, 160  # inches, and dots an inch of a PNG
 ROW = 0.28  # inches for each row of a figure with named rows
+# Without a date the same figure is the same file.
+DATELESS: dict[Format, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None, "Creator": None},
+}
 # As in the browser, after Okabe and Ito; markers and line styles tell apart what is printed in grey.
-COLOURS = ("#0072b2", "#c24e00", "#00785a", "#a3487f", "#7a6000", "#444444")
+COLOURS = ("#0072b2", "#c24e00", "#00785a", "#a3487f", "#724b00", "#444444")
 MARKERS = ("o", "s", "^", "D", "P", "v")
 LINES = ("-", (0, (7, 1.5, 1, 1.5)))  # the second for groups that come when all colours were used
 HATCHES = ("", "//", "..", "xx", "\\\\", "++")
+VALUED = (30, 14)  # rows and columns of a heat map, with which numbers still fit its cells
+LIGHT = 0.5  # from which on black is more legible than white
 DOTTED: dict[str, Any] = {"color": "#777777", "linestyle": ":", "linewidth": 1.2, "zorder": 0}
 
 
 def draw(figure: Drawn, watermark: str, format: Format, pictures: Pictures | None = None) -> bytes:
-    """The figure as the bytes of a PNG or PDF file; `watermark` (empty for none) stands across it.
+    """The figure as the bytes of a PNG, PDF or SVG file; `watermark` (empty for none) stands across it.
 
     `pictures` are the images of a gallery by their addresses, uint8 [H, W] or [H, W, C]; in place of one that is not
     there stands what it shows in words.
     """
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    figure = _as_written({key: value for key, value in figure.items() if key != "table"})
     kind = figure["kind"]
     named_rows = len(figure.get("y_categories", ()))
     height = height_of(figure) if kind in PANELS else max(HEIGHT, 1.6 + ROW * named_rows)
@@ -62,10 +73,19 @@ def draw(figure: Drawn, watermark: str, format: Format, pictures: Pictures | Non
         whole = paper.axes[0].transAxes if len(paper.axes) == 1 else paper.transFigure
         paper.text(0.5, 0.5, watermark.upper(), transform=whole, rotation=20, **look)
     file = io.BytesIO()
-    # Without a date the same figure is the same file.
-    dateless = {"CreationDate": None} if format == "pdf" else {"Software": None}
-    paper.savefig(file, format=format, dpi=DPI, metadata=dateless)
+    with rc_context({"svg.hashsalt": figure["key"]}):
+        paper.savefig(file, format=format, dpi=DPI, metadata=DATELESS[format])
     return file.getvalue()
+
+
+def _as_written(told: Any) -> Any:
+    """The same with its dollar signs: matplotlib takes what stands between two of them for mathematics, and fails
+    where it is none."""
+    if isinstance(told, str):
+        return told.replace("$", "\\$")
+    if isinstance(told, Mapping):
+        return {key: _as_written(value) for key, value in told.items()}
+    return [_as_written(one) for one in told] if isinstance(told, (list, tuple)) else told
 
 
 def _draw_axes(paper: Paper, figure: Drawn) -> None:
@@ -97,7 +117,8 @@ def _curve(axes: Axes, figure: Drawn) -> None:
             linestyle="--" if dashed else _line(series),
             linewidth=0.8 if faint else 1.6,
             alpha=0.4 if faint else 1.0,
-            marker=None if faint or dashed else _marker(series),
+            marker=None if faint else _marker(series),
+            markevery=[len(points) - 1] if dashed and points else None,  # whose reference it is, in grey too
             markersize=4,
             label="_hidden" if faint else series["name"],
         )
@@ -155,7 +176,7 @@ def _bars(axes: Axes, figure: Drawn) -> None:
         xs = [x + shift for x in columns[0]]
         look: dict[str, Any] = {
             "color": _colour(series),
-            "hatch": HATCHES[(place + place // len(HATCHES)) % len(HATCHES)],
+            "hatch": _hatch(place),
             "edgecolor": "white",
         }
         axes.bar(xs, columns[1], width, label=series["name"], **look)
@@ -186,8 +207,23 @@ def _heat(axes: Axes, figure: Drawn) -> None:
     picture = axes.imshow(cells, aspect="auto", **around)
     assert axes.figure is not None
     axes.figure.colorbar(picture, ax=axes, shrink=0.8)
+    _values(axes, cells, signed=bool(least < 0 < most), shade=picture.to_rgba)
     axes.set_xticks(range(len(figure["x_categories"])), figure["x_categories"], fontsize=8)
     axes.set_yticks(range(len(figure["y_categories"])), figure["y_categories"], fontsize=7)
+
+
+def _values(axes: Axes, cells: Any, *, signed: bool, shade: Callable[..., Any]) -> None:
+    """The values in their cells, where they fit; else a minus in what is below 0, as in grey both sides look alike."""
+    rows, columns = cells.shape
+    fits = rows <= VALUED[0] and columns <= VALUED[1]
+    for row, column in itertools.product(range(rows), range(columns)):
+        value = cells[row, column]
+        if math.isnan(value) or not (fits or (signed and value < 0)):
+            continue
+        red, green, blue, _ = shade(value)
+        ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > LIGHT else "white"
+        said = "−" if not fits else f"{value:+.2g}" if signed else f"{value:.2g}"
+        axes.text(column, row, said.replace("-", "−"), ha="center", va="center", fontsize=6, color=ink)
 
 
 def _forest(axes: Axes, figure: Drawn) -> None:
@@ -260,6 +296,13 @@ def _marker(series: Drawn) -> str:
 
 def _line(series: Drawn) -> Any:
     return LINES[_round(series) % len(LINES)]
+
+
+def _hatch(place: int) -> str:
+    """What tells bars apart in grey: another pattern each, and when all were used finer ones."""
+    again = place // len(HATCHES)
+    pattern = HATCHES[(place + again) % len(HATCHES)]
+    return (pattern * 2 or "oo") if again % 2 else pattern
 
 
 def _round(series: Drawn) -> int:

@@ -10,3 +10,7 @@ class TrainingConfig(AppConfig):
 
     def ready(self) -> None:
         from training import lineage, tasks  # noqa: F401  (register what they offer)
+        from training.choices import jobs  # noqa: F401
+        from training.followups import jobs as follow_ups  # noqa: F401
+        from training.followups import panel  # noqa: F401
+        from training.trends import release_part  # noqa: F401

@@ -43,6 +43,8 @@ class Action(StrEnum):
     IMPORT_ANSWERS = "hub.import"
     LAUNCH_EXPERIMENT = "experiment.launch"
     VIEW_EXPERIMENT = "experiment.view"
+    CHOOSE_ARM = "experiment.choose"
+    ASK_MODEL = "run.predict"
     VIEW_OWN_JOBS = "job.view"
     STEER_JOB = "job.steer"
     PAUSE_QUEUE = "queue.pause"
@@ -71,6 +73,8 @@ ALLOWED: Final[dict[Action, frozenset[Role]]] = {
     Action.IMPORT_ANSWERS: frozenset({A}),
     Action.LAUNCH_EXPERIMENT: frozenset({A}),
     Action.VIEW_EXPERIMENT: frozenset({A, O, E, V}),
+    Action.CHOOSE_ARM: frozenset({A, O}),
+    Action.ASK_MODEL: frozenset({A, O, E}),
     Action.VIEW_OWN_JOBS: frozenset({A, R}),
     Action.STEER_JOB: frozenset({A, R}),
     Action.PAUSE_QUEUE: frozenset({A}),
@@ -104,7 +108,16 @@ def roles_of(person: Actor, study_id: int | None = None) -> frozenset[Role]:
 
 def allowed(person: Actor, action: Action, study_id: int | None = None) -> bool:
     """Whether the table grants `action` to one of the person's roles."""
-    return not ALLOWED[action].isdisjoint(roles_of(person, study_id))
+    granted = ALLOWED[action]
+    # Where the account itself decides, its parts in studies, which take a query, are not asked for.
+    if (
+        isinstance(person, User)
+        and person.is_active
+        and only_study_of(person) in (None, study_id)
+        and Role(person.kind) in granted
+    ):
+        return True
+    return not granted.isdisjoint(roles_of(person, study_id))
 
 
 def require(person: Actor, action: Action, study_id: int | None = None) -> None:

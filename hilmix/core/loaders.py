@@ -231,7 +231,7 @@ def _read_pictures(
     n_bytes = 0
     for row, (name, file) in enumerate(files):
         try:
-            picture = _read_picture(name, file, size)
+            picture = read_picture(name, file, size)
         except DataError as error:
             problems.append({"table": table, "row": row, "column": "image", "problem": str(error)})
             if len(problems) == MOST_PROBLEMS:
@@ -250,7 +250,9 @@ def _visible(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
 
 
-def _read_picture(name: str, file: Any, size: int | None) -> Image.Image:
+def read_picture(name: str, file: Any, size: int | tuple[int, int] | None) -> Image.Image:
+    """An image file, upright, grey ("L") or RGB; with `size`, a side or width and height, scaled and cropped to it.
+    Raises `DataError` for what is no picture, broken, transparent or too large."""
     if file is None or (isinstance(file, Path) and not file.is_file()):
         raise DataError(f"{name} is not an image file.")
     try:
@@ -272,7 +274,9 @@ def _read_picture(name: str, file: Any, size: int | None) -> Image.Image:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{name} is broken: {error}.") from None
-    return converted if size is None else ImageOps.fit(converted, (size, size), Image.Resampling.LANCZOS)
+    if size is None:
+        return converted
+    return ImageOps.fit(converted, (size, size) if isinstance(size, int) else size, Image.Resampling.LANCZOS)
 
 
 def _stack(pictures: list[tuple[str, Image.Image]]) -> Images:

@@ -11,6 +11,7 @@ from typing import Any
 from django.http import FileResponse, HttpResponse
 
 from hilmix.drawing import draw
+from hilmix.drawing_panels import Pictures
 from hilmix.errors import NotFound
 from hilmix.figures import as_csv
 from hilmix.hub.models import Release
@@ -33,8 +34,10 @@ def file_of(release: Release, path: str) -> FileResponse:
     )
 
 
-def figure_file(figure: Mapping[str, Any], name: str, extension: str, watermark: str) -> HttpResponse:
-    """A figure as a download called `name`: its data as csv, or drawn as PNG or PDF.
+def figure_file(
+    figure: Mapping[str, Any], name: str, extension: str, watermark: str, pictures: Pictures | None = None
+) -> HttpResponse:
+    """A figure as a download called `name`: its data as csv, or drawn as PNG or PDF, a gallery from its `pictures`.
 
     Raises:
         NotFound: `extension` is none of these.
@@ -43,9 +46,9 @@ def figure_file(figure: Mapping[str, Any], name: str, extension: str, watermark:
         case "csv":
             content, media = as_csv(figure, watermark).encode(), "text/csv; charset=utf-8"
         case "png":
-            content, media = draw(figure, watermark, "png"), "image/png"
+            content, media = draw(figure, watermark, "png", pictures), "image/png"
         case "pdf":
-            content, media = draw(figure, watermark, "pdf"), "application/pdf"
+            content, media = draw(figure, watermark, "pdf", pictures), "application/pdf"
         case _:
             raise NotFound("A figure is offered as csv, png and pdf.")
     named = {"Content-Disposition": f'attachment; filename="{name}.{extension}"'}

@@ -20,6 +20,7 @@ from hilmix.core.release_card import labels_call
 from hilmix.hub.answers_shown import WORDS, condition_in_words
 from hilmix.hub.downloads import file_of
 from hilmix.hub.models import Release
+from hilmix.hub.release_parts import parts_of
 from hilmix.hub.withdrawn import count_withdrawn, n_withdrawn
 from hilmix.lists import Filters, SortedBy, TextFilter, listing
 
@@ -48,6 +49,7 @@ def release_list(request: HttpRequest) -> HttpResponse:
 def release_detail(request: HttpRequest, release_id: int) -> HttpResponse:
     """What the release holds: counts, how was asked, label sets, files with their hashes; and whether somebody
     in it has withdrawn since."""
+    assert isinstance(request.user, User)
     release = _visible(request, release_id)
     opened = release.opened
     manifest = opened.manifest
@@ -66,6 +68,7 @@ def release_detail(request: HttpRequest, release_id: int) -> HttpResponse:
         "may_freeze": allowed(request.user, Action.FREEZE_RELEASE, study.pk),
         "files": files,
         "n_images": len(manifest["files"]) - len(files),
+        "parts": parts_of(release, request.user),
     }
     return render(request, "hub/release.html", context)
 

@@ -21,12 +21,18 @@ const DECALS = [
 ];
 const KINDS = { curve, reliability, scatter, bars, heat, forest, matrix, gallery };
 
-const figures = JSON.parse(document.getElementById("figures").textContent);
+const figures = [];
 const watermark = JSON.parse(document.getElementById("watermark").textContent);
 const charts = new Map();
 
-figures.forEach(draw);
+show(JSON.parse(document.getElementById("figures").textContent));
 dark.addEventListener("change", () => figures.forEach(draw));
+
+// Draws further figures, whose places are on the page by now.
+export function show(more) {
+  figures.push(...more);
+  more.forEach(draw);
+}
 
 function draw(figure) {
   const place = document.querySelector(`[data-figure="${figure.key}"] .figure-canvas`);
@@ -40,12 +46,20 @@ function drawCanvas(figure, place) {
   if (!charts.has(figure)) {
     charts.set(figure, window.echarts.init(place, null, { renderer: "canvas" }));
     new ResizeObserver(() => draw(figure)).observe(place);
+    linked(figure, place);
   }
   const chart = charts.get(figure);
   chart.resize();
   const look = { ...theme(), width: chart.getWidth() };
   const option = { ...common(figure, look), ...KINDS[figure.kind](figure, look) };
   chart.setOption({ ...option, graphic: watermark ? [option.grid].flat().map((grid) => marked(figure, grid, chart, look)) : [] }, { notMerge: true });
+}
+
+// Pages hear of what is pointed at, and may send what is new of a figure.
+function linked(figure, place) {
+  charts.get(figure).on("click", ({ value, dataIndex: index, seriesName: series }) =>
+    place.dispatchEvent(new CustomEvent("figure-point", { bubbles: true, detail: { key: figure.key, value, index, series } })));
+  place.addEventListener("figure-news", ({ detail }) => draw(Object.assign(figure, detail)));
 }
 
 // Rows with names need their height, and so does a long legend; reports of earlier versions have no rows.
@@ -193,8 +207,10 @@ function below(figure, look) {
 
 // Lines and dots that tell bars apart where colours do not.
 function decal(place, look) {
-  const { symbol, dashArrayX, dashArrayY, rotation } = DECALS[(place + Math.floor(place / DECALS.length)) % DECALS.length];
-  return { color: look.paper, symbol, dashArrayX, dashArrayY, rotation, symbolSize: 0.9 };
+  const again = Math.floor(place / DECALS.length);
+  const { symbol, dashArrayX, dashArrayY, rotation } = DECALS[(place + again) % DECALS.length];
+  const finer = again % 2 ? (lengths) => lengths.map((one) => (Array.isArray(one) ? finer(one) : one / 2)) : (lengths) => lengths;
+  return { color: look.paper, symbol, rotation, symbolSize: 0.9, ...(dashArrayX && { dashArrayX: finer(dashArrayX), dashArrayY: finer(dashArrayY) }) };
 }
 
 function whiskers(series, place, of, look) {
@@ -217,6 +233,7 @@ function upright(x, low, high, stroke) {
 function heat(figure, look) {
   const cells = figure.series[0].points;
   const values = cells.map(([, , value]) => value).filter((value) => value !== null);
+  const scale = shades(values), valueIn = valuesOf(figure, look, scale);
   const told = ({ value: [x, y, value, n] }) =>
     `${figure.y_categories[y]}, ${figure.x_label} ${figure.x_categories[x]}\n${short(value)}` + (n == null ? "" : `\nn ${n}`);
   return {
@@ -225,12 +242,29 @@ function heat(figure, look) {
     legend: { show: false },
     tooltip: { ...box(look), trigger: "item", formatter: told },
     visualMap: {
-      ...shades(values), calculable: true, orient: "horizontal", left: "center", top: 0, dimension: 2, precision: 2,
+      ...scale, calculable: true, orient: "horizontal", left: "center", top: 0, dimension: 2, precision: 2,
       textStyle: { color: look.ink },
     },
     xAxis: places(look, figure.x_label, figure.x_categories, {}),
     yAxis: places(look, "", figure.y_categories, { inverse: true, axisLabel: { ...rowLabel(figure, look), fontSize: 10 } }),
-    series: [{ type: "heatmap", data: cells, encode: { x: 0, y: 1, value: 2 }, itemStyle: { borderColor: look.paper, borderWidth: 1 } }],
+    series: [{ type: "heatmap", data: cells.map((cell) => ({ value: cell, label: valueIn(cell[2]) })), encode: { x: 0, y: 1, value: 2 },
+               label: { fontSize: 10 }, itemStyle: { borderColor: look.paper, borderWidth: 1 } }],
+  };
+}
+
+// The values in their cells, where they fit; else a minus in what is below 0, as in grey both sides look alike.
+function valuesOf(figure, look, { min, max }) {
+  const wide = (look.width - nameRoom(figure, look) - 16) / figure.x_categories.length;
+  const high = (height(figure, look.width) - 108) / figure.y_categories.length;
+  const [fits, signed] = [wide >= 40 && high >= 13, min < 0];
+  const black = (value) => {
+    const share = (value - min) / (max - min || 1);
+    if (signed) return !dark.matches && Math.abs(2 * share - 1) < 0.6;
+    return dark.matches ? share > 0.3 : share < 0.45;
+  };
+  return (value) => value == null || !(fits || (signed && value < 0)) ? { show: false } : {
+    show: true, color: black(value) ? "#000000" : "#ffffff",
+    formatter: () => (fits ? `${signed && value > 0 ? "+" : ""}${Number(value.toPrecision(2))}`.replace("-", "−") : "−"),
   };
 }
 
@@ -357,7 +391,8 @@ function line(series, look) {
   return {
     name: series.name,
     type: "line",
-    data: series.points,
+    // Whose reference a dashed line is, in grey too, is said by the symbol at its end.
+    data: series.style === "dashed" ? series.points.map((value, i) => (i < series.points.length - 1 ? value : { value, symbol: symbol(series) })) : series.points,
     color: colour(series, look),
     symbol: series.style === "line" ? symbol(series) : "none",
     symbolSize: 6,

@@ -57,9 +57,31 @@ IN_THE_API = {
     "freeze_release": ("api_freeze",),
     "experiments": ("api_experiments",),
     "experiment": ("api_experiment",),
+    "report_part": ("api_experiment",),
     "experiment_report_json": ("api_experiment",),
     "experiment_report_markdown": ("api_experiment",),
     "experiment_figure": ("api_experiment",),
+    "run": ("api_run",),
+    "run_live": ("api_run",),
+    "run_images": ("api_run", "api_parent_image"),
+    "run_figure": ("api_run",),
+    "experiment_over_time": ("api_experiment",),
+    "diagnosis": ("api_experiment",),
+    "robustness": ("api_experiment",),
+    "robustness_image": ("api_parent_image",),
+    "mixing": ("api_experiment",),
+    "experiment_choice": ("api_experiment", "api_choice"),
+    "model_card": ("api_model_card",),
+    "model_card_file": ("api_model_card",),
+    "run_weights": ("api_run_weights",),
+    "experiment_explanations": ("api_run_explanation",),
+    "run_explanations": ("api_run_explanation",),
+    "run_explanation_picture": ("api_run_explanation",),
+    "run_explanation_figure": ("api_run_explanation",),
+    "experiment_paper": ("api_experiment",),
+    "experiment_report_html": ("api_experiment",),
+    "experiment_report_pdf": ("api_experiment",),
+    "experiment_reproduce": ("api_experiment",),
 }
 # By the words with which docs/api.md begins to say why.
 LEFT_TO_PAGES = {
@@ -72,6 +94,7 @@ LEFT_TO_PAGES = {
     "Rows as they were published.": ("source_rows",),
     "Bringing files.": ("upload_new",),
     "Planning an experiment.": ("new_experiment",),
+    "Asking people again.": ("follow_up",),
 }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as PaperFigure
+from matplotlib.text import Text
 from PIL import Image, ImageColor
 
 from hilmix import drawing
@@ -96,6 +97,20 @@ def test_little_or_nothing_to_draw_is_drawn_all_the_same(kind, points, monkeypat
     monkeypatch.setitem(POINTS, kind, points[kind])
     drawn = figure(kind, reference=0.5, diagonal=True, items=() if points is NOTHING else ITEMS)
     assert drawing.draw(drawn, "", "png").startswith(b"\x89PNG")
+
+
+def test_dollar_signs_are_no_mathematics(monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        PaperFigure,
+        "savefig",
+        lambda self, *_, **__: said.extend(one.get_text() for one in self.findobj(Text)),
+    )
+    told = {**figure("curve"), "title": r"for $\frac$, not $5"}
+    drawing.draw(told, "", "png")
+    assert r"for \$\frac\$, not \$5" in said
+    monkeypatch.undo()
+    assert drawing.draw(told, "", "png").startswith(b"\x89PNG")
 
 
 def test_every_kind_has_a_renderer_in_the_browser_and_one_on_paper():

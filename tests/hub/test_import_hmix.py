@@ -116,6 +116,7 @@ def test_each_published_table_becomes_a_closed_study_of_imported_answers(image_s
             image_set,
         )
         assert study.protocol.frozen_at is not None
+        assert study.protocol.content["design"]["method"] == "hmix@1"
         assert set(study.participations.values_list("source", "state")) == {("imported", "completed")}
         assert AuditEvent.objects.filter(action="study.imported", object_id=str(study.pk)).exists()
         (condition,) = study.conditions.all()

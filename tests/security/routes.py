@@ -3,6 +3,8 @@ nothing else decide from it, so an address that is added must be added here."""
 
 from __future__ import annotations
 
+import base64
+import io
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import URLPattern, URLResolver, resolve
+from PIL import Image
 
 from elicitation.flow.forms import ConsentForm
 from elicitation.flow.visits import visit_of
@@ -161,6 +164,17 @@ def an_experiment(world: World) -> dict[str, Any]:
         "warmup_epochs": 0, "crop": 0, "precision": "fp32", "train_on": "train", "evaluate_on": "test",
         "validation": "0", "schedule": "cosine", "rotation": 0, "blur": 0, "noise": 0, "brightness": 0, "contrast": 0,
     }  # fmt: skip
+
+
+def a_choice(world: World) -> dict[str, Any]:
+    return {"arm": world.experiment.arms.first().name, "reason": "It is cheaper."}
+
+
+def an_image(world: World) -> dict[str, Any]:
+    """One picture, as a program sends it."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    return {"images": [{"name": "grey.png", "content": base64.b64encode(file.getvalue()).decode()}]}
 
 
 def consent(world: World) -> dict[str, Any]:
@@ -321,9 +335,50 @@ ROUTES: dict[str, Route] = {
     "experiment_launch": Route(Action.LAUNCH_EXPERIMENT, "POST"),
     "experiment_cancel": Route(Action.LAUNCH_EXPERIMENT, "POST"),
     "experiment_seeds": Route(Action.LAUNCH_EXPERIMENT, "POST", lambda world: {"seeds": "77"}),
+    "experiment_over_time": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "compare_releases": Route(Action.LAUNCH_EXPERIMENT, "POST"),
+    "experiment_retrain": Route(
+        Action.LAUNCH_EXPERIMENT,
+        "POST",
+        lambda world: {"release": Release.objects.get(pk=world.release.pk).name},
+    ),
+    "report_part": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "report_renew": Route(Action.LAUNCH_EXPERIMENT, "POST"),
     "experiment_report_json": Route(Action.VIEW_EXPERIMENT, PAGE),
     "experiment_report_markdown": Route(Action.VIEW_EXPERIMENT, PAGE),
     "experiment_figure": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "diagnosis": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "robustness": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "robustness_image": Route(Action.VIEW_EXPERIMENT, PAGE),
+    # Mixed images, and studies made of them.
+    "mixing": Route(Action.VIEW_EXPERIMENT, FORM + " HEAD"),
+    "follow_up": Route(Action.VIEW_STUDY, PAGE),
+    "follow_up_estimate": Route(Action.EDIT_STUDY, "POST"),
+    "experiment_paper": Route(Action.VIEW_EXPERIMENT, FORM + " HEAD"),
+    "experiment_report_html": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "experiment_report_pdf": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "experiment_reproduce": Route(Action.VIEW_EXPERIMENT, PAGE),
+    # Runs.
+    "run": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "run_live": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "run_images": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "run_figure": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "run_cancel": Route(Action.LAUNCH_EXPERIMENT, "POST"),
+    "run_resume": Route(Action.LAUNCH_EXPERIMENT, "POST"),
+    "run_describe": Route(Action.LAUNCH_EXPERIMENT, "POST"),
+    # Choosing an arm and taking its model away.
+    "experiment_choice": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "model_card": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "model_card_file": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "run_weights": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "choose_arm": Route(Action.CHOOSE_ARM, "POST", a_choice),
+    # What a model looks at.
+    "experiment_explanations": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "run_explanations": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "explain_run": Route(Action.LAUNCH_EXPERIMENT, "POST"),
+    "run_explanation_picture": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "run_explanation_figure": Route(Action.VIEW_EXPERIMENT, PAGE),
+    "api_run_explanation": Route(Action.VIEW_EXPERIMENT, API),
     # The API of participants.
     "participation_plan": Route(Open.PARTICIPATING, API),
     "participation_image": Route(Open.THIS_PARTICIPATION, API),
@@ -377,6 +432,12 @@ ROUTES: dict[str, Route] = {
     "api_import": Route(Action.IMPORT_IMAGES, API),
     "api_experiments": Route(Open.SIGNED_IN, API),
     "api_experiment": Route(Action.VIEW_EXPERIMENT, API),
+    "api_run": Route(Action.VIEW_EXPERIMENT, API),
+    "api_choice": Route(Action.VIEW_EXPERIMENT, API),
+    "api_model_card": Route(Action.VIEW_EXPERIMENT, API),
+    "api_run_weights": Route(Action.VIEW_EXPERIMENT, API),
+    "api_ask_run": Route(Action.ASK_MODEL, "POST", an_image),
+    "api_prediction": Route(Action.VIEW_EXPERIMENT, API),
     "schema": Route(Open.PUBLIC, API),
     "api_docs": Route(Open.PUBLIC, PAGE),
 }

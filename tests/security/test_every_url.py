@@ -43,6 +43,9 @@ NUMBERS = {
     "order",
     "simulation_id",
     "analysis_id",
+    "run_id",
+    "place",
+    "ordinal",
 }
 NUMBERED = [pattern.name for pattern in PATTERNS if NUMBERS & set(pattern.pattern.converters)]
 LISTS = (

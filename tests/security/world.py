@@ -48,12 +48,18 @@ from hilmix.hub.simulating import prepare_simulation
 from hilmix.hub.uploads import receive_upload
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
+from tests.training.explained import explained
+from training.choices.models import Prediction
 from training.evaluation.leakage import Leakage
 from training.evaluation.scores import score
 from training.experiments.config import parse_config
 from training.experiments.models import Experiment
 from training.experiments.services import create_experiment
+from training.followups.models import FollowUp
+from training.reports.paper.services import HTML, PDF, folder_of
+from training.reports.run.services import describe_run
 from training.reports.services import build_report
+from training.runs import keeping
 from training.runs.models import Run
 
 HOSTILE = "<b onclick=alert(1)>"
@@ -167,8 +173,19 @@ class World:
             "analysis_id": self.study.analyses.earliest("pk").pk,
             "upload_id": Upload.objects.earliest("created_at").pk,
             "export_id": self.study.exports.earliest("created_at").pk,
-            "key": "train_loss" if url_name == "experiment_figure" else "perceived",
-            "extension": "csv",
+            "key": {
+                "experiment_figure": "train_loss", "run_figure": "loss", "report_part": "metrics",
+                "run_explanation_figure": "mixed_grad_cam",
+            }.get(url_name, "perceived"),
+            "extension": "md" if url_name == "model_card_file" else "csv",
+            "ordinal": 0,
+            "album": "map",
+            "place": 0,
+            "change": "rotate",
+            "severity": 1,
+            "follow_up_id": FollowUp.objects.earliest("pk").pk,
+            "run_id": Run.objects.filter(arm__experiment=self.experiment).earliest("pk").pk,
+            "prediction_id": Prediction.objects.earliest("created_at").pk,
         }  # fmt: skip
         values |= instead
         return reverse(url_name, kwargs={name: values[name] for name in parameters(url_name)})
@@ -203,6 +220,7 @@ def made_world(var: Path) -> Iterator[World]:
         elsewhere = _elsewhere(image_set, release, people)
         reported, unreported = (_experiment(release, seed) for seed in (1, 2))
         _report(reported)
+        _paper(reported)
         participants = {"holder": holder, "participant": join(study)}
         owner = people["owner"]
         yield World(
@@ -397,7 +415,47 @@ def _report(experiment: Experiment) -> None:
         run.environment = {"device": f"{HOSTILE} cpu", "seconds": 1.0}
         run.started_at = run.finished_at = timezone.now()
         run.save()
+        _pages(run)
     build_report(experiment=experiment, leakage=Leakage(20, 8, 16, 0, 0, 0))
+    first = Run.objects.filter(arm__experiment=experiment).earliest("pk")
+    explained(first, list(experiment.image_set.classes))
+    _follow_up(first)
+    Prediction.objects.create(run=run, names=[f"{HOSTILE}.png"], result={"classes": [], "images": []})
+
+
+def _follow_up(run: Run) -> None:
+    """As if the study of the release asked about its images again."""
+    release = run.arm.experiment.release
+    FollowUp.objects.create(
+        study=release.study,
+        experiment=run.arm.experiment,
+        run=run,
+        release=release,
+        rule={
+            "name": "all", "picked": 1, "of": 4, "arm": run.arm.name, "seeds": [run.seed], "runs": [run.pk],
+            "before": {},
+        },
+        seed=1,
+    )  # fmt: skip
+
+
+def _pages(run: Run) -> None:
+    """What its pages are made of, by the job of a run that left made-up predictions."""
+    images = run.arm.experiment.image_set.open()
+    rows = images.splits["test"]
+    logits = np.random.default_rng(run.pk).normal(0, 2, (len(rows), len(images.classes)))
+    keeping.write_arrays(
+        run, keeping.PREDICTIONS, {"indices": rows, "labels": images.labels[rows], "logits": logits}
+    )
+    describe_run(run=run, images=images)
+
+
+def _paper(experiment: Experiment) -> None:
+    """The report as files, as the job would leave them."""
+    folder = folder_of(Experiment.objects.get(pk=experiment.pk))
+    folder.mkdir(parents=True)
+    (folder / HTML).write_text(f"<title>{HOSTILE}</title>", "utf-8")
+    (folder / PDF).write_bytes(b"%PDF-1.7")
 
 
 def _callers(people: dict[str, User], participants: dict[str, Participation]) -> dict[str, Caller]:

@@ -116,7 +116,7 @@ def test_only_the_last_checkpoint_is_kept_and_nothing_in_it_is_pickled(tmp_path)
     assert [curve["epoch"] for curve in record["training"]["curves"]] == [1, 2]
     assert (record["training"]["precision"], record["training"]["threads"]) == ("fp32", 1)
     names = {name.split(".")[0] for name in load_file(folder / "state.safetensors")}
-    assert names == {"model", "average", "momentum", "sums"}
+    assert names == {"model", "average", "momentum", "sums", "right"}
 
 
 @pytest.mark.parametrize(

@@ -392,3 +392,41 @@ def test_mixed_images_need_all_of_their_columns():
             np.full(3, 5000),
             human=np.ones((3, 4)) / 4,
         )
+
+
+# -- validation accuracy
+
+
+def accurate(values) -> Curves:
+    flat = np.ones(len(values))
+    return curves(flat, flat, validation_accuracy=np.asarray(values, float))
+
+
+RISE = 0.9 - 0.4 * np.exp(-EPOCHS / 3)  # levels off
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0.029, "not found"), (0.032, "found")])
+def test_validation_accuracy_that_goes_up_and_down_fluctuates(size, expected):
+    noise = size * np.sqrt(6) / 4 * (-1.0) ** EPOCHS  # ± a: second differences of 4 a
+    found = said("fluctuating", curves=accurate(0.5 + noise))
+    assert found.state == expected
+    assert found.numbers["scatter"] == pytest.approx(size)
+
+
+def test_accuracy_that_rises_and_levels_off_or_makes_one_step_does_not_fluctuate():
+    assert state("fluctuating", curves=accurate(RISE)) == "not found"
+    stepped = np.where(EPOCHS < 15, 0.6, 0.68)
+    assert state("fluctuating", curves=accurate(stepped)) == "not found"
+
+
+@pytest.mark.parametrize(("end", "expected"), [(0.75, "not found"), (0.749, "found")])
+def test_accuracy_that_ends_well_below_its_best_counts(end, expected):
+    falling = np.concatenate([np.full(5, 0.8), np.linspace(0.8, end, 15)])
+    assert state("fluctuating", curves=accurate(falling)) == expected
+
+
+def test_without_accuracy_or_of_few_epochs_fluctuation_is_not_assessed():
+    assert state("fluctuating", curves=curves(FALLING, FALLING)) == "not assessed"
+    assert state("fluctuating", curves=accurate(RISE[:9])) == "not assessed"
+    with pytest.raises(DataError):
+        curves(FALLING, FALLING, validation_accuracy=np.ones(3))

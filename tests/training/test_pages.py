@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -10,10 +12,11 @@ from django.utils import timezone
 from rest_framework.test import APIRequestFactory, force_authenticate
 
 from elicitation.trials.models import Response
-from hilmix.accounts.models import User
+from hilmix.accounts.models import AuditEvent, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
+from hilmix.jobs.runner import run_in_foreground
 from tests.training.conftest import quick
 from tests.training.doing import run_experiment
 from training.experiments.api import ExperimentList
@@ -167,12 +170,59 @@ def test_a_report_shows_scores_watermark_checks_and_provenance(client, admin, re
     client.force_login(admin)
     page = client.get(reported.get_absolute_url()).content.decode()
     for expected in (
-        'class="watermark"', "Too few seeds for a verdict: 1", "gives no verdict", "Accuracy ↑", "ECE ↓",
+        'class="watermark"', "Too few seeds for a verdict: 1", "gives no verdict", "No verdict: the answers were",
         "0 of 539 evaluation images are parents", "all arms of a seed saw the same batches", "small@1.0.0",
         "Precision", 'id="figures"',
     ):  # fmt: skip
         assert expected in page
     assert "style=" not in page
+    part = client.get(reverse("report_part", args=[reported.pk, "metrics"])).text
+    assert all(expected in part for expected in ('class="watermark"', "Accuracy ↑", "ECE ↓", 'id="figures"'))
+
+
+def test_a_report_is_written_anew_by_a_job_and_not_twice_at_once(client, admin, researcher, reported):
+    address = reverse("report_renew", args=[reported.pk])
+    client.force_login(researcher)
+    assert client.post(address).status_code == 403
+    client.force_login(admin)
+    assert "Write the report anew" in client.get(reported.get_absolute_url()).text
+    before = reported.report
+    content = before.content
+    before.content = {key: value for key, value in content.items() if key != "costs"}
+    before.save(update_fields=["content"])
+    assert "is being written anew" in client.post(address, follow=True).text
+    assert "This report is being written already." in client.post(address, follow=True).text
+    job = Job.objects.get(kind="renew_report")
+    run_in_foreground(job, Progress())
+    report = Experiment.objects.get(pk=reported.pk).report
+    assert report.created_at > before.created_at
+    assert report.content == content
+    assert "is being written anew" in client.post(address, follow=True).text
+    assert AuditEvent.objects.filter(action="experiment.report_renewed").count() == 2
+
+
+def test_there_is_nothing_to_write_anew_before_all_runs_are_in_a_report(client, admin, experiment):
+    client.force_login(admin)
+    page = client.post(reverse("report_renew", args=[experiment.pk]), follow=True).text
+    assert "There is no report of all runs yet" in page
+    assert not Job.objects.filter(kind="renew_report").exists()
+
+
+def test_what_is_folded_is_a_page_of_its_own_and_the_report_stays_small(client, admin, reported):
+    client.force_login(admin)
+    with CaptureQueriesContext(connection) as queries:
+        page = client.get(reported.get_absolute_url()).text
+    assert len(queries) < 10
+    assert len(page) < 100_000
+    parts = re.findall(r'data-part="([^"]+)"', page)
+    assert [address.split("/")[-2] for address in parts[:2]] == ["metrics", "calibration"]
+    for address in parts:
+        with CaptureQueriesContext(connection) as queries:
+            assert 'id="part"' in client.get(address).text
+        assert len(queries) < 10, address
+    assert client.get(reverse("report_part", args=[reported.pk, "nothing"])).status_code == 404
+    client.force_login(User.objects.create_user("stranger", kind=User.Kind.RESEARCHER))
+    assert client.get(parts[0]).status_code == 404
 
 
 def test_the_report_is_there_as_json_and_markdown_once_it_is_written(client, admin, experiment):
@@ -337,7 +387,7 @@ def test_the_figures_of_a_report_are_there_as_files_for_who_may_see_it(client, a
         for extension in ("csv", "png", "pdf")
     }
     client.force_login(admin)
-    assert addresses["csv"] in client.get(reported.get_absolute_url()).text
+    assert addresses["csv"] in client.get(reverse("report_part", args=[reported.pk, "curves"])).text
     table = client.get(addresses["csv"]).text
     assert table.startswith("# Training loss\n")
     assert "Simulated participants" in table
@@ -361,7 +411,7 @@ def test_further_seeds_are_trained_from_the_page_and_said_in_the_report(client, 
     page = client.post(address, {"seeds": "5"}, follow=True).text
     assert "2 of 4 runs are finished" in page
     assert "Cancel the training" in page
-    assert 'id="scores"' in page, "the report before stays"
+    assert 'id="verdict"' in page, "the report before stays"
     said = "This report is without 2 runs that were added since it was written, 0 of them finished."
     written = [
         page,

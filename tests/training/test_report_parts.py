@@ -170,8 +170,11 @@ def test_symptoms_are_told_with_evidence_and_remedy_and_what_could_not_be_judged
     assert findings["over_fitting"]["state"] == "not assessed"
     assert findings["robustness_ignored"]["state"] == "not found"
     told = section(rich, "diagnosis")
-    assert any("Miscalibrated" in str(row[1]) for row in told.tables[0].rows)
-    assert any("Over-fitting (needs the loss curves" in text for text in told.sentences)
+    looked_for, evidence = told.tables
+    states = {row[0]: row[2] for row in looked_for.rows}
+    assert states["Miscalibrated"].startswith("found")
+    assert states["Over-fitting"].startswith("not assessed (needs the loss curves")
+    assert any(row[:2] == ("mixup", "Miscalibrated") for row in evidence.rows)
 
 
 def test_a_report_of_an_earlier_version_is_shown_as_it_was():

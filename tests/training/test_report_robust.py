@@ -418,10 +418,14 @@ def test_transforms_and_failures_are_folded_away_and_shown_in_words_by_a_whole_r
 
 def whole(content):
     """A report of nothing else."""
-    nothing = {"planned": [], "exploratory": [], "n_exploratory": 0}
+    nothing = {"planned": [], "exploratory": [], "n_exploratory": 0, "impossible": []}
     return {
         "format": "hilmix-report/2",
+        "source": "person",
+        "config": {"primary": "log_loss"},
         "primary": "log_loss",
+        "reference": "",
+        "figures": [],
         "arms": [],
         "metrics": [],
         "contrasts": nothing,

@@ -236,6 +236,16 @@ def test_candidates_are_told_apart_and_counted_and_training_accuracy_comes_to_th
     assert "net resnet20; epochs 1" in computed["Recipe"]
 
 
+def test_a_log_names_no_figure_of_test_images_where_there_are_validation_images(release):
+    experiment = made(arms=ONE, validation=60)
+    run_experiment(progress := Stopping("nothing that is said"), experiment.pk)
+    [line] = [line for line in progress.lines if line.startswith("accuracy ")]
+    [run] = Run.objects.filter(arm__experiment=experiment)
+    assert line.startswith(
+        f"accuracy {run.evaluations['validation']['accuracy']['value']:.3f} on validation images"
+    )
+
+
 def test_what_could_not_be_measured_is_said(release):
     [run] = trained(made(arms=ONE, validation=60))
     assert "human labels" in run.evaluations["temperature"]["human"]["not_assessed"]

@@ -32,6 +32,7 @@ for path in (
     reply = client.get(path)
     assert reply.status_code == 200, (path, reply.status_code)
     assert path.endswith("json") or path in ("/", "/jobs/", "/imagesets/", "/s/demo/") or "simulated" in reply.text
+assert experiment.recipe_sha256 == experiment.parsed.recipe_sha256()  # or it is never compared over releases
 print(release.name, experiment.state)
 """
 

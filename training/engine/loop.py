@@ -46,8 +46,10 @@ class EpochCurve:
     """One point of the learning curves.
 
     `train_loss` is the mean soft cross-entropy of the epoch's batches, augmentation on; `train_floor` the
-    mean entropy of their targets, below which no loss can fall. Validation loss is against hard labels;
-    nothing is selected on it.
+    mean entropy of their targets, below which no loss can fall; `train_accuracy` the share of them whose most
+    probable class is the one that their target holds most of, None where a part of the epoch was trained by a version
+    that did not count. Validation loss is against hard labels; nothing is selected on it. `images` were trained on in
+    the epoch, `seconds` are with validation.
     """
 
     epoch: int
@@ -57,6 +59,8 @@ class EpochCurve:
     validation_accuracy: float
     lr: float
     seconds: float
+    train_accuracy: float | None = None
+    images: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class TrainResult:
     """
 
     state_dict: dict[str, Tensor]
-    curves: list[dict[str, float]]
+    curves: list[dict[str, Any]]
     n_steps: int
     plan_sha256: str
     precision: str
@@ -169,9 +173,10 @@ class _Trainer:
         self.material = Material(config, plan, data, device)
         self.optimiser = make_optimiser(self.model, config)
         self.done, self.total, self.lr = 0, plan.epochs * plan.steps, 0.0
-        self.curves: list[dict[str, float]] = []
+        self.curves: list[dict[str, Any]] = []
         # Of the epoch so far, loss and floor, on the device: reading them at every step would make a GPU wait.
         self.sums = torch.zeros(2, device=device)
+        self.right: Tensor | None = torch.zeros((), device=device)
         self.spent = self.spent_before_epoch = 0.0  # seconds, in this process and in those before it
         if saved:
             self._restore(saved)
@@ -196,6 +201,7 @@ class _Trainer:
         if not first:
             self.spent_before_epoch = self.seconds
             self.sums.zero_()
+            self.right = torch.zeros((), device=self.device)
         batches = Batches(self.material, number)
         for step in range(first, self.plan.steps):
             if should_stop():
@@ -210,7 +216,11 @@ class _Trainer:
             raise _diverged(number, "its loss is not finite")
         validation_loss, accuracy = self._validate(number)
         seconds = self.seconds - self.spent_before_epoch
-        curve = EpochCurve(number + 1, loss, floor, validation_loss, accuracy, self.lr, seconds)
+        images = self.plan.steps * self.plan.batch
+        right = None if self.right is None else float(self.right) / images
+        curve = EpochCurve(
+            number + 1, loss, floor, validation_loss, accuracy, self.lr, seconds, right, images
+        )
         self.curves.append(asdict(curve))
         return curve
 
@@ -230,6 +240,8 @@ class _Trainer:
         if self.average:
             self.average.update_parameters(self.model)
         self.sums += torch.stack([loss.detach(), torch.special.entr(targets).sum(dim=1).mean()])
+        if self.right is not None:
+            self.right += (logits.detach().argmax(dim=1) == targets.argmax(dim=1)).sum()
         self.done += 1
 
     def checkpoint(self) -> Checkpoint:
@@ -242,6 +254,8 @@ class _Trainer:
             if momentum is not None:
                 tensors[f"momentum.{name}"] = momentum
         tensors["sums"] = self.sums
+        if self.right is not None:
+            tensors["right"] = self.right
         record = {
             "precision": self.config.precision,
             "threads": self.config.threads,
@@ -264,6 +278,8 @@ class _Trainer:
                 momentum = torch.empty_like(parameter).copy_(momenta[name])
                 self.optimiser.state[parameter]["momentum_buffer"] = momentum.detach()
         self.sums.copy_(saved.tensors["sums"])
+        # Checkpoints of 0.5 and before have no such count.
+        self.right = saved.tensors["right"].to(self.device) if "right" in saved.tensors else None
         self.done, self.lr, self.curves = saved.done, saved.record["lr"], saved.record["curves"]
         self.spent, self.spent_before_epoch = saved.record["seconds"], saved.record["seconds_before_epoch"]
 

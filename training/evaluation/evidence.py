@@ -21,12 +21,14 @@ Ints = NDArray[np.int64]
 class Curves:
     """Mean losses in nats after each epoch, float64 [E], against the targets that were trained on and validated
     against; `train_entropy` and `validation_entropy` are the mean H(q) of those targets (0 for hard labels), a number
-    or one an epoch where mixing is on the fly."""
+    or one an epoch where mixing is on the fly. `validation_accuracy`
+    [E] is the share right after each epoch, None where that was not kept."""
 
     train_loss: Floats
     validation_loss: Floats
     train_entropy: float | Floats = 0.0
     validation_entropy: float | Floats = 0.0
+    validation_accuracy: Floats | None = None
 
     def __post_init__(self) -> None:
         losses = np.stack([self.train_loss, self.validation_loss]) if self._alike() else np.empty(0)
@@ -34,6 +36,8 @@ class Curves:
             raise DataError(
                 "the two loss curves need one finite value for each epoch, as many of one as of the other"
             )
+        if self.validation_accuracy is not None and self.validation_accuracy.shape != self.train_loss.shape:
+            raise DataError("validation accuracy needs one value for each epoch of the loss curves")
 
     def _alike(self) -> bool:
         return self.train_loss.ndim == 1 and self.train_loss.shape == self.validation_loss.shape

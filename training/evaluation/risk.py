@@ -206,6 +206,13 @@ def break_figures(assessment: Assessment, names: Sequence[str], among: NDArray[n
     return _rates(assessment.broke, members, among)
 
 
+def row_figures(assessment: Assessment, among: NDArray[np.bool_]) -> Figures:
+    """Break rates among some images: of each transform, its severities together, and then of each severity alone."""
+    keys = assessment.transforms
+    members = [[key == name for key, _ in keys] for name in _names(assessment)]
+    return _rates(assessment.broke, [*members, *np.eye(len(keys), dtype=bool).tolist()], among)
+
+
 def _rates(broke: NDArray[np.bool_], members: Sequence[Sequence[bool]], among: NDArray[np.bool_]) -> Figures:
     """Σ w·(share of the members that broke the image) / Σ w, over the images `among`: [D, M]."""
     if not among.any():

@@ -26,6 +26,8 @@ LEAST_GAP = 0.05  # nats: no smaller gap between the losses is over-fitting
 RECENT = 20  # changes that the next is compared with, and how few will do
 LEAST_RECENT = 10
 ROBUST_SDS = 5.0
+SCATTER = 0.03  # of validation accuracy from epoch to epoch
+DROP = 0.05  # of validation accuracy below its best
 PATIENCE = 10
 LEAST_GAIN = 0.001  # nats
 CLASS_GAP = 0.15
@@ -108,6 +110,23 @@ def sharp_change(evidence: Evidence) -> Outcome:
     )
 
 
+def fluctuating(evidence: Evidence) -> Outcome:
+    """Validation accuracy of the last `WINDOW` epochs fluctuates by a standard deviation of more than `SCATTER`, or is
+    more than `DROP` below its best at the end. The fluctuation is judged by second differences, a variance of 6 σ²
+    where accuracy is a straight line and noise: a rise that levels off is none, and a step weighs little."""
+    curves = evidence.curves
+    if curves is None or curves.validation_accuracy is None or len(curves.validation_accuracy) < WINDOW:
+        return f"validation accuracy after each of at least {WINDOW} epochs"
+    accuracy = curves.validation_accuracy
+    scatter = float(np.sqrt((np.diff(accuracy[-WINDOW:], n=2) ** 2).mean() / 6))
+    best = int(accuracy.argmax())
+    drop = float(accuracy[best] - accuracy[-1])
+    return Found(
+        bool(_above(scatter, SCATTER) or _above(drop, DROP)),
+        {"scatter": scatter, "drop": drop, "best_epoch": best + 1, "accuracy": float(accuracy[-1])},
+    )
+
+
 def plateau(evidence: Evidence) -> Outcome:
     """In the last `PATIENCE` epochs the best validation loss fell by no more than `LEAST_GAIN`."""
     curves = evidence.curves
@@ -150,7 +169,7 @@ def accuracy_paradox(evidence: Evidence) -> Outcome:
     if matrix is None:
         return _NO_MATRIX
     _check_matrix(matrix)
-    _, recall, support = _precision_recall(matrix)
+    _, recall, support = precision_recall(matrix)
     accuracy = float(np.trace(matrix) / matrix.sum())
     balanced = float(recall[support > 0].mean())
     missed = np.flatnonzero((support >= LEAST_SUPPORT) & _above(LOW, recall))
@@ -266,7 +285,7 @@ def _classes(evidence: Evidence, which: Callable[[Floats, Floats], NDArray[np.bo
     if evidence.confusion is None:
         return _NO_MATRIX
     _check_matrix(evidence.confusion)
-    precision, recall, support = _precision_recall(evidence.confusion)
+    precision, recall, support = precision_recall(evidence.confusion)
     classes = np.flatnonzero(which(precision, recall) & (support > 0))
     judged = classes if len(classes) else np.flatnonzero(support > 0)
     return Found(
@@ -279,7 +298,7 @@ def _classes(evidence: Evidence, which: Callable[[Floats, Floats], NDArray[np.bo
     )
 
 
-def _precision_recall(matrix: Ints) -> tuple[Floats, Floats, Ints]:
+def precision_recall(matrix: Ints) -> tuple[Floats, Floats, Ints]:
     """Precision, recall (0 where undefined) and support of each class, [K] each."""
     right, support, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     return right / np.maximum(predicted, 1), right / np.maximum(support, 1), support

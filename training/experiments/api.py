@@ -13,6 +13,7 @@ from hilmix.accounts.models import User
 from hilmix.hub.withdrawn import n_withdrawn
 from hilmix.jobs.api import result_of
 from hilmix.pagination import Filters, Since
+from training.choices.services import with_rule
 from training.experiments.models import Experiment, ExperimentQuerySet
 from training.runs.services import LAUNCH_KIND
 
@@ -42,7 +43,10 @@ class ExperimentWithReportSerializer(ExperimentSerializer):
         read_only_fields = fields
 
     def get_report(self, experiment: Experiment) -> dict[str, Any] | None:
-        return experiment.report.content if hasattr(experiment, "report") else None
+        if not hasattr(experiment, "report"):
+            return None
+        person = self.context["request"].user
+        return with_rule(experiment.report.content, experiment=experiment, actor=person, by="the API")
 
     def get_n_withdrawn(self, experiment: Experiment) -> int:
         return n_withdrawn(experiment.release)

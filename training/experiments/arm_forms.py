@@ -16,6 +16,7 @@ from training.experiments.config import BASE_LABELS
 from training.experiments.recipe import MIXED_PLACES
 
 _ON_THE_FLY = "fly_"
+MOST_ROWS = 60  # of arms, and of contrasts
 
 
 def policies_of(release: Release) -> list[tuple[str, str]]:
@@ -172,8 +173,8 @@ class ContrastForm(RowForm):
     about = forms.CharField(label=_("What the difference is about"), required=False, max_length=120)
 
 
-Arms = forms.formset_factory(ArmForm, extra=0, max_num=60, absolute_max=60)
-Contrasts = forms.formset_factory(ContrastForm, extra=0, max_num=60, absolute_max=60)
+Arms = forms.formset_factory(ArmForm, extra=0, max_num=MOST_ROWS, absolute_max=MOST_ROWS)
+Contrasts = forms.formset_factory(ContrastForm, extra=0, max_num=MOST_ROWS, absolute_max=MOST_ROWS)
 
 
 def number(text: str) -> float | int | str:

@@ -34,6 +34,7 @@ ROBUSTNESS = {
     "pgd": "ten steps of it from a random start",
     "square": "Square attack, which needs no gradient: 300 queries on 500 images",
 }
+REPRODUCE = "reproduce"  # the table of a file that also has what came out, and is no configuration
 EXCLUSIONS = {"diverged": "a run whose loss is not finite any more"}
 # Judged on nothing but agreement with λ, which is no end in itself.
 # What arms can be compared by: of calibration errors differences are not estimated (`evaluation.resampling`).
@@ -199,17 +200,23 @@ def train_from_dict(data: Mapping[str, Any]) -> TrainConfig:
 
 
 def read_config(path: Path) -> ExperimentConfig:
-    """The configuration in the TOML file at `path`. Raises `Invalid` naming every problem."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Invalid(f"{path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"{path} is not TOML: {error}.") from None
+    """The configuration in the TOML file at `path`, which may be one that reproduces an experiment. Raises `Invalid`
+    naming every problem."""
+    data = {key: value for key, value in read_toml(path).items() if key != REPRODUCE}
     try:
         return parse_config(data)
     except Invalid as error:
         raise Invalid(f"{path.name} cannot be used.\n{error.message}", fields=error.fields) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What the TOML file at `path` holds. Raises `Invalid` where it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Invalid(f"{path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} is not TOML: {error}.") from None
 
 
 def parse_config(data: Mapping[str, Any], *, stored: bool = False) -> ExperimentConfig:

@@ -18,6 +18,7 @@ from training.engine.config import PRECISIONS, SCHEDULES, TrainConfig
 from training.engine.net_table import NET_TABLE
 from training.evaluation.values import BY_KEY
 from training.experiments.arm_forms import (
+    MOST_ROWS,
     Arms,
     Contrasts,
     RowForm,
@@ -26,6 +27,7 @@ from training.experiments.arm_forms import (
     policies_of,
 )
 from training.experiments.config import EXCLUSIONS, PRIMARIES, ROBUSTNESS, ExperimentConfig, parse_config
+from training.experiments.copying import ROWS, Filled
 from training.experiments.models import Experiment
 from training.experiments.recipe import TUNE_RULES
 from training.experiments.services import create_experiment
@@ -168,25 +170,39 @@ class ExperimentForm(forms.Form):
     )
     RARE = ("momentum", "schedule", "milestones", "factor", "ema", "clip_norm", "threads", "deterministic")
 
-    def __init__(self, actor: Actor, release: Release, data: Any = None, *, more: bool = False) -> None:
-        """`more` shows further rows for arms and contrasts instead of judging what is filled in."""
-        initial = [{"policy": "mixup"}, {"policy": DEFAULT_POLICY}]
+    origin: Experiment | None = None  # whose configuration it was filled with
+
+    def __init__(
+        self,
+        actor: Actor,
+        release: Release,
+        data: Any = None,
+        *,
+        more: bool = False,
+        filled: Filled | None = None,
+    ) -> None:
+        """`more` shows further rows for arms and contrasts instead of judging what is filled in; `filled` is what the
+        fields begin with instead of what is usual."""
         self.actor, self.release = actor, release
+        arms: list[dict[str, Any]] = [{"policy": "mixup"}, {"policy": DEFAULT_POLICY}, {}]
+        contrasts: list[dict[str, Any]] = [{}, {}]
+        if filled:
+            arms, contrasts = [*filled.arms, {}][:MOST_ROWS], [*filled.contrasts, {}][:MOST_ROWS]
         if data is not None and more:
             data = data.copy()
-            for prefix in ("arms", "contrasts"):
+            for prefix in ROWS:
                 key = f"{prefix}-TOTAL_FORMS"
                 with suppress(ValueError):  # what is no number the rows refuse themselves
                     data[key] = str(int(data.get(key) or 0) + MORE_ROWS)
-        super().__init__(data)
-        self.arms = Arms(data, prefix="arms", initial=None if data else [*initial, {}])
-        self.contrasts = Contrasts(data, prefix="contrasts", initial=None if data else [{}, {}])
-        self._fit_to_images()
+        super().__init__(data, initial=filled.fields if filled else None)
+        self.arms = Arms(data, prefix="arms", initial=None if data else arms)
+        self.contrasts = Contrasts(data, prefix="contrasts", initial=None if data else contrasts)
+        self._fit_to_images(filled.fields["net"] if filled and "net" in filled.fields else "")
         for key in TUNE_RULES:
             self.fields[f"tune_{key}"] = forms.CharField(label=f"tune.{key}", required=False)
 
-    def _fit_to_images(self) -> None:
-        """What the pictures of the release allow."""
+    def _fit_to_images(self, named: str) -> None:
+        """What the pictures of the release allow, and the net that is `named`: refused where it does not fit them."""
         images = self.release.study.image_set
         side = min(images.height, images.width)
         self.fields["crop"].initial = 4 if side >= _LARGE else 1
@@ -194,7 +210,7 @@ class ExperimentForm(forms.Form):
         self.fields["net"].choices = [  # type: ignore[attr-defined]
             (net.name, f"{net.name}: {net.parameters:,} weights")
             for net in NET_TABLE.values()
-            if net.least_side <= side
+            if net.least_side <= side or net.name == named
         ]
 
     @cached_property
@@ -218,20 +234,30 @@ class ExperimentForm(forms.Form):
         return [self[f"tune_{key}"] for key in TUNE_RULES]
 
     def rare_is_open(self) -> bool:
-        """Whether something is refused among what is folded away."""
-        return any(field.errors for field in (*self.rare(), *self.tuning()))
+        """Whether something is refused among what is folded away, or is not as usual there."""
+        return any(
+            field.errors
+            or (not self.is_bound and field.name in self.initial and field.value() != field.field.initial)
+            for field in (*self.rare(), *self.tuning())
+        )
 
     def create(self) -> Experiment | None:
         """The experiment, or None with what stands in its way beside the fields."""
         if not all([self.is_valid(), self.arms.is_valid(), self.contrasts.is_valid()]):
             return None
         try:
-            return create_experiment(config=self._config(), actor=self.actor)
+            return create_experiment(config=self._config(), actor=self.actor, origin=self.origin)
         except Invalid as refusal:
             self._show(refusal)
             return None
 
     def _config(self) -> ExperimentConfig:
+        settings = self.settings()
+        return parse_config({**settings, **{rows: list(settings[rows].values()) for rows in ROWS}})
+
+    def settings(self) -> dict[str, Any]:
+        """What is filled in, as a configuration has it, but its arms and contrasts by the number of their row; without
+        what a field refuses."""
         given = self.cleaned_data
         known = {key: value for key, value in given.items() if _is_given(value)}
         config: dict[str, Any] = {
@@ -250,28 +276,28 @@ class ExperimentForm(forms.Form):
             )
             if key in known
         }
-        config |= {"release": self.release.name, "seeds": numbers(given["seeds"])}
-        config |= {"validation": number(given["validation"])}
-        rows = [row for row in self.arms if row.is_filled()]
-        names = {row.shown_name() for row in rows}
-        config["arms"] = [row.as_config(names) for row in rows]
-        config["contrasts"] = [
-            {key: value for key, value in row.cleaned_data.items() if value}
-            for row in self.contrasts
+        config |= {"release": self.release.name, "seeds": numbers(given.get("seeds", ""))}
+        config |= {"validation": number(given.get("validation", "0"))}
+        rows = {place: row for place, row in enumerate(self.arms) if row.is_filled()}
+        names = {row.shown_name() for row in rows.values()}
+        config["arms"] = {place: row.as_config(names) for place, row in rows.items()}
+        config["contrasts"] = {
+            place: {key: value for key, value in row.cleaned_data.items() if value}
+            for place, row in enumerate(self.contrasts)
             if row.is_filled()
-        ]
+        }
         tune = {key: numbers(known[f"tune_{key}"]) for key in TUNE_RULES if f"tune_{key}" in known}
         if tune:
             config["tune"] = tune
-        return parse_config(config | {"train": self._train()})
+        return config | {"train": self._train()}
 
     def _train(self) -> dict[str, Any]:
         given = self.cleaned_data
         names = [*self.GROUPS[2][1], *self.RARE]
-        train = {key: given[key] for key in names if _is_given(given[key])}
+        train = {key: given[key] for key in names if _is_given(given.get(key))}
         if "milestones" in train:
             train["milestones"] = numbers(train["milestones"])
-        return train | {"augment": {key: given[key] for key in self.GROUPS[3][1]}}
+        return train | {"augment": {key: given[key] for key in self.GROUPS[3][1] if key in given}}
 
     def _show(self, refusal: Invalid) -> None:
         """Put each reason beside the field it is about, those about none at the top."""
@@ -313,7 +339,7 @@ class ExperimentForm(forms.Form):
         filled = [row for row in rows if row.is_filled()]
         number = getattr(reason, "number", None)
         if number is not None:
-            return filled[number - 1]
+            return filled[number - 1] if number <= len(filled) else None  # kept, and in no row
         return filled[0] if len(filled) == 1 else None
 
 

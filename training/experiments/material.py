@@ -144,12 +144,16 @@ class Material:
         return people.reach(None if votes is None else votes[self.evaluation])
 
     @cached_property
+    def learnt(self) -> Ints:
+        """The images that are trained on, by themselves or as a parent."""
+        return np.union1d(self.training, np.unique(self.parents))
+
+    @cached_property
     def near_duplicates(self) -> NearDuplicates:
         """Evaluation images that are nearly an image trained on, found when asked for: it takes seconds."""
         from training.evaluation.near_duplicates import near_duplicates
 
-        learnt = np.union1d(self.training, np.unique(self.parents))
-        return near_duplicates(self.images.images[learnt], self.images.images[self.evaluation])
+        return near_duplicates(self.images.images[self.learnt], self.images.images[self.evaluation])
 
     def base_of(self, fold: int) -> Ints:
         """The base images trained on in a fold: those of 0, less the parents of what is held out."""

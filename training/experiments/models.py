@@ -29,11 +29,13 @@ class ExperimentQuerySet(models.QuerySet["Experiment"]):
             return self
         return self.filter(release__study__in=Study.objects.visible_to(actor))
 
-    def with_state(self) -> Self:
-        """With what `state` looks at, in as many queries for many experiments as for one, and no report's content."""
+    def with_state(self, runs: models.QuerySet[Run] | None = None) -> Self:
+        """With what `state` looks at, in as many queries for many experiments as for one, and no report's content;
+        `runs` is how their runs are read, where a page shows more of them."""
         from training.runs.models import Run  # that module imports this one
 
-        runs = Run.objects.only("arm", "job", "finished_at").select_related("job")
+        if runs is None:
+            runs = Run.objects.only("arm", "job", "finished_at").select_related("job")
         return (
             self.select_related("job", "report")
             .defer("report__content")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_filters import ChoiceFilter
 
@@ -22,19 +23,21 @@ from hilmix.hub.withdrawn import count_withdrawn, n_withdrawn
 from hilmix.jobs.models import Job, JobState
 from hilmix.jobs.services import workers_alive
 from hilmix.lists import Filters, SortedBy, TextFilter, listing
+from training.choices.services import rule_notes, see_test, with_rule
 from training.experiments.arm_forms import numbers
+from training.experiments.copy_form import CopyForm
 from training.experiments.forms import ExperimentForm
 from training.experiments.models import Experiment
-from training.reports.sections import sections_of
-from training.reports.tables import checks_of, definitions_of, score_table
+from training.reports.as_told import content_of
+from training.reports.pages import arms_shown, runs_shown, shown
+from training.reports.parts import of_test
 from training.reports.text import as_markdown
-from training.reports.words import about_arm, configuration_words, forecast_words
+from training.reports.words import configuration_words, forecast_words
 from training.runs.models import Run
 from training.runs.services import (
     add_seeds,
     cancel_experiment,
     current_job,
-    is_worked_on,
     launch_experiment,
 )
 
@@ -68,16 +71,22 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def new_experiment(request: HttpRequest) -> HttpResponse:
     """The form for `?release=NAME`, the newest without one; a good one creates the experiment and queues its
-    training."""
+    training. `?copy=ID` fills it with the configuration of an experiment, for its release where none is named."""
     require(request.user, Action.LAUNCH_EXPERIMENT)
     releases = list(Release.objects.select_related("study__image_set"))
-    asked = request.POST.get("release") or request.GET.get("release", "")
+    origin = _origin(request)
+    asked = request.POST.get("release") or request.GET.get("release", origin.release.name if origin else "")
     release = next((one for one in releases if one.name == asked), releases[0] if releases else None)
     if release is None:
         return render(request, "training/new.html", {}, status=400 if request.method == "POST" else 200)
     do = request.POST.get("do")
     submitted = request.method == "POST" and do not in ("more", "release")
-    form = ExperimentForm(request.user, release, request.POST or None, more=do == "more")
+    data, more = request.POST or None, do == "more"
+    form = (
+        CopyForm(request.user, release, data, origin=origin, more=more)
+        if origin
+        else ExperimentForm(request.user, release, data, more=more)
+    )
     if submitted:
         if asked != release.name:
             form.add_error(
@@ -134,52 +143,59 @@ def experiment_seeds(request: HttpRequest, experiment_id: int) -> HttpResponse:
 @require_safe
 def experiment_detail(request: HttpRequest, experiment_id: int) -> HttpResponse:
     """How far it is while it runs, and the report once it is done."""
-    experiment = _visible(request, experiment_id)
+    experiment = _visible(request, experiment_id, runs_shown())
     release = experiment.release
+    arms = arms_shown(experiment)
     context: dict[str, Any] = {
         "experiment": experiment,
         "watermark": release.study.watermark,
         "n_withdrawn": n_withdrawn(release),
         "configuration": configuration_words(experiment.config),
+        "arms": arms,
     }
     if not experiment.is_reported:
-        context |= _progress(request.user, experiment)
+        context |= _progress(request.user, experiment, [run for _arm, _about, runs in arms for run in runs])
     if hasattr(experiment, "report"):
-        content = experiment.report.content
-        context |= {
-            "renewing": _renewing(experiment),
-            "content": content,
-            "scores": score_table(content),
-            "definitions": definitions_of(content),
-            "sections": sections_of(content),
-            "checks": checks_of(content),
-            "may_add_seeds": allowed(request.user, Action.LAUNCH_EXPERIMENT),
-        }
+        context |= shown(request.user, experiment)
     return render(request, "training/detail.html", context)
 
 
 @require_safe
 def report_json(request: HttpRequest, experiment_id: int) -> JsonResponse:
     return JsonResponse(
-        _report(request, experiment_id), json_dumps_params={"indent": 2, "ensure_ascii": False}
+        _report(request, experiment_id, "report.json"), json_dumps_params={"indent": 2, "ensure_ascii": False}
     )
 
 
 @require_safe
 def report_markdown(request: HttpRequest, experiment_id: int) -> HttpResponse:
     return HttpResponse(
-        as_markdown(_report(request, experiment_id)), content_type="text/markdown; charset=utf-8"
+        as_markdown(_report(request, experiment_id, "report.md")), content_type="text/markdown; charset=utf-8"
     )
 
 
 @require_safe
 def report_figure(request: HttpRequest, experiment_id: int, key: str, extension: str) -> HttpResponse:
     """One figure of the report as a file: its data as csv, or drawn as PNG or PDF."""
-    content = _report(request, experiment_id)
+    experiment = _visible(request, experiment_id)
+    content = content_of(experiment)
     figure = next((one for one in content["figures"] if one["key"] == key), None)
     if figure is None:
         raise NotFound(f"This report has no figure {key!r}.")
+    if of_test(content, key):
+        see_test(experiment=experiment, actor=request.user, by=f"the figure {key!r}")
+        figure = {**figure, "source": "; ".join([figure["source"], *rule_notes(experiment, short=True)])}
     return figure_file(figure, f"experiment-{experiment_id}-{key}", extension, content["watermark"])
+
+
+def _origin(request: HttpRequest) -> Experiment | None:
+    """The experiment that is to be trained again with changes, if one is named."""
+    named = request.POST.get("copy") or request.GET.get("copy", "")
+    if not named:
+        return None
+    if not (named.isascii() and named.isdecimal() and len(named) < 19):
+        raise NotFound(_("There is no such experiment to copy."))
+    return _visible(request, int(named))
 
 
 def _launch(request: HttpRequest, experiment: Experiment) -> None:
@@ -191,11 +207,9 @@ def _launch(request: HttpRequest, experiment: Experiment) -> None:
         messages.success(request, _("The experiment is queued."))
 
 
-def _progress(person: Any, experiment: Experiment) -> dict[str, Any]:
-    """The job that tells best how far it is, as far as this person may see and steer it, and every run."""
+def _progress(person: Any, experiment: Experiment, runs: list[Run]) -> dict[str, Any]:
+    """The job that tells best how far it is, as far as this person may see and steer it, and what became of `runs`."""
     job = current_job(experiment)
-    arms = list(experiment.arms.prefetch_related("runs__job"))
-    runs = [run for arm in arms for run in arm.runs.all()]
     may_see = job is not None and Job.objects.visible_to(person).filter(pk=job.pk).exists()
     resting = all(run.job is None or run.job.is_over for run in runs) and (job is None or job.is_over)
     return {
@@ -203,7 +217,6 @@ def _progress(person: Any, experiment: Experiment) -> dict[str, Any]:
         "no_worker": job is not None and job.state == JobState.QUEUED and not workers_alive(job.queue),
         "may_cancel": not resting and allowed(person, Action.LAUNCH_EXPERIMENT),
         "may_launch": resting and allowed(person, Action.LAUNCH_EXPERIMENT),
-        "arms": [(arm, about_arm(arm)) for arm in arms],
         "ended": [run for run in runs if _ended_early(run)]
         if allowed(person, Action.LAUNCH_EXPERIMENT)
         else [],
@@ -217,42 +230,15 @@ def _ended_early(run: Run) -> bool:
     return not run.is_done and run.job is not None and run.job.can_be_retried
 
 
-def _report(request: HttpRequest, experiment_id: int) -> dict[str, Any]:
+def _report(request: HttpRequest, experiment_id: int, by: str) -> dict[str, Any]:
     experiment = _visible(request, experiment_id)
-    if not hasattr(experiment, "report"):
-        raise NotFound("This experiment has no report yet; it is written when the last run ends.")
-    content: dict[str, Any] = experiment.report.content
-    if said := _renewing(experiment):
-        content = {**content, "notes": [*content["notes"], said]}
-    if n := n_withdrawn(experiment.release):
-        note = ngettext(
-            "Contains withdrawn data: %(n)d participant of the release has taken their answers back since.",
-            "Contains withdrawn data: %(n)d participants of the release have taken their answers back since.",
-            n,
-        )
-        return {**content, "notes": [*content["notes"], note % {"n": n}]}
-    return content
+    return with_rule(content_of(experiment), experiment=experiment, actor=request.user, by=by)
 
 
-def _renewing(experiment: Experiment) -> str:
-    """What a report says of itself while runs that were added to its experiment are not in it; else nothing."""
-    added = experiment.report.without(run for arm in experiment.arms.all() for run in arm.runs.all())
-    if not added:
-        return ""
-    said = ngettext(
-        "This report is without %(n)d run that was added since it was written, %(done)d of them finished.",
-        "This report is without %(n)d runs that were added since it was written, %(done)d of them finished.",
-        len(added),
-    ) % {"n": len(added), "done": sum(run.is_done for run in added)}
-    if is_worked_on(experiment):
-        return f"{said} {_('It is being renewed: the new one takes its place when all of them are.')}"
-    return f"{said} {_('Nothing renews it now: what ended early can be tried again on the page of the experiment.')}"
-
-
-def _visible(request: HttpRequest, experiment_id: int) -> Experiment:
+def _visible(request: HttpRequest, experiment_id: int, runs: QuerySet[Run] | None = None) -> Experiment:
     assert isinstance(request.user, User)
-    related = ("release__study", "image_set", "job", "report", "created_by")
+    related = ("release__study", "image_set", "job", "report", "choice", "created_by")
     return get_object_or_404(
-        Experiment.objects.visible_to(request.user).with_state().defer(None).select_related(*related),
+        Experiment.objects.visible_to(request.user).with_state(runs).defer(None).select_related(*related),
         pk=experiment_id,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from django.db import models
 
 from hilmix.jobs.models import Job
@@ -18,7 +16,3 @@ class Explanation(models.Model):
     job = models.ForeignKey(Job, models.SET_NULL, null=True, blank=True, related_name="+")
     content = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
-
-    @property
-    def directory(self) -> Path:
-        return self.run.directory / "explain"

@@ -6,14 +6,19 @@ from django.conf import settings
 from django.db import migrations, models
 
 from hilmix.core.files import sha256_json
+from hilmix.errors import Invalid
+from training.experiments.config import parse_config
 
 
 def fill_recipes(apps, schema_editor):
-    """As `ExperimentConfig.recipe_sha256` does, of the configuration as it is stored."""
+    """As `ExperimentConfig.recipe_sha256` does: with what versions before 0.5 did not write out, so that the same
+    configuration on a later release has the same."""
     Experiment = apps.get_model("training", "Experiment")
     for experiment in Experiment.objects.all():
-        kept = {k: v for k, v in experiment.config.items() if k not in ("name", "release", "image_set")}
-        experiment.recipe_sha256 = sha256_json(kept)
+        try:
+            experiment.recipe_sha256 = parse_config(experiment.config, stored=True).recipe_sha256()
+        except Invalid:  # of a version that took something else: alone in its series
+            experiment.recipe_sha256 = sha256_json(experiment.config)
         experiment.save(update_fields=["recipe_sha256"])
 
 

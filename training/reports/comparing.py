@@ -23,6 +23,8 @@ from training.reports.inputs import ArmResult
 MeasuredArm = Mapping[str, Measured]  # by metric
 Pair = tuple[str, str]  # A − B, by name
 
+MORE_SEEDS = (5, 10, 20, 40)  # in all, for which a report says what they would find
+
 # What is compared beside the primary metric; more would only add comparisons that nobody can keep apart.
 HEADLINE = (
     "accuracy",
@@ -301,8 +303,20 @@ def _told(one: Judged, facts: dict[str, Any], n_planned: int, verdicts: bool) ->
         "verdict": _verdict(one, better, verdicts),
         "detectable": (one.detectable or None) if verdict else None,
         "seeds_needed": needed,
+        "detectable_with": _detectable_with(one, n_planned),
         "sentence": sentence + more,
     }
+
+
+def _detectable_with(one: Judged, n_planned: int) -> list[list[float]]:
+    """The least true difference that would be found, had more seeds been trained: [seeds in all, difference] for each
+    of `MORE_SEEDS`; empty where nothing was planned, or one seed says nothing of others."""
+    components = one.estimate.components
+    if not one.planned or components.n_seeds < 2:
+        return []
+    alpha = inference.ALPHA / max(n_planned, 1)
+    more = (n for n in MORE_SEEDS if n > components.n_seeds)
+    return [[n, inference.detectable(components, alpha=alpha, seeds=n)] for n in more]
 
 
 def _verdict(one: Judged, better: str | None, verdicts: bool) -> str:

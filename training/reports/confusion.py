@@ -45,14 +45,14 @@ def figures_of(arms: Sequence[ArmResult], classes: Sequence[str], n: int, source
     return [
         Figure(
             "confusion", "matrix", "What is taken for what", definition, "predicted", "actual",
-            tuple(Series(name, _cells(counts), group) for group, (name, counts) in enumerate(summed.items())),
+            tuple(Series(name, cells_of(counts), group) for group, (name, counts) in enumerate(summed.items())),
             _table(summed, names), source, reading=_reading(summed, names),
             x_categories=names, y_categories=names,
         )
     ]  # fmt: skip
 
 
-def _cells(counts: NDArray[np.int64]) -> tuple[tuple[float, ...], ...]:
+def cells_of(counts: NDArray[np.int64]) -> tuple[tuple[float, ...], ...]:
     """(column, row, count, share of the row) of each cell that holds an image."""
     rows = counts.sum(axis=1)
     return tuple(

@@ -15,8 +15,10 @@ from training.evaluation.inference import LEAST_SEEDS
 from training.evaluation.leakage import Leakage
 from training.evaluation.near_duplicates import NearDuplicates
 from training.evaluation.values import BY_KEY, METRICS
-from training.reports import attacked, comparing, confusion, cooling, drawing, examining, mixed, robust
+from training.reports import attacked, comparing, confusion, cooling, costs, drawing, examining, mixed, robust
+from training.reports.diagnosis import figures as diagnosis_figures
 from training.reports.inputs import ELSEWHERE, ArmResult, RunResult
+from training.reports.readings import with_readings
 from training.reports.words import about_arm, recipe_words
 
 FORMAT = "hilmix-report/2"
@@ -35,12 +37,14 @@ def report_content(
     added_later: Sequence[str] = (),
     added_before: Sequence[str] = (),
     classes: Sequence[str] = (),
+    answers: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The report of an experiment whose runs are all finished.
 
     `source` is the release's (person, simulated or imported); `provenance` pairs of label and value that name
     release, image set, configuration and code; `added_later` names what was added after the first report,
-    `added_before` what was added before there was one; `classes` are the names of the classes, in order.
+    `added_before` what was added before there was one; `classes` are the names of the classes, in order;
+    `answers` is what more answers would give and cost (`costs.answers_of`).
     """
     judged = [arm for arm in arms if arm.runs]
     apart = bool(config.get("validation"))
@@ -64,8 +68,14 @@ def report_content(
     thirds = {arm.name: examining.thirds_of(arm) for arm in judged}
     robustness = robust.robustness_of(judged, reference, classes)
     participants = mixed.people_of(judged, config)
+    told = [_arm(arm, scores.get(arm.name, {})) for arm in arms]
+    diagnosis = {
+        arm.name: examining.diagnosis_of(arm, leakage, near_duplicates, apart=apart, classes=classes)
+        for arm in judged
+    }
     figures = [
         *drawing.contrasts_of(contrasts, primary, cited),
+        *costs.answers_figure(told, primary, answers or {}, cited),
         *drawing.curves_of(judged, n, cited, apart=apart, n_apart=_n_validation(judged)),
         *drawing.reliability_of(calibration, n, cited),
         *drawing.thirds_of(thirds, cited),
@@ -85,7 +95,7 @@ def report_content(
         "primary": primary,
         "reference": reference,
         "metrics": [asdict(metric) for metric in metrics],
-        "arms": [_arm(arm, scores.get(arm.name, {})) for arm in arms],
+        "arms": told,
         "contrasts": contrasts,
         "choice": comparing.chosen(judged, primary, simulated=source == "simulated"),
         "calibration": calibration,
@@ -104,20 +114,19 @@ def report_content(
         ),
         "participants": participants,
         "robustness": robustness,
-        "diagnosis": {
-            arm.name: examining.diagnosis_of(arm, leakage, near_duplicates, apart=apart, classes=classes)
-            for arm in judged
-        },
+        "diagnosis": diagnosis,
+        "diagnosis_figures": diagnosis_figures.figures_of(judged, diagnosis, classes, cited),
         "not_assessed": _not_assessed(judged, config, robustness, scores),
         "excluded": [
             {"arm": arm.name, "seed": seed, "fold": fold, "why": why}
             for arm in arms
             for seed, fold, why in arm.excluded
         ],
-        "figures": [figure.as_dict() for figure in figures],
+        "figures": [figure.as_dict() for figure in with_readings(figures)],
         "leakage": {**asdict(leakage), "sentences": list(leakage.sentences)},
         "near_duplicates": _near(near_duplicates),
         "budget": _budget(judged),
+        "costs": {**costs.costs_of(judged), "answers": dict(answers or {})},
         "provenance": [list(pair) for pair in (*provenance, *_trained(config), *_environment(judged))],
         "config": config,
     }

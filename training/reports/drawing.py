@@ -150,40 +150,38 @@ def _bin(one: Mapping[str, Any]) -> tuple[float | None, ...]:
 
 
 def contrasts_of(contrasts: Mapping[str, Any], primary: str, source: str) -> list[Figure]:
-    """The differences in the primary metric: planned ones and each arm's from the reference."""
+    """The differences in the primary metric: the planned ones, and apart from them each arm's from the reference."""
     metric = BY_KEY[primary]
-    shown = [one for one in (*contrasts["planned"], *contrasts["exploratory"]) if one["metric"] == primary]
-    if not shown:
-        return []
-    names = tuple(pair_words(one) for one in shown)
-    series = []
-    for group, (title, planned) in enumerate((("planned", True), ("exploratory", False))):
-        points = [
-            (float(row), one["value"], *(one["interval_holm"] or one["interval"]))
-            for row, one in enumerate(shown)
-            if one["planned"] == planned
-        ]
-        if points:
-            series.append(Series(title, tuple(points), group))
     better = {True: "Above 0 the first arm is better.", False: "Below 0 the first arm is better.", None: ""}
-    definition = (
-        f"Difference in {metric.name} ({metric.definition}), first arm less second, with its interval: of planned "
-        "contrasts with a verdict the one that allows for their number (Holm), else 95 %, not adjusted. "
-        f"{better[metric.higher_is_better]}"
-    )
-    rows = tuple(
-        (name, one["value"], *(one["interval_holm"] or one["interval"]))
-        for name, one in zip(names, shown, strict=True)
-    )
-    caption = f"Differences in {metric.name}. {which_interval(shown)}"
-    table = Table(caption, ("Contrast", "Difference", "from", "to"), rows)
-    return [
-        Figure(
-            "contrasts", "forest", f"Contrasts: {metric.name}", definition,
-            f"difference in {metric.name}", "contrast", tuple(series), table, source,
-            y_categories=names, reference=0.0,
+    found = []
+    for key, name, title in (
+        ("contrasts", "planned", "Contrasts"),
+        ("differences", "exploratory", "Differences"),
+    ):
+        shown = [one for one in contrasts[name] if one["metric"] == primary]
+        if not shown:
+            continue
+        ends = [(one["value"], *(one["interval_holm"] or one["interval"])) for one in shown]
+        names = tuple(pair_words(one) for one in shown)
+        which = which_interval(shown)
+        definition = (
+            f"Difference in {metric.name} ({metric.definition}), first arm less second. {which}. "
+            f"{better[metric.higher_is_better]}"
         )
-    ]  # fmt: skip
+        table = Table(
+            f"Differences in {metric.name}. {which}",
+            ("Contrast", "Difference", "from", "to"),
+            tuple((name, *three) for name, three in zip(names, ends, strict=True)),
+        )
+        series = (Series(name, tuple((float(row), *three) for row, three in enumerate(ends)), 0),)
+        found.append(
+            Figure(
+                key, "forest", f"{title}: {metric.name}", definition,
+                f"difference in {metric.name}", "contrast", series, table, source,
+                y_categories=names, reference=0.0,
+            )
+        )  # fmt: skip
+    return found
 
 
 def robustness_of(told: Mapping[str, Any], source: str) -> list[Figure]:

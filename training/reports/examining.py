@@ -171,7 +171,10 @@ def _finding(arm: ArmResult, found: Sequence[Finding], classes: Sequence[str]) -
         "n_found": states.count("found"),
         "n_seeds": len(states),
         "seed": arm.runs[shown].seed,
+        "seeds_found": [run.seed for run, one in zip(arm.runs, states, strict=True) if one == "found"],
+        "of_test": rule.of_test,
         "threshold": rule.threshold,
+        "cause": rule.cause,
         "numbers": numbers,
         "remedy": rule.remedy,
         "missing": found[shown].missing,
@@ -207,12 +210,16 @@ def _curves(run: RunResult) -> Curves | None:
         return None
     columns = {
         key: np.array([epoch.get(key, np.nan) for epoch in run.curves], dtype=np.float64)
-        for key in ("train_loss", "validation_loss", "train_floor")
+        for key in ("train_loss", "validation_loss", "train_floor", "validation_accuracy")
     }
+    accuracy = columns["validation_accuracy"]
     try:
         # Validation losses are against hard labels, whose entropy is 0.
         return Curves(
-            columns["train_loss"], columns["validation_loss"], np.nan_to_num(columns["train_floor"])
+            columns["train_loss"],
+            columns["validation_loss"],
+            np.nan_to_num(columns["train_floor"]),
+            validation_accuracy=accuracy if np.isfinite(accuracy).all() else None,
         )
     except DataError:
         return None

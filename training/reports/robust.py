@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,13 @@ from training.reports.inputs import ELSEWHERE, ArmResult, RunResult
 from training.reports.telling import by_seed, class_name, named_seeds
 
 EXAMPLES, OF_ONE = 8, 2  # failures that are shown, and how many of them under one transform
+PAIRED = ("accuracy", "score", *GROUPS, "mean_error", "mce_percent", "relative_mce_percent")
 NOT_ASKED = "no corruptions were evaluated: name them with robustness in the configuration"
 FEW = "too few images are right as they are for a risk score: it is undefined in some draws of images"
+NO_RELATIVE = (
+    "relative mCE is undefined: under some corruption {} errs no more than without it, in all or in some draws of "
+    "images"
+)
 NO_CORRUPTIONS = "mean corruption error takes the 15 corruptions, which were not all evaluated"
 
 
@@ -49,7 +55,26 @@ def robustness_of(arms: Sequence[ArmResult], reference: str, classes: Sequence[s
             if against is not None and against is not arm and not isinstance(measured[reference], str):
                 one["against"] = _against(arm, against, measured)
         told.append(one)
-    return {"reference": reference, "groups": list(GROUPS), "arms": told}
+    return {
+        "reference": reference,
+        "groups": list(GROUPS),
+        "arms": told,
+        "pairs": _pairs(arms, {name: one for name, one in measured.items() if not isinstance(one, str)}),
+    }
+
+
+def _pairs(arms: Sequence[ArmResult], known: Mapping[str, Mapping[str, Measured]]) -> list[dict[str, Any]]:
+    """Of every two arms, the first less the second: accuracy, errors, score and groups, paired; `why` where they have
+    no seed in common."""
+    told = []
+    for one, other in combinations([arm for arm in arms if arm.name in known], 2):
+        found: dict[str, Any] = {"a": one.name, "b": other.name}
+        for key in PAIRED:
+            if key in known[one.name] and key in known[other.name]:
+                apart = difference(one, other, known[one.name][key], known[other.name][key])
+                found |= {"why": apart} if isinstance(apart, str) else {key: estimated(apart)}
+        told.append(found)
+    return told
 
 
 def _measured(arm: ArmResult, reference: ArmResult | None) -> dict[str, Measured] | str:
@@ -95,6 +120,7 @@ def _figures(one: Assessment, reference: Assessment | None) -> Callable[[Floats]
     both = reference is not None and _has_all(one) and _has_all(reference)
     ours = robustness.errors_by_corruption(one) if both else None
     theirs = robustness.errors_by_corruption(reference) if both and reference is not None else None
+    clean = [(~each.right)[:, None] for each in (one, reference or one)]
     try:
         score = risk.risk_figures(one)
     except DataError:
@@ -108,6 +134,8 @@ def _figures(one: Assessment, reference: Assessment | None) -> Callable[[Floats]
         found = {}
         if ours is not None and theirs is not None:
             found["mce_percent"] = 100 * robustness.divided(weights @ ours, weights @ theirs).mean(axis=1)
+            more, than = weights @ (ours - clean[0]), weights @ (theirs - clean[1])
+            found["relative_mce_percent"] = 100 * robustness.divided(more, than).mean(axis=1)
         if score is not None:
             all_of_it = score(weights)
             found["score"] = all_of_it[:, 0]
@@ -131,6 +159,8 @@ def _missing(
         said.append(NO_CORRUPTIONS)
     elif "mce_percent" not in found:
         said.append(_no_mce(reference, [_twin(run, against) for run in arm.runs]))
+    elif "relative_mce_percent" not in found:
+        said.append(NO_RELATIVE.format(reference))
     return said
 
 
@@ -162,6 +192,11 @@ def _of_arm(arm: ArmResult, found: Mapping[str, Measured], classes: Sequence[str
         "accuracy": (0, 1, len(runs[0].labels)),
         "mean_error": (0, 1, len(runs[0].labels)),
         "mce_percent": (0, math.inf, len(runs[0].labels)),
+        "relative_mce_percent": (
+            -math.inf,
+            math.inf,
+            len(runs[0].labels),
+        ),  # an arm may err less than undisturbed
         "score": (0, 100, n_right),
     }
     said = {key: estimated(one, *bounds.get(key, (0, 1, n_right))) for key, one in found.items()}
@@ -172,6 +207,7 @@ def _of_arm(arm: ArmResult, found: Mapping[str, Measured], classes: Sequence[str
         "accuracy": said["accuracy"],
         "mean_error": said.get("mean_error"),
         "mce_percent": said.get("mce_percent"),
+        "relative_mce_percent": said.get("relative_mce_percent"),
         # A score stands beside the clean accuracy and its interval, or not at all.
         "score": score,
         "band": risk.band_of(score["value"]) if score else None,

@@ -9,15 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hilmix.figures import Cell, Table, show
+from hilmix.figures import Cell, Table
 from training.evaluation.values import BY_KEY
 from training.evaluation.values import GROUPS as METRIC_GROUPS
 from training.reports import arm_tables, mixed_tables, robust_tables
+from training.reports.advice import advice_of
+from training.reports.diagnosis.told import summary, symptoms_of
+from training.reports.headline import headline_of
 from training.reports.tables import (
     ARROWS,
     Content,
     is_first_format,
     pair_words,
+    share_words,
     which_interval,
     within,
 )
@@ -41,6 +45,8 @@ def sections_of(content: Content) -> list[Section]:
     if is_first_format(content):
         return []
     found = [
+        _verdict(content),
+        _advice(content),
         _contrasts(content),
         _choice(content),
         _calibration(content),
@@ -56,6 +62,18 @@ def sections_of(content: Content) -> list[Section]:
         _missing(content),
     ]
     return [one for one in found if one.sentences or one.tables]
+
+
+def _verdict(content: Content) -> Section:
+    told = headline_of(content)
+    return Section("verdict", "Verdict", (told.sentence, *told.more))
+
+
+def _advice(content: Content) -> Section:
+    told = advice_of(content)
+    tables = tuple(one.table for one in told if one.table is not None)
+    said = tuple(" ".join((f"{one.title}: {one.sentence}", *one.points)) for one in told)
+    return Section("advice", "What to do", said, tables)
 
 
 def _contrasts(content: Content) -> Section:
@@ -93,7 +111,7 @@ def _choice(content: Content) -> Section:
     if not choice["arm"]:
         return Section("choice", "Which arm to take", (choice["sentence"],))
     rows = tuple(
-        (name, choice["values"][name], f"{choice['first_share'][name]:.0%}") for name in choice["order"]
+        (name, choice["values"][name], share_words(choice["first_share"][name])) for name in choice["order"]
     )
     name = BY_KEY[choice["metric"]].name
     table = Table(
@@ -177,47 +195,32 @@ def _by_transform(content: Content) -> Section:
 
 
 def _diagnosis(content: Content) -> Section:
-    """What was found; what was looked for and not found, or not assessed, is named in a sentence each."""
-    rows: list[tuple[Cell, ...]] = []
-    sentences = []
-    for name, findings in _by_arm(content, "diagnosis"):
-        for one in findings:
-            if one["state"] == "found":
-                seeds = "" if one["n_seeds"] == 1 else f", {one['n_found']} of {one['n_seeds']} seeds"
-                rows.append(
-                    (
-                        name,
-                        f"{one['name']} ({one['level']}{seeds})",
-                        _numbers(one),
-                        one["threshold"],
-                        one["remedy"],
-                    )
-                )
-        not_found = [one["name"] for one in findings if one["state"] == "not found"]
-        missing = [
-            f"{one['name']} (needs {one['missing']})" for one in findings if one["state"] == "not assessed"
-        ]
-        if not_found:
-            sentences.append(f"{name}, not found: {'; '.join(not_found)}.")
-        if missing:
-            sentences.append(f"{name}, not assessed: {'; '.join(missing)}.")
-    table = Table(
-        "What was found, with the numbers of the first seed in which it was",
-        ("Arm", "Symptom", "Evidence", "Found where", "What to do"),
-        tuple(rows),
+    """Every symptom that was looked for, with what became of it in which arms; then the evidence of each that was
+    found."""
+    symptoms = symptoms_of(content)
+    if not symptoms:
+        return Section("diagnosis", "Diagnosis")
+    rows = tuple(
+        (
+            one.name,
+            one.level if one.is_found else None,
+            "; ".join(f"{state}: {arms}" if arms else state for state, arms in one.states),
+            one.threshold,
+            one.cause or None,
+            one.remedy,
+        )
+        for one in symptoms
     )
-    return Section("diagnosis", "Diagnosis", tuple(sentences), (table,) if rows else ())
-
-
-def _numbers(finding: Mapping[str, Any]) -> str:
-    return "; ".join(
-        f"{key.replace('_', ' ')} {_listed(value) if isinstance(value, list) else show(value)}"
-        for key, value in finding["numbers"].items()
+    heads = ("Symptom", "Level", "State", "Found where", "Likely cause", "What to do")
+    caption = "Every symptom that was looked for; where no arm is named, it is so in all of them"
+    tables = [Table(caption, heads, rows)]
+    evidence = tuple(
+        (one.arm, symptom.name, one.many, one.evidence) for symptom in symptoms for one in symptom.shown
     )
-
-
-def _listed(values: list[Any]) -> str:
-    return ", ".join(map(str, values)) or "none"
+    if evidence:
+        caption = "What was found, with the numbers of the first seed in which it was"
+        tables.append(Table(caption, ("Arm", "Symptom", "Seeds", "Evidence"), evidence))
+    return Section("diagnosis", "Diagnosis", (summary(symptoms),), tuple(tables))
 
 
 def _all_metrics(content: Content) -> Section:

@@ -75,6 +75,15 @@ def within(value: float | None, interval: Sequence[float] | None) -> str:
     return show(value) if interval is None else f"{show(value)} ({show(interval[0])} to {show(interval[1])})"
 
 
+def share_words(share: float) -> str:
+    """A share in whole percent; a few draws in a thousand are not none, and all but a few not all."""
+    if 0 < share < 0.005:
+        return "<\N{NO-BREAK SPACE}1\N{NO-BREAK SPACE}%"
+    if 0.995 <= share < 1:
+        return ">\N{NO-BREAK SPACE}99\N{NO-BREAK SPACE}%"
+    return f"{share:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
+
+
 def pair_words(one: Mapping[str, Any]) -> str:
     """A comparison of two arms, with what must be known of it before its numbers."""
     said = f"{one['arm']} − {one['against']}"

@@ -10,15 +10,17 @@ from hilmix.figures import markdown
 from training.reports.sections import Section, sections_of
 from training.reports.tables import checks_of, definitions_of, score_table
 
+_ABOVE = ("verdict", "advice")
+
 
 def as_markdown(content: dict[str, Any]) -> str:
     """The whole report as one Markdown text."""
-    parts = [f"# {content['name']}", *_head(content), "## Scores", scores_as_markdown(content)]
-    for section in sections_of(content):
-        parts += _section(section)
+    first, rest = _apart(sections_of(content))
+    parts = [f"# {content['name']}", *_head(content), *first, "## Scores", scores_as_markdown(content), *rest]
     parts += ["## Definitions", _list(f"{name}: {meaning}" for name, meaning in definitions_of(content))]
     for figure in content["figures"]:
-        parts += [f"## {figure['title']}", figure["definition"]]
+        parts += [f"## {figure['title']}"]
+        parts += [said for said in (figure.get("reading"), figure["definition"]) if said]
         parts += [markdown(figure["table"]["columns"], figure["table"]["rows"])]
     parts += ["## Checks", _list(checks_of(content))]
     parts += ["## Computed from", _list(f"{label}: {value}" for label, value in content["provenance"])]
@@ -32,9 +34,17 @@ def scores_as_markdown(content: dict[str, Any]) -> str:
 
 
 def summary(content: dict[str, Any]) -> str:
-    """What the command line prints: watermark, notes, scores, what is not folded away on the page, and checks."""
-    shown = [part for section in sections_of(content) if not section.folded for part in _section(section)]
-    return "\n\n".join([*_head(content), scores_as_markdown(content), *shown, _list(checks_of(content))])
+    """What the command line prints: watermark, notes, verdict, scores, what is not folded away there, and checks."""
+    first, rest = _apart([section for section in sections_of(content) if not section.folded])
+    return "\n\n".join(
+        [*_head(content), *first, scores_as_markdown(content), *rest, _list(checks_of(content))]
+    )
+
+
+def _apart(sections: list[Section]) -> tuple[list[str], list[str]]:
+    """What stands above the scores, and what below them."""
+    first = [part for one in sections if one.key in _ABOVE for part in _section(one)]
+    return first, [part for one in sections if one.key not in _ABOVE for part in _section(one)]
 
 
 def _section(section: Section) -> list[str]:

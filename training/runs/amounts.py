@@ -11,6 +11,7 @@ from django.conf import settings
 from training.engine.probe import Probe
 from training.evaluation import attacks
 from training.evaluation.assessment import assess
+from training.evaluation.calibration import N_BINS
 from training.evaluation.corruptions import CorruptedSet, suite
 from training.evaluation.predictions import predictions
 from training.experiments.material import Material
@@ -62,6 +63,14 @@ def to_judge(run: Run, material: Material) -> Amount:
         some = min(attacks.SQUARE_IMAGES, n)
         forward, kept = forward + some * attacks.QUERIES, kept + some * _OF_ATTACKED
     return Amount(forward, and_back, figures, kept)
+
+
+def to_show(run: Run, material: Material) -> int:
+    """Bytes of what the pages of a run are made of (`training.reports.run.services`): of each image three facts, its
+    place in five orders, and what model and people say; and where each cell and bin begins."""
+    n, k = len(material.validation if run.candidate else material.evaluation), len(material.images.classes)
+    said = 1 if material.images.human is None else 2
+    return n * (8 * (3 + 5) + 4 * k * said) + 8 * (k**2 + 1 + N_BINS + 1)
 
 
 def to_store(material: Material) -> int:

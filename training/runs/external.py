@@ -12,6 +12,7 @@ from training.evaluation.assessment import assess
 from training.evaluation.predictions import predictions, read_predictions
 from training.evaluation.scores import score
 from training.experiments.models import Experiment
+from training.reports.run.services import describe_run
 from training.runs import keeping
 from training.runs.models import Run
 from training.runs.services import add_external_run
@@ -46,7 +47,7 @@ def add_arm(*, experiment: Experiment, name: str, file: Path, seed: int, actor: 
     human = None if images.human is None else np.asarray(images.human[indices])
     judged = predictions(labels=labels, logits=given.log_p, human=human)
     files = {"indices": indices, "labels": labels, "logits": given.log_p}
-    return add_external_run(
+    run = add_external_run(
         experiment=experiment,
         name=name,
         seed=seed,
@@ -55,3 +56,5 @@ def add_arm(*, experiment: Experiment, name: str, file: Path, seed: int, actor: 
         evaluations={"test": assess(judged).as_json(), "not_assessed": NOT_ASSESSED},
         keep=lambda run: keeping.write_arrays(run, keeping.PREDICTIONS, files),
     )
+    describe_run(run=run, images=images)
+    return run

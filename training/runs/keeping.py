@@ -1,7 +1,8 @@
 """Where files of runs are, each whole or not there; and what is removed when they take more disk than they may.
 
-`var/runs/<run>/`: `weights.safetensors`; `predictions.npz`; `corrupted.npz` where corruptions were asked for; and
-`checkpoints/` while it trains, or is to go on. No torch here.
+`var/runs/<run>/`: `weights.safetensors`; `predictions.npz`; `corrupted.npz` where corruptions were asked for;
+`shown-….npy`, of which its pages are made; `explain/` once it is explained; and `checkpoints/` while it trains, or is
+to go on. No torch here.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ def checkpoints(run: Run) -> Path:
 
 def write(run: Run, name: str, fill: Callable[[Path], object]) -> Path:
     """Let `fill(path)` write a file of a run, which appears under `name` when it is whole and on the disk."""
-    run.directory.mkdir(parents=True, exist_ok=True)
-    target, partial = run.directory / name, run.directory / f".partial-{name}"
+    target = run.directory / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".partial-{target.name}")
     fill(partial)
     with partial.open("rb") as file:
         os.fsync(file.fileno())
@@ -41,6 +43,17 @@ def write(run: Run, name: str, fill: Callable[[Path], object]) -> Path:
 
 def write_arrays(run: Run, name: str, arrays: Mapping[str, NDArray[Any]]) -> Path:
     return write(run, name, lambda path: _save(path, arrays))
+
+
+def write_array(run: Run, name: str, array: NDArray[Any]) -> Path:
+    """One array in a file of its own, of which a page maps the rows that it shows."""
+    return write(run, name, lambda path: _save_one(path, array))
+
+
+def map_array(run: Run, name: str) -> NDArray[Any] | None:
+    """Such an array as it lies on the disk; None where it is not there."""
+    path = run.directory / name
+    return np.load(path, mmap_mode="r", allow_pickle=False) if path.is_file() else None
 
 
 def read_arrays(run: Run, name: str) -> dict[str, NDArray[Any]]:
@@ -94,6 +107,11 @@ def make_room(progress: Progress, *, said: bool = False) -> bool:
 def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with path.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # the stubs take the names for allow_pickle
+
+
+def _save_one(path: Path, array: NDArray[Any]) -> None:
+    with path.open("wb") as file:
+        np.save(file, array)
 
 
 def _size(folder: Path) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 
 from hilmix.jobs.models import Job
 from training.experiments.models import Arm
@@ -42,6 +43,12 @@ class Run(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["arm", "seed", "fold", "candidate"], name="one_run_of_each"),
         ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def get_absolute_url(self) -> str:
+        return reverse("run", args=[self.pk])
 
     @property
     def is_done(self) -> bool:

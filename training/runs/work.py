@@ -6,7 +6,9 @@ and done again: a run goes on from its checkpoint, and counts once its row says 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import time
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 from safetensors.torch import load_file
 
@@ -25,19 +27,21 @@ from hilmix.version import code_version
 from training.engine.checkpoints import UnusableCheckpoint
 from training.engine.config import TrainConfig
 from training.engine.device import describe, pick_device, resolved, settled
-from training.engine.loop import Step, TrainingDiverged, TrainingStopped, TrainResult, train
+from training.engine.loop import EpochCurve, Step, TrainingDiverged, TrainingStopped, TrainResult, train
 from training.engine.predict import load_model, save_weights
 from training.engine.probe import forecast, probe
 from training.experiments.config import train_as_dict, train_from_dict
 from training.experiments.material import Material, budget_of, data_of, material_of, tuned_recipe
 from training.experiments.models import Experiment
+from training.reports.run.services import describe_run
 from training.runs import keeping
-from training.runs.amounts import seconds_of_figures, to_judge, to_store
+from training.runs.amounts import seconds_of_figures, to_judge, to_show, to_store
 from training.runs.judging import judge
 from training.runs.models import Run
 from training.runs.services import finish_run, parent_of, queue_due, raise_if_cancelled, runs_of
 
 PROBE_STEPS = 20
+CURVES_EVERY = 1.0  # seconds, at least, between two writings of the curves while it trains
 
 
 def launch(progress: Progress, experiment_id: int) -> None:
@@ -83,10 +87,11 @@ def train_run(progress: Progress, run_id: int) -> None:
     else:
         _judge_and_keep(run, config, result, material, device, progress)
         _describe(run, config, result, parent, device)
-        judged_on = "validation" if run.candidate else "test"
-        progress.log(
-            f"accuracy {run.metrics['accuracy']:.3f} on {judged_on} images, {duration(result.seconds)}"
-        )
+        describe_run(run=run, images=material.images)
+        # A log is read before an arm is chosen: figures of test images are in it only where there are no others.
+        watched = run.evaluations.get("validation", {}).get("accuracy")
+        accuracy, of = (watched["value"], "validation") if watched else (run.metrics["accuracy"], "test")
+        progress.log(f"accuracy {accuracy:.3f} on {of} images, {duration(result.seconds)}")
     finish_run(run=run, actor=progress.actor)
     shutil.rmtree(keeping.checkpoints(run), ignore_errors=True)
 
@@ -141,7 +146,8 @@ def _forecast(experiment: Experiment, material: Material, runs: list[Run], progr
     largest = {key: max(getattr(each, key) for each in probes) for key in ("memory", "kept", "checkpoint")}
     one = replace(one, **largest)
     amounts = [to_judge(run, material) for run in runs]
-    judged = sum(amount.kept for amount in amounts) + to_store(material)
+    shown = sum(to_show(run, material) for run in runs)
+    judged = sum(amount.kept for amount in amounts) + shown + to_store(material)
     found = forecast(one, n_runs=len(runs), directory=settings.VAR / "runs", judged=judged, device=device)
     seconds = found.seconds / min(at_once, len(runs))
     # Judging is forecast at the dearest too, for what each of the runs is judged on.
@@ -209,10 +215,15 @@ def _train(
         )
 
     full = keeping.make_room(progress)
+    written = 0.0
 
-    def on_epoch(_: object) -> None:
-        nonlocal full
+    def on_epoch(curve: EpochCurve) -> None:
+        nonlocal full, written
         full = keeping.make_room(progress, said=full)
+        run.curves = [*(one for one in run.curves if one["epoch"] < curve.epoch), asdict(curve)]
+        if time.monotonic() - written >= CURVES_EVERY:
+            _show_curves(run)
+            written = time.monotonic()
 
     begin = partial(
         train,
@@ -236,6 +247,14 @@ def _train(
             return begin()
     except TrainingStopped:
         raise JobCancelled from None
+    finally:
+        _show_curves(run)
+
+
+def _show_curves(run: Run) -> None:
+    """Keep the curves so far, for whoever looks while it trains: no training ends because that cannot be written."""
+    with contextlib.suppress(OperationalError):
+        run.save(update_fields=["curves"])
 
 
 def _judge_and_keep(

@@ -1,7 +1,7 @@
 // What every kind of figure shares: colours, symbols, axes, numbers and names.
 
 // After Okabe and Ito: told apart by people who see colour differently; each set is legible on its ground.
-const ON_LIGHT = ["#0072b2", "#c24e00", "#00785a", "#a3487f", "#7a6000", "#444444"];
+const ON_LIGHT = ["#0072b2", "#c24e00", "#00785a", "#a3487f", "#724b00", "#444444"];
 const ON_DARK = ["#56b4e9", "#f59b42", "#2fc79b", "#e28dbb", "#f0e442", "#d0d0d0"];
 const SYMBOLS = ["circle", "rect", "triangle", "diamond", "path://M0,0L10,0L5,9Z", "path://M3,0H7V3H10V7H7V10H3V7H0V3H3Z"];
 export const ROW = 22; // pixels

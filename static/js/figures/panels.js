@@ -69,15 +69,16 @@ function rules(figure, look) {
 // A cell's shade is the root of its rate: rare confusions would not be seen beside the diagonal.
 function cells(figure, series, place, side) {
   const fontSize = side < 24 ? 9 : 11;
-  const fits = (count) => count > 0 && side >= fontSize + 3 && 0.6 * fontSize * String(count).length + 1 <= side;
+  const said = (count, rate) => (figure.cells === "rate" ? (100 * rate).toFixed(rate > 0 && rate < 0.1 ? 1 : 0) : short(count));
+  const fits = (count, rate) => count > 0 && side >= fontSize + 3 && 0.6 * fontSize * said(count, rate).length + 1 <= side;
   const ink = (shade) => (shade > (dark.matches ? 0.27 : 0.65) === dark.matches ? "#000000" : "#ffffff");
   return {
     name: series.name, type: "heatmap", xAxisIndex: place, yAxisIndex: place, encode: { x: 0, y: 1, value: 2 },
     data: series.points.map(([column, row, count, rate]) => {
       const shade = Math.sqrt(rate ?? 0);
-      return { value: [column, row, count, rate, shade], label: { show: fits(count), color: ink(shade) } };
+      return { value: [column, row, count, rate, shade], label: { show: fits(count, rate), color: ink(shade) } };
     }),
-    label: { fontSize, formatter: ({ value }) => short(value[2]) },
+    label: { fontSize, formatter: ({ value }) => said(value[2], value[3]) },
   };
 }
 

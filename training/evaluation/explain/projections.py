@@ -25,7 +25,7 @@ from training.evaluation.explain.manifest import Manifest, libraries
 FEWEST, MOST = 10, 5_000  # images; t-SNE and trustworthiness grow with the square of them
 _KEPT = 50  # principal components that t-SNE and UMAP start from
 _NEIGHBOURS = 10  # of trustworthiness, or fewer where there are few images
-_NO_UMAP = "UMAP is not installed; `pip install umap-learn` adds it (extra `umap`)"
+_NO_UMAP = "UMAP is not installed; pip install umap-learn adds it (extra umap)"
 
 Plane = tuple[NDArray[np.float64], dict[str, str | int | float]]  # coordinates and settings
 

@@ -1,5 +1,6 @@
 """`manage.py run_experiment CONFIG.toml`: train, judge and report in this terminal, by the same jobs as the page's
-form. Workers that are alive do runs of it at the same time."""
+form. Workers that are alive do runs of it at the same time. Of a file that reproduces an experiment it is said in the
+end whether the same numbers came out."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ from django.core.management.base import CommandError
 from hilmix.accounts.roles import OPERATOR
 from hilmix.commands import OperatorCommand
 from hilmix.jobs.progress import JobCancelled, TerminalProgress
-from training.experiments.config import read_config
 from training.experiments.models import Experiment
 from training.experiments.services import create_experiment
+from training.reports.paper.reproducing import check_content, compare, original_of, read_reproduction
 from training.reports.text import as_markdown, summary
 from training.runs.services import finish_experiment
 
@@ -38,11 +39,14 @@ class Command(OperatorCommand):
     def handle(
         self, *args: Any, config: Path, release: str | None = None, out: Path | None, **options: Any
     ) -> None:
-        wanted = read_config(config)
+        wanted, record = read_reproduction(config)
         if release:
-            wanted = replace(wanted, release=release)
+            wanted, record = replace(wanted, release=release), None
+        if record:
+            check_content(wanted, record)
         try:
-            experiment = create_experiment(config=wanted, actor=OPERATOR)
+            origin = original_of(record) if record else None
+            experiment = create_experiment(config=wanted, actor=OPERATOR, origin=origin)
             with TerminalProgress(experiment.name) as progress, progress.gentle_on_ctrl_c():
                 finish_experiment(experiment=experiment, actor=OPERATOR, progress=progress)
         except (JobCancelled, KeyboardInterrupt):
@@ -59,3 +63,8 @@ class Command(OperatorCommand):
             (out / "report.json").write_text(text + "\n", encoding="utf-8")
             (out / "report.md").write_text(as_markdown(content), encoding="utf-8")
             self.stdout.write(f"\nWritten: {out / 'report.json'} and {out / 'report.md'}")
+        if record:
+            told = compare(experiment, record)
+            self.stdout.write("\n" + "\n".join(told.lines))
+            if not told.same:
+                raise CommandError("The numbers of the file did not come out again.")

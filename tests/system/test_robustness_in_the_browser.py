@@ -1,0 +1,89 @@
+"""An owner lays two arms side by side, looks at images that one of them breaks, and takes a figure away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+WIDTHS = (1280, 390)
+# The world of the security tests, with the report of made-up arms; its images stand for the test images.
+WORLD = """
+import json
+from contextlib import ExitStack
+from django.conf import settings
+from tests.security.world import made_world
+from tests.training.test_robustness_page import content_of, made_arms
+from training.reports.robustness import storing
+from training.reports.robustness.comparing import compare_arms
+world = ExitStack().enter_context(made_world(settings.VAR))
+arms = made_arms(numbered=world.image_set.n_images)
+report = world.experiment.report
+report.content = content_of(arms)
+report.content["robustness"]["compared"] = storing.store(world.experiment.pk, compare_arms(arms))
+report.save()
+print(json.dumps({"page": world.address("robustness"), "session": world["owner"].session}))
+"""
+
+
+@pytest.fixture(scope="module")
+def made(start_instance):
+    """An instance, the address of the page and the session of an owner."""
+    told: dict = {}
+    instance = start_instance(lambda one: told.update(json.loads(one.python(WORLD).splitlines()[-1])))
+    return instance, told
+
+
+@pytest.fixture
+def opened(made, open_window: Callable[..., Page]) -> Callable[..., Page]:
+    def enter(width: int = 1280) -> Page:
+        instance, told = made
+        page = open_window({"width": width, "height": 860})
+        name, _, value = told["session"].strip().partition(";")[0].partition("=")
+        page.context.add_cookies([{"name": name, "value": value, "url": instance.url}])
+        page.goto(instance.url + told["page"])
+        return page
+
+    return enter
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_is_read_at_both_sizes(opened, width):
+    page = opened(width)
+    expect(page.locator(".figure-canvas[data-drawn]")).to_have_count(8)
+    expect(page.locator("#headline")).to_contain_text("Relative mCE")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+def test_two_arms_are_compared_and_their_failures_seen(opened, tmp_path):
+    page = opened()
+    expect(page.get_by_role("heading", name="A beside B")).to_be_visible()
+    expect(page.locator("#augmented")).to_contain_text(
+        "B breaks more often than A under: gaussian noise (noise)"
+    )
+    page.get_by_label("Arm A").select_option("C")
+    page.get_by_label("Arm B").select_option("A")
+    page.get_by_label("Change drawn by severity").select_option("Rotation")
+    page.get_by_label("Severity, all arms").select_option("3")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("heading", name="C beside A")).to_be_visible()
+    expect(page.get_by_role("heading", name="Rotation, by severity")).to_be_visible()
+    expect(page.get_by_role("heading", name="All arms, severity 3")).to_be_visible()
+
+    images = page.locator('[data-figure="b_breaks"] img')
+    images.first.scroll_into_view_if_needed()
+    expect(images.first).to_have_js_property("complete", True)
+    assert images.first.evaluate("(image) => image.naturalWidth") > 1
+    with page.expect_download() as download:
+        page.locator('[data-figure="severities"]').get_by_role("link", name="data").click()
+    text = Path(download.value.path()).read_text("utf-8")
+    assert text.startswith("# Rotation, by severity")
+    assert len(text.splitlines()) == 3 + 1 + 5
