@@ -26,7 +26,7 @@ field("colour").addEventListener("change", draw);
 field("choose").addEventListener("input", () => { draw(); choose(); });
 field("choose").addEventListener("submit", (event) => event.preventDefault());
 field("choose").addEventListener("reset", () => setTimeout(() => { draw(); choose(); }));
-field("more").addEventListener("click", () => { shown += AT_ONCE; list(chosen()); });
+field("more").addEventListener("click", () => { shown += AT_ONCE; list(chosen(), shown - AT_ONCE); });
 field("unbrush").addEventListener("click", () => { region = null; draw(); choose(); });
 for (const button of brushes) {
   button.addEventListener("click", () => { brush = brush === button.dataset.brush ? "" : button.dataset.brush; take(); });
@@ -176,22 +176,28 @@ function choose() {
   list(chosen());
 }
 
-function list(places) {
-  const some = places.slice(0, shown);
+// Shows the places up to `shown`; those before `from` stand there already.
+function list(places, from = 0) {
+  const until = Math.min(shown, places.length);
   const status = field("chosen");
-  status.textContent = status.dataset.words.replace("{n}", places.length).replace("{all}", all.length).replace("{shown}", some.length);
-  field("more").hidden = some.length === places.length;
-  field("chosen-images").replaceChildren(...some.map((place) => {
-    const item = document.createElement("li");
-    item.className = "mix";
-    const picture = Object.assign(document.createElement("img"), {
-      src: section.dataset.pictures.replace(/0\.png$/, `${place}.png`), alt: "", className: "pixels", width: 96, height: 96, loading: "lazy",
-    });
-    const [what, ...more] = caption(place).split("\n");
-    item.append(picture, element("strong", `${what}\n`), element("span", more.join("\n")));
-    item.dataset.place = place;
-    return item;
-  }));
+  status.textContent = status.dataset.words.replace("{n}", places.length).replace("{all}", all.length).replace("{shown}", until);
+  field("more").hidden = until === places.length;
+  const images = field("chosen-images");
+  const added = places.slice(from, until).map(imageOf);
+  if (from) images.append(...added);
+  else images.replaceChildren(...added);
+}
+
+function imageOf(place) {
+  const item = document.createElement("li");
+  item.className = "mix";
+  const picture = Object.assign(document.createElement("img"), {
+    src: section.dataset.pictures.replace(/0\.png$/, `${place}.png`), alt: "", className: "pixels", width: 96, height: 96, loading: "lazy",
+  });
+  const [what, ...more] = caption(place).split("\n");
+  item.append(picture, element("strong", `${what}\n`), element("span", more.join("\n")));
+  item.dataset.place = place;
+  return item;
 }
 
 function two(value) {

@@ -269,6 +269,18 @@ def test_another_release_of_the_name_is_refused_before_anything_is_trained(repor
     assert Experiment.objects.count() == 1
 
 
+@pytest.mark.parametrize("line", ["config_sha256", "plan_sha256", "seed", "human_labels_sha256"])
+def test_a_file_with_a_line_taken_out_of_its_record_is_refused_in_words(reported, tmp_path, line):
+    text = reproducing.reproduction_file(reported)
+    head, record = text.split("[reproduce]")
+    kept = [one for one in record.splitlines() if not one.startswith(f"{line} =")]
+    assert len(kept) < len(record.splitlines())
+    path = tmp_path / "again.toml"
+    path.write_text(f"{head}[reproduce]{chr(10).join(kept)}", encoding="utf-8")
+    with pytest.raises(Invalid, match=r"again\.toml was changed"):
+        reproducing.read_reproduction(path)
+
+
 def test_what_differs_is_said_with_the_versions_that_differ(reported):
     record = tomllib.loads(reproducing.reproduction_file(reported))["reproduce"]
     assert reproducing.compare(reported, record).same

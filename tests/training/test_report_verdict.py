@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 
@@ -210,9 +211,13 @@ def test_arms_that_differ_in_answers_alone_are_drawn_against_them():
     arms = [told("all", None, 0.5), told("one", 1, 0.9), told("other", 2, 0.7, augment={"flip": True})]
     (figure,) = answers_figure(arms, "log_loss", answers_of(H_MIX, PAID), "here")
     (series,) = figure.series
-    assert [point[:2] for point in series.points] == [(1.0, 0.9), (4.0, 0.5)]
+    assert [point[:2] for point in series.points] == [(20.0, 0.9), (80.0, 0.5)]
+    assert figure.x_label == "cost, GBP"
     assert figure.table.rows[0][:4] == ("one", 1.0, 100, 20.0)
     assert "changes by -0.4" in figure.reading
+    (unpaid,) = answers_figure(arms, "log_loss", answers_of(H_MIX, replace(PAID, reward_e2=0)), "here")
+    assert [point[0] for point in unpaid.series[0].points] == [1.0, 4.0]
+    assert unpaid.x_label == "answers an image"
     assert answers_figure(arms[1:], "log_loss", {}, "here") == []
 
 

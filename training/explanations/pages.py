@@ -96,7 +96,7 @@ def picture(request: HttpRequest, run_id: int, album: str, place: int) -> HttpRe
     if pictures is None or place >= len(pictures):
         raise NotFound("There is no such picture; the explanation may have been made anew since.")
     png = to_png(np.array(pictures[place]))
-    return HttpResponse(png, content_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+    return HttpResponse(png, content_type="image/png", headers={"Cache-Control": "private, max-age=60"})
 
 
 @require_safe

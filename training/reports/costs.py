@@ -82,8 +82,8 @@ def answers_of(components: Components | str, asked: Asked) -> dict[str, Any]:
 def answers_figure(
     arms: Sequence[Mapping[str, Any]], primary: str, answers: Mapping[str, Any], source: str
 ) -> list[Figure]:
-    """The primary metric against answers a mixed image, of arms that differ in nothing else; `arms` as the report has
-    them. None where there is no such pair of arms."""
+    """The primary metric against what the answers cost, or where no payment is known against answers a mixed image, of
+    arms that differ in nothing else; `arms` as the report has them. None where there is no such pair of arms."""
     asked = answers.get("asked")
     lines: dict[str, list[tuple[float, Mapping[str, Any], str]]] = {}
     for arm in arms:
@@ -109,12 +109,12 @@ def answers_figure(
         points = []
         for k, one, name in line:
             low, high = one["interval"] or (None, None)
-            points.append((k, one["mean"], low, high))
             in_all = round(k * asked["units"]) if asked else None
             cost = in_all / max(asked["trials_per_person"], 1) * e2 / 100 if asked and in_all and e2 else None
+            points.append((k if cost is None else cost, one["mean"], low, high))
             rows.append((name, k, in_all, cost, one["mean"], low, high))
         series.append(Series(_common([name for _, _, name in line]), tuple(points), group))
-    money = f"cost, {asked['currency']}" if asked and e2 else "cost"
+    money = f"cost, {asked['currency']}" if asked else "cost"
     table = Table(
         f"{metric.name} by answers a mixed image",
         ("Arm", "Answers an image", "Answers in all", money.capitalize(), metric.name, "from", "to"),
@@ -128,11 +128,11 @@ def answers_figure(
     )
     definition = (
         f"{metric.name} on the test images, mean over seeds with its interval, of arms that differ in the number of "
-        "answers a mixed image alone. Cost and answers in all stand in the table."
+        "answers a mixed image alone. How many answers that is stands in the table."
     )
     return [
         Figure(
-            "answers", "curve", "What more answers gave", definition, "answers an image", metric.name,
+            "answers", "curve", "What more answers gave", definition, money if e2 else "answers an image", metric.name,
             tuple(series), table, source, reading=reading,
         )
     ]  # fmt: skip

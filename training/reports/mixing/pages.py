@@ -25,7 +25,6 @@ from hilmix.errors import Conflict, Invalid, NotFound
 from hilmix.figures import Figure
 from hilmix.hub.downloads import figure_file
 from hilmix.hub.withdrawn import n_withdrawn
-from training.choices.services import see_test
 from training.experiments.models import Experiment
 from training.followups.forms import FollowUpForm
 from training.followups.models import FollowUp
@@ -56,6 +55,7 @@ def mixing_page(request: HttpRequest, experiment_id: int) -> HttpResponse:
     """Of arm `?arm=`, class pair `?pair=3-5` and rule `?by=`; `?figure=KEY.csv`, `.png` or `.pdf` sends a figure as a
     file. POST makes a study of what the rule picks."""
     experiment = _visible(request, experiment_id)
+    require(request.user, Action.VIEW_EXPERIMENT, experiment.release.study_id)
     assert isinstance(request.user, User)
     context: dict[str, Any] = {
         "experiment": experiment,
@@ -65,7 +65,6 @@ def mixing_page(request: HttpRequest, experiment_id: int) -> HttpResponse:
     }
     mixing = experiment.report.content.get("mixing") if hasattr(experiment, "report") else None
     if not mixing or not mixing["arms"]:
-        require(request.user, Action.VIEW_EXPERIMENT, experiment.release.study_id)
         if request.method == "POST":
             raise Conflict(_lacking(experiment))
         context["lacking"] = _lacking(experiment)
@@ -75,7 +74,6 @@ def mixing_page(request: HttpRequest, experiment_id: int) -> HttpResponse:
     rule = _one_of(request, "by", told["rules"])
     pair = _pair(request, told["pairs"])
     figures = _figures(experiment, mixing, arm, pair)
-    context["opening"] = see_test(experiment=experiment, actor=request.user, by="the page of mixed images")
     if wanted := request.GET.get("figure"):
         return _file(experiment, figures, wanted)
     kept = Kept(experiment.pk, mixing, arm)

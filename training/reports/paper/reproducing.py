@@ -65,7 +65,26 @@ def read_reproduction(path: Path) -> tuple[ExperimentConfig, dict[str, Any] | No
     config, record = read_config(path), read_toml(path).get(REPRODUCE)
     if record is not None and (not isinstance(record, dict) or record.get("format") != FORMAT):
         raise Invalid(f"{path.name} has a table [{REPRODUCE}] that is not of the format {FORMAT}.")
+    if record is not None and not _is_whole(record):
+        raise Invalid(
+            f"The table [{REPRODUCE}] of {path.name} was changed: something is missing in it, or of another kind. Take "
+            "the file anew, or remove the table and what follows it to train without comparing."
+        )
     return config, record
+
+
+def _is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether a record has all that is read of it."""
+    try:
+        texts = [record["config_sha256"], record["release"]["sha256"], record["human_labels_sha256"]]
+        for one in record["runs"]:
+            texts += [one["arm"], one["plan_sha256"], *one["numbers"]]
+            whole = [one["seed"], one["fold"], one["candidate"]]
+            if not all(isinstance(number, int) for number in whole):
+                return False
+        return all(isinstance(text, str) for text in [*texts, *record["computed_with"]])
+    except (KeyError, TypeError):
+        return False
 
 
 def check_content(config: ExperimentConfig, record: Mapping[str, Any]) -> None:
