@@ -112,7 +112,7 @@ class ParticipationView(APIView):
 
 class AnswerSerializer(serializers.Serializer[saving.Incoming]):
     id = serializers.UUIDField()
-    position = serializers.IntegerField(min_value=0)
+    position = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
     payload = StoredField()
     rt_ms = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False, allow_null=True)
     trial_index = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False, allow_null=True)
@@ -123,7 +123,7 @@ class AnswerSerializer(serializers.Serializer[saving.Incoming]):
 
 
 class AnswersSerializer(serializers.Serializer[Any]):
-    epoch = serializers.IntegerField(min_value=0)
+    epoch = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
     responses = AnswerSerializer(many=True, min_length=1, max_length=20)  # type: ignore[call-arg]  # many's arguments
 
 
@@ -190,7 +190,7 @@ class PlanSerializer(serializers.Serializer[Any]):
 
 
 class CompleteSerializer(serializers.Serializer[Any]):
-    count = serializers.IntegerField(min_value=0)
+    count = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
 
 
 class CompletedSerializer(serializers.Serializer[Any]):

@@ -307,6 +307,7 @@ def test_completion_gives_no_code_and_says_what_is_missing(browser):
         {"epoch": 1, "responses": [answer(0) | {"trial_index": -1}]},
         {"epoch": 1, "responses": [answer(0) | {"time_elapsed_ms": "long"}]},
         {"epoch": 1, "responses": [answer(0) | {"rt_ms": 2**31}]},
+        {"epoch": 1, "responses": [answer(0) | {"position": 2**63}]},
         {"epoch": -1, "responses": [answer(0)]},
         {"epoch": 1, "responses": [answer(p) for p in range(21)]},
         [],

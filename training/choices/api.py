@@ -11,7 +11,7 @@ from django.http import FileResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -84,7 +84,14 @@ class ModelCard(APIView):
 class RunWeights(APIView):
     """The weights of a finished run, as safetensors."""
 
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @extend_schema(
+        responses={
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            (409, "application/problem+json"): OpenApiResponse(
+                OpenApiTypes.OBJECT, description="it has no weights here, or not yet"
+            ),
+        }
+    )
     def get(self, request: Request, run_id: int) -> FileResponse:
         return weights_file(run_seen(_person(request), run_id))
 

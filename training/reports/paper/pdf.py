@@ -28,9 +28,15 @@ def missing() -> str:
 def as_pdf(html: str) -> bytes:
     """The PDF of an HTML text, with tags for screen readers. Nothing is fetched: pictures are in the text itself."""
     import matplotlib
+    from PIL import ImageFile
+
+    strict = ImageFile.LOAD_TRUNCATED_IMAGES
     from weasyprint import CSS, HTML
     from weasyprint.text.fonts import FontConfiguration
     from weasyprint.urls import URLFetcher
+
+    # WeasyPrint lets the whole process take broken pictures, and this worker imports image sets.
+    ImageFile.LOAD_TRUNCATED_IMAGES = strict
 
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     files = {face: (folder / f"DejaVuSans{end}.ttf").as_uri() for face, end in FACES.items()}
