@@ -34,6 +34,7 @@ COLOURS = ("#0072b2", "#c24e00", "#00785a", "#a3487f", "#724b00", "#444444")
 MARKERS = ("o", "s", "^", "D", "P", "v")
 LINES = ("-", (0, (7, 1.5, 1, 1.5)))  # the second for groups that come when all colours were used
 HATCHES = ("", "//", "..", "xx", "\\\\", "++")
+BEHIND = "#999999"  # of a line that stands behind the others
 VALUED = (30, 14)  # rows and columns of a heat map, with which numbers still fit its cells
 LIGHT = 0.5  # from which on black is more legible than white
 DOTTED: dict[str, Any] = {"color": "#777777", "linestyle": ":", "linewidth": 1.2, "zorder": 0}
@@ -110,17 +111,19 @@ def _curve(axes: Axes, figure: Drawn) -> None:
     for series in figure["series"]:
         points = [[_number(value) for value in point] for point in series["points"]]
         faint, dashed = series["style"] == "faint", series["style"] == "dashed"
+        behind = series["style"] == "behind"
         axes.plot(
             [point[0] for point in points],
             [point[1] for point in points],
-            color=_colour(series),
+            color=BEHIND if behind else _colour(series),
             linestyle="--" if dashed else _line(series),
-            linewidth=0.8 if faint else 1.6,
+            linewidth=0.8 if faint or behind else 1.6,
             alpha=0.4 if faint else 1.0,
-            marker=None if faint else _marker(series),
+            marker=None if faint or behind else _marker(series),
             markevery=[len(points) - 1] if dashed and points else None,  # whose reference it is, in grey too
             markersize=4,
             label="_hidden" if faint else series["name"],
+            zorder=1.5 if behind else None,
         )
         if points and all(len(point) > 2 for point in points):
             columns = list(zip(*points, strict=True))

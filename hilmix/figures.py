@@ -17,7 +17,7 @@ from typing import Any, Literal
 from hilmix.core.cells import safe_cell
 
 Kind = Literal["curve", "reliability", "scatter", "bars", "heat", "forest", "matrix", "gallery"]
-Style = Literal["line", "faint", "dashed"]
+Style = Literal["line", "faint", "dashed", "behind"]
 Cell = str | int | float | None
 
 _WITHIN_A_LINE = re.compile(r'([,;]\s*"?\s*)(?=[=+@-])')  # where another cell begins, with a formula in it
@@ -40,7 +40,8 @@ class Series:
       series is a panel of its own.
     - gallery: none; it has `items`.
 
-    `faint` is one of several behind their mean, `dashed` a reference such as a floor.
+    `faint` is one of several behind their mean, `dashed` a reference such as a floor, `behind` another line to compare
+    with: thin, light grey, without markers, behind the others.
     """
 
     name: str
@@ -113,6 +114,13 @@ def show(cell: Cell) -> str:
         return "–"
     # Adding 0.0 takes the sign of −0, which nobody means.
     return f"{cell + 0.0:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def on_page(cell: Cell) -> str:
+    """As `show`, but what four decimals would make 0 is said to be that small."""
+    if isinstance(cell, float) and 0 < abs(cell) < 0.00005:
+        return "<\N{NO-BREAK SPACE}0.0001" if cell > 0 else ">\N{NO-BREAK SPACE}−0.0001"
+    return show(cell)
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from django import template
 
-from hilmix.figures import show
+from hilmix.figures import on_page
 
 register = template.Library()
-register.filter("cell", show)
+register.filter("cell", on_page)
 
 
 @register.filter

@@ -29,7 +29,7 @@ field("choose").addEventListener("reset", () => setTimeout(() => { draw(); choos
 field("more").addEventListener("click", () => { shown += AT_ONCE; list(chosen(), shown - AT_ONCE); });
 field("unbrush").addEventListener("click", () => { region = null; draw(); choose(); });
 for (const button of brushes) {
-  button.addEventListener("click", () => { brush = brush === button.dataset.brush ? "" : button.dataset.brush; take(); });
+  button.addEventListener("click", () => { brush = button.dataset.brush; take(); }); // "" draws nothing
 }
 chart.on("brushEnd", ({ areas }) => {
   const [area] = areas;

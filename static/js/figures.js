@@ -2,11 +2,12 @@
 // on the canvas too: HTML ones carry inline styles, which our security policy refuses. The table beside each figure holds
 // the same.
 
-import { axis, box, colour, dark, elided, places, room, ROW, short, stroke, symbol, theme, within } from "./figures/look.js";
+import { axis, box, colour, dark, elided, places, room, ROW, short, stroke, symbol, theme, within, wrapped } from "./figures/look.js";
 import { gallery, matrix, matrixHeight } from "./figures/panels.js";
 
 const MOST_ROWS = 10; // that fit the usual height
 const FEW_ROWS = 4; // that need less than it
+const TWO_LINES = 34; // pixels of a row whose name takes two
 const MOST_NAMED = 3; // as many lines of a legend fit the usual height
 const USUAL = 320; // pixels
 const BETWEEN = 10; // pixels between entries of a legend
@@ -67,6 +68,9 @@ function height(figure, width) {
   if (figure.kind === "matrix") return matrixHeight(figure, width);
   const rows = figure.y_categories?.length ?? 0;
   const legend = ROW * legendLines(figure, width);
+  if (figure.kind === "forest" && figure.y_categories?.some((name) => rowName(figure, width)(name).includes("\n"))) {
+    return Math.max(USUAL, TWO_LINES * rows + 120) + legend;
+  }
   if (rows > MOST_ROWS) return ROW * rows + 120 + legend;
   if (rows && rows < FEW_ROWS) return 3 * ROW * rows + 90 + legend;
   return USUAL + Math.max(0, legend - ROW * MOST_NAMED);
@@ -112,7 +116,7 @@ function named(figure) {
 
 // A reference is drawn without symbols, so its legend shows none.
 function legendEntry({ name, style }) {
-  return style === "dashed" ? { name, itemStyle: { opacity: 0 } } : { name };
+  return style === "dashed" || style === "behind" ? { name, itemStyle: { opacity: 0 } } : { name };
 }
 
 function curve(figure, look) {
@@ -287,7 +291,7 @@ function forest(figure, look) {
     legend: { ...common(figure, look).legend, itemWidth: 12 },
     tooltip: { ...box(look), trigger: "item", formatter: told },
     xAxis: axis(look, figure.x_label, { scale: true }),
-    yAxis: places(look, "", figure.y_categories, { inverse: true, axisLabel: rowLabel(figure, look) }),
+    yAxis: places(look, "", figure.y_categories, { inverse: true, axisLabel: { ...rowLabel(figure, look), formatter: rowName(figure, look.width), lineHeight: 14 } }),
     series: [
       // The reference belongs to what the axis shows, also where no estimate comes near it.
       ...(figure.reference == null ? [] : [{ ...unseen("reference"), type: "scatter", data: [[figure.reference, 0]], symbolSize: 0 }]),
@@ -316,6 +320,11 @@ function nameRoom(figure, look) {
 
 function rowLabel(figure, look) {
   return { color: look.soft, interval: 0, formatter: (name) => elided(name, nameRoom(figure, look) - 8) };
+}
+
+// A row's name is told apart from others by its whole, so it takes two lines before it is cut.
+function rowName(figure, width) {
+  return (name) => wrapped(name, nameRoom(figure, { width }) - 8);
 }
 
 // What points are compared with: y = x, or one value.
@@ -387,17 +396,18 @@ function sized(series) {
 }
 
 function line(series, look) {
-  const faint = series.style === "faint";
+  const faint = series.style === "faint", behind = series.style === "behind";
   return {
     name: series.name,
     type: "line",
     // Whose reference a dashed line is, in grey too, is said by the symbol at its end.
     data: series.style === "dashed" ? series.points.map((value, i) => (i < series.points.length - 1 ? value : { value, symbol: symbol(series) })) : series.points,
-    color: colour(series, look),
+    color: behind ? look.soft : colour(series, look),
     symbol: series.style === "line" ? symbol(series) : "none",
     symbolSize: 6,
     silent: faint,
     tooltip: { show: !faint },
-    lineStyle: { width: faint ? 1 : 2, opacity: faint ? 0.5 : 1, type: series.style === "dashed" ? "dashed" : stroke(series) },
+    ...(behind ? { z: 1 } : {}),
+    lineStyle: { width: faint || behind ? 1 : 2, opacity: faint || behind ? 0.5 : 1, type: series.style === "dashed" ? "dashed" : stroke(series) },
   };
 }

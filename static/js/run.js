@@ -2,6 +2,8 @@
 // seconds; the curves are in it only after another epoch. When the state changes the page is loaded anew, so that buttons
 // and results are the server's business alone.
 
+import { short } from "./figures/look.js";
+
 const EVERY_MS = 2000;
 const run = document.querySelector("[data-run]");
 const bins = document.getElementById("bins");
@@ -52,7 +54,7 @@ function refresh(card, figure) {
   if (reading) reading.textContent = figure.reading;
   card.querySelector("tbody").replaceChildren(...figure.table.rows.map((row) => {
     const line = document.createElement("tr");
-    for (const cell of row) line.insertCell().textContent = cell === null ? "–" : typeof cell === "number" ? String(Number(cell.toPrecision(4))) : cell;
+    for (const cell of row) line.insertCell().textContent = cell === null ? "–" : typeof cell === "number" ? short(cell) : cell;
     return line;
   }));
 }

@@ -17,7 +17,7 @@ from PIL import Image, ImageColor
 
 from hilmix import drawing
 from hilmix.drawing_panels import PANELS
-from hilmix.figures import Figure, Item, Kind, Picture, Series, Table, as_csv, markdown, show
+from hilmix.figures import Figure, Item, Kind, Picture, Series, Table, as_csv, markdown, on_page, show
 
 ROOT = Path(__file__).parents[2]
 BAND = ((0.1, 0.14, 0.1, 0.2), (0.5, 0.48, 0.4, 0.5), (0.9, None, None, None))
@@ -199,3 +199,18 @@ def test_a_bar_or_a_new_line_in_a_cell_does_not_break_a_table_of_markdown():
         "| a\\|b      | one two |",
         "| 0.5       | –       |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (3.629e-07, "<\xa00.0001"),
+        (-3.6e-07, ">\xa0−0.0001"),
+        (0.0, "0"),
+        (0.0372, "0.0372"),
+        (None, "–"),
+        (3, "3"),
+    ],
+)
+def test_a_page_says_of_tiny_numbers_that_they_are_tiny(cell, said):
+    assert on_page(cell) == said

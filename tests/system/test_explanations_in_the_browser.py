@@ -76,6 +76,26 @@ def test_a_box_drawn_on_the_map_chooses_its_images_and_goes_again(page):
     expect(page.locator("#chosen")).to_contain_text(f"{N} of {N} images")
 
 
+def test_one_tool_is_on_and_a_click_on_it_keeps_it(page):
+    box, around, move = (
+        page.get_by_role("button", name=name) for name in ("Draw a box", "Draw around", "Move")
+    )
+    for tool, others in ((box, (around, move)), (around, (box, move)), (move, (box, around))):
+        if tool is not box:  # which a mouse has from the start
+            tool.click()
+        for _ in range(2):
+            expect(tool).to_have_attribute("aria-pressed", "true")
+            for other in others:
+                expect(other).to_have_attribute("aria-pressed", "false")
+            tool.click()
+    drag(page, (0.02, 0.12), (0.5, 0.98))
+    expect(page.locator("#unbrush")).to_be_disabled()
+    box.click()
+    box.click()
+    drag(page, (0.02, 0.12), (0.5, 0.98))
+    expect(page.locator("#unbrush")).to_be_enabled()
+
+
 def test_what_is_drawn_around_is_chosen(page):
     page.get_by_role("button", name="Draw around").click()
     drag(page, (0.012, 0.12), (0.988, 0.12), (0.988, 0.96), (0.012, 0.96), (0.012, 0.13))

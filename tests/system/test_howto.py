@@ -244,7 +244,8 @@ def pilot(page: Page, site: Any, album: Album, open_window: Callable[..., Page])
     """Three places; the pilot's own link, opened on a telephone and at a desk."""
     page.goto(f"{site.url}/studies/{SLUG}/")
     page.get_by_label("Places").fill("3")
-    page.get_by_role("button", name="Start a pilot").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Start a pilot").click()
     until_over(page)
     page.goto(f"{site.url}/studies/{SLUG}/recruitment/")
     address = page.get_by_label("Address of the pilot").input_value().partition("&PROLIFIC_PID")[0]
@@ -260,7 +261,8 @@ def pilot(page: Page, site: Any, album: Album, open_window: Callable[..., Page])
 
 
 def open_the_study(page: Page, site: Any) -> None:
-    page.get_by_role("button", name="Open", exact=True).click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Open", exact=True).click()
     until_over(page)
     expect(page.locator(".steering .badge")).to_have_text("open")
 

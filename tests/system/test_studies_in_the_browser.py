@@ -102,7 +102,8 @@ def test_a_study_is_written_tried_out_opened_changed_and_copied(site, researcher
     assert page.url == f"{site.url}/studies/{slug}/"
 
     page.get_by_label("Places").fill("3")
-    page.get_by_role("button", name="Start a pilot").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Start a pilot").click()
     until_over(page)
     expect(page.locator(".steering .badge")).to_have_text("pilot")
     page.get_by_role("button", name="End the pilot").click()
@@ -114,7 +115,8 @@ def test_a_study_is_written_tried_out_opened_changed_and_copied(site, researcher
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status")).to_contain_text("The draft was changed.")
 
-    page.get_by_role("button", name="Open").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Open").click()
     until_over(page)
     expect(page.locator(".steering .badge")).to_have_text("open")
     slots = site.rows(

@@ -184,7 +184,8 @@ def test_a_study_is_piloted_changed_and_opened_and_who_does_not_count_makes_room
 ):
     page = researcher("one-place")
     page.get_by_label("Places").fill("1")
-    page.get_by_role("button", name="Start a pilot").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Start a pilot").click()
     until_over(page, "pilot")
     page.get_by_role("main").get_by_role("link", name="Recruitment").last.click()
     pilot = page.get_by_label("Address of the pilot").input_value()
@@ -199,7 +200,8 @@ def test_a_study_is_piloted_changed_and_opened_and_who_does_not_count_makes_room
     page.get_by_role("button", name="End the pilot").click()
     withdrawal_days(page, 20, "Save")
     expect(page.get_by_role("status")).to_contain_text("The draft was changed.")
-    page.get_by_role("button", name="Open", exact=True).click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Open", exact=True).click()
     until_over(page, "open")
     assert [row["frozen_at"] for row in versions(site, "one-place")] == [None, None]  # no live answer yet
 

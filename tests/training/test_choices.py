@@ -231,6 +231,22 @@ def test_an_owner_chooses_on_the_page(client, owner, experiment):
     assert "Record the choice" not in page
 
 
+def test_an_arm_that_is_not_surely_first_is_not_suggested_and_a_ceiling_is_marked(client, owner, experiment):
+    experiment.report.content["choice"] |= {"first_share": {"mixup": 0.49, "human_lambda_shrunk": 0.51}}
+    experiment.report.save()
+    arm = experiment.arms.get(name="mixup")
+    arm.settings = {**arm.settings, "base_labels": "human"}
+    arm.save()
+    client.force_login(owner)
+    page = client.get(reverse("experiment_choice", args=[experiment.pk])).content.decode()
+    assert '<span class="badge">first, but not surely</span>' in page
+    assert "human_lambda_shrunk is first, but not surely." in page
+    assert "suggested" not in page
+    assert " checked" not in page
+    assert page.count('<span class="badge">ceiling</span>') == 1
+    assert 'id="ceilings"' in page
+
+
 def test_a_viewer_reads_and_does_not_choose(client, researcher, experiment):
     client.force_login(researcher)
     assert "Record the choice" not in client.get(reverse("experiment_choice", args=[experiment.pk])).text
@@ -261,6 +277,7 @@ def test_a_card_says_what_the_model_is_and_keeps_test_figures_until_a_choice(exp
     assert card["weights"][0]["file"] == f"run-{run.pk}.safetensors"
     assert len(card["weights"][0]["sha256"]) == 64
     assert card["validation"]["mean"] == 0.5
+    assert "is stated when they are imported" in as_markdown(card)
     assert any("simulated" in said for said in card["limits"])
     choose_arm(experiment=experiment, arm=arm.name, reason="# cheap\n- and *good*", actor=owner)
     arm = found(experiment).arms.get(pk=arm.pk)

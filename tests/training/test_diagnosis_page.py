@@ -219,6 +219,13 @@ def test_the_page_shows_thresholds_and_states_and_folds_test_images_until_asked(
     assert 'data-figure="over_fitting"' in page
     assert 'data-figure="conservative"' not in page
     assert "least precision" not in page
+    card = page.split('id="conservative"')[1].split("</section>")[0]
+    assert "are folded until a choice" in card
+    assert not any(name in card for name in ("human_lambda", "/runs/", "seed 0"))
+    assert 'id="too_small"' in page
+    assert "of them by test images: in which arms is folded until a choice" in page
+    assert "found in some arm; in which is folded until a choice" in page
+    assert "found: human_lambda" in page  # over-fitting, by validation images
     assert 'id="folded"' in page
     assert not AuditEvent.objects.filter(action=SEEN).exists()
     with CaptureQueriesContext(connection) as queries:
@@ -226,6 +233,7 @@ def test_the_page_shows_thresholds_and_states_and_folds_test_images_until_asked(
     assert len(queries) < 10, [one["sql"][:120] for one in queries]
     assert 'data-figure="conservative"' in page
     assert "least precision" in page
+    assert "in which is folded" not in page
     assert AuditEvent.objects.filter(action=SEEN).count() == 1
 
 

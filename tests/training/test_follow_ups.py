@@ -33,6 +33,7 @@ from training.followups.figures import figures_of
 from training.followups.models import FollowUp
 from training.followups.picking import pick
 from training.followups.services import Asked, create_follow_up, queue_estimate
+from training.reports.mixing.keeping import Kept
 from training.reports.mixing.measuring import mixes_of, told_of
 
 ASKED = Asked("mixup", "all", 3, 2, "again", "Again")
@@ -296,6 +297,30 @@ def test_the_page_shows_response_and_images_and_makes_the_study(
     assert made.status_code == 302
     assert Study.objects.get(slug="again").follow_up.rule["picked"] == 3
     assert "How its images were picked" in client.get(made["Location"]).content.decode()
+
+
+def test_the_page_names_its_one_seed_and_answers_that_lie_at_the_other_parent(experiment, client, admin):
+    client.force_login(admin)
+    address = f"/experiments/{experiment.pk}/mixed/"
+    mixing = experiment.report.content["mixing"]
+    arm = next(iter(mixing["arms"]))
+    kept = Kept(experiment.pk, mixing, arm)
+    before = client.get(address).content.decode()
+    assert "their probabilities are of seed 0. All" in before
+    assert 'id="few-images"' in before, "ten images are few"
+    people, share, classes = np.array(kept["people"]), np.array(kept["share"]), kept["classes"]
+    places = np.arange(len(share))
+    people[:] = 0
+    people[places, classes[:, 0]], people[places, classes[:, 1]] = share, 1 - share
+    clear = int(np.abs(share - 0.5).argmax())
+    share[clear] = 0.9
+    people[clear, classes[clear]] = 0.16, 0.84
+    for name, values in (("people", people), ("share", share)):
+        np.save(kept.folder / f"{kept.number}-{name}.npy", values)
+    shown = " ".join(client.get(address).content.decode().split())
+    assert "On 1 image of this page (marked ⇄)" in shown
+    assert f'{experiment.release.study.slug}/responses/"' in shown
+    assert shown.count("May be swapped") == 1
 
 
 def test_the_page_says_what_is_missing(release, client, admin, config):

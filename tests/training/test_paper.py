@@ -18,6 +18,7 @@ from hilmix.jobs.progress import Progress
 from tests.training.conftest import quick
 from tests.training.doing import do, run_experiment
 from tests.training.reported import arm, report, run
+from training.choices.services import choose_arm
 from training.experiments.config import parse_config
 from training.experiments.models import Experiment
 from training.experiments.services import create_experiment
@@ -189,6 +190,26 @@ def test_files_of_an_earlier_report_are_not_given_out_and_go_when_new_ones_are_w
     assert not before.exists()
     text = b"".join(client.get(reverse("experiment_report_html", args=[reported.pk])).streaming_content)
     assert b"written anew" in text
+
+
+def test_the_page_says_why_files_are_gone_after_a_choice(client, admin, reported, monkeypatch):
+    monkeypatch.setattr(services, "missing", lambda: "no PDF here")
+    reported.report.content["choice"] = {
+        "arm": "mixup", "order": ["mixup"], "values": {"mixup": 0.5}, "first_share": {"mixup": 1.0},
+        "metric": "log_loss", "n_seeds": 1, "draws": 1000, "sentence": "mixup is to be taken.",
+    }  # fmt: skip
+    reported.report.save()
+    client.force_login(admin)
+    page = reverse("experiment_paper", args=[reported.pk])
+    client.post(page)
+    Job.objects.update(state="done", finished_at=timezone.now())
+    services.write_paper(experiment=reported, progress=Progress())
+    assert 'id="gone"' not in client.get(page).text
+    choose_arm(experiment=reported, arm="mixup", reason="It is cheap.", actor=admin)
+    told = client.get(page).text
+    assert "are not given out any more: an arm was chosen" in told
+    Report.objects.update(created_at=timezone.now())
+    assert "the report was written anew" in client.get(page).text
 
 
 def test_there_are_no_files_without_a_report(client, admin, experiment):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.training.reported import arm, report, run
 from training.reports.sections import sections_of
-from training.reports.tables import checks_of, definitions_of, score_table
+from training.reports.tables import checks_of, choice_sentence, definitions_of, is_sure, score_table
 from training.reports.text import as_markdown
 
 
@@ -52,13 +52,23 @@ def test_an_arm_is_chosen_by_validation_images_with_how_often_it_is_first(rich):
     assert (choice["arm"], choice["metric"]) == ("human_lambda", "human_cross_entropy")
     assert sum(choice["first_share"].values()) == pytest.approx(1)
     assert "Test images had no part in this." in choice["sentence"]
-    assert "is to be taken among these trained models" in choice["sentence"]  # two seeds
+    said = "is to be taken among these trained models"  # two seeds
+    unsure = "is first among these trained models, but not surely"
+    assert (said if is_sure(choice["first_share"]["human_lambda"]) else unsure) in choice["sentence"]
+
+
+def test_an_arm_that_is_first_but_not_surely_is_not_to_be_taken():
+    half = {"a": 0.51, "b": 0.49}
+    old = {"arm": "a", "first_share": half, "sentence": "a is to be taken among these trained models: 51%"}
+    assert choice_sentence(old) == "a is first among these trained models, but not surely: 51%"
+    assert choice_sentence(old | {"first_share": {"a": 0.95}}) == old["sentence"]
 
 
 def test_an_arm_chosen_by_simulated_answers_would_be_taken_were_they_peoples():
     made = report([arm(name, [run(0, validation=True)]) for name in ("a", "b")], source="simulated")
     assert (
-        "would be taken among these trained models, were the answers people's:" in made["choice"]["sentence"]
+        "would be first among these trained models, but not surely, were the answers people's:"
+        in made["choice"]["sentence"]
     )
 
 

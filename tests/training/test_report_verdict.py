@@ -124,6 +124,27 @@ def test_without_what_a_verdict_takes_that_is_said_instead(better, change, state
     assert not advice_of(content)[0].sentence.startswith("Use ")
 
 
+def test_where_only_some_came_to_a_finding_it_is_said_how_many_and_the_first_stands_below(better, equal):
+    content = copy.deepcopy(better)
+    (found,), (not_found,) = better["contrasts"]["planned"], equal["contrasts"]["planned"]
+    main = {**not_found, "arm": "main"}
+    content["contrasts"]["planned"] = [main, {**not_found, "arm": "other"}, found]
+    told = headline_of(content)
+    assert told.sentence.startswith("1 of 3 planned contrasts: human_lambda lowers log loss by ")
+    assert told.first.startswith("The first planned contrast, main − mixup (information): not separable, ")
+    assert [one.split(" ")[0] for one in told.more] == ["other"]
+    assert as_markdown(content).index("1 of 3 planned") < as_markdown(content).index(told.first)
+    content["contrasts"]["planned"] = [found, main]
+    told = headline_of(content)
+    assert (told.first, told.sentence.startswith("1 of 2 planned contrasts: human_lambda")) == ("", True)
+    content["contrasts"]["planned"] = [main, found, {**found, "arm": "third"}]
+    assert headline_of(content).sentence.startswith("2 of 3 planned contrasts, one of them: human_lambda")
+    content["contrasts"]["planned"] = [found, {**found, "arm": "third"}]
+    told = headline_of(content)
+    assert told.sentence.startswith("human_lambda lowers")
+    assert told.more[0] == "2 of 2 planned contrasts are separable."
+
+
 def test_fewer_than_five_seeds_have_no_verdict():
     content = made(seeds=range(2))
     told = headline_of(content)
@@ -159,10 +180,14 @@ def test_what_test_images_say_is_not_advised_while_they_are_folded(better):
     (told,) = (one for one in advice_of(content) if one.key == "mend")
     assert told.sentence == "2 symptoms found."
     (told,) = (one for one in advice_of(content, with_test=False) if one.key == "mend")
-    assert told.sentence == "1 symptom found without the test images."
+    assert told.sentence == (
+        "1 symptom found without the test images. By test images 1: in which arms is folded until a choice."
+    )
     assert told.points == ("Over-fitting (mixup): stop.",)
     content["diagnosis"] = {"mixup": [of_test]}
-    assert all(one.key != "mend" for one in advice_of(content, with_test=False))
+    (told,) = (one for one in advice_of(content, with_test=False) if one.key == "mend")
+    assert told.sentence.startswith("0 symptoms found without the test images. By test images 1:")
+    assert told.points == ()
 
 
 def test_a_contrast_that_could_not_be_judged_was_planned(better):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from training.evaluation.corruptions import TRANSFORMS, corrupted
 from training.evaluation.robustness import Assessment, corruption_error
 from training.experiments.services import create_experiment
 from training.models import Run
+from training.reports import robust_tables
 from training.reports.content import report_content
 from training.reports.inputs import RunResult
 from training.reports.models import Report
@@ -171,6 +173,27 @@ def test_what_got_worse_although_it_was_augmented_for_is_named(content, compared
     said = words.about_effects(list(found.values()))
     assert "although it was augmented for it" in said
     assert "gaussian noise (B)" in said
+    table = words.effect_table(list(found.values()), simulated=False)
+    assert "not adjusted for the number of changes" in table.caption
+    worse = [one.change for one in found.values() if one.outcome == WORSE]
+    assert [row[0] for row in table.rows[: len(worse)]] == worse
+    by_change = {row[0]: row[-1] for row in table.rows}
+    assert by_change["Gaussian noise"] == "worse: it breaks more often, although augmented for it"
+    akin = replace(found["Shot noise"], difference=(0.2, 0.1, 0.3))
+    first, *_ = words.effect_table([found["Rotation"], akin], simulated=False).rows
+    assert first[0] == "Shot noise"
+    assert first[-1] == "worse: it breaks more often, although augmented with an akin change"
+
+
+def test_relative_corruption_error_has_no_row_of_dashes(content, compared):
+    told = copy.deepcopy(content)
+    for one in told["robustness"]["arms"]:
+        one["relative_mce_percent"] = None
+    name = "Relative mCE, percent ↓"
+    assert name in {row[0] for row in words.score_table(pair(content, compared), ()).rows}
+    assert name not in {row[0] for row in words.score_table(pair(told, compared), ()).rows}
+    heads = robust_tables.overview(told["robustness"])[1][0].columns
+    assert not any(head.startswith("Relative") for head in heads)
 
 
 def test_simulated_answers_get_numbers_and_no_verdict(content, compared):

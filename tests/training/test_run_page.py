@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from hilmix.jobs.services import queue_job
 from tests.training.conftest import quick
 from tests.training.doing import do
 from training.choices.services import has_seen
+from training.engine.config import TrainConfig
 from training.evaluation.predictions import predictions
 from training.evaluation.scores import score
 from training.experiments.config import parse_config
@@ -31,7 +33,9 @@ from training.reports.models import RunReport
 from training.reports.run.behind import ORDERS, Judged, behind
 from training.reports.run.content import run_content
 from training.reports.run.curves import figures_of
+from training.reports.run.live import baseline_of
 from training.reports.run.services import DESCRIBE_KIND, describe_run, queue_descriptions
+from training.reports.words import TRAINED, trained_words
 from training.runs import keeping
 from training.runs.amounts import to_show
 from training.runs.services import RUN_KIND
@@ -130,6 +134,7 @@ def test_curves_have_the_floor_and_the_baseline_behind():
         "base: validation",
     ]
     assert loss.series[3].points == ((1, 1.0), (2, 0.5))
+    assert [one.style for one in loss.series] == ["line", "dashed", "line", "behind"]
     assert "0.4667 above the floor" in loss.reading
     assert "least after epoch 2 (0.5)" in loss.reading
     assert [one.name for one in accuracy.series] == ["training", "validation", "base: validation"]
@@ -151,6 +156,20 @@ def experiment(release):
     return create_experiment(
         config=parse_config(quick(train={**quick()["train"], "epochs": 2})), actor=OPERATOR
     )
+
+
+def test_the_baseline_behind_is_mixup_with_its_own_labels_else_the_reference(release):
+    arms = [{"name": "base"}, {"policy": "human_lambda_shrunk"}, {"policy": "mixup"}]
+    config = parse_config(quick(arms=arms, seeds=[0, 1]))
+    base, human, mixup = create_experiment(config=config, actor=OPERATOR).arms.order_by("ordinal")
+    of = {(run.arm_id, run.seed): run for run in Run.objects.select_related("arm__experiment")}
+    assert baseline_of(of[human.pk, 1]) == of[mixup.pk, 1]
+    assert baseline_of(of[base.pk, 0]) == of[mixup.pk, 0]
+    assert baseline_of(of[mixup.pk, 0]) is None
+    mixup.settings = {**mixup.settings, "base_labels": "human"}
+    mixup.save()
+    assert baseline_of(of[mixup.pk, 0]) == of[base.pk, 0]
+    assert baseline_of(of[base.pk, 0]) is None
 
 
 @pytest.fixture
@@ -193,6 +212,23 @@ def test_a_finished_run_is_shown_in_few_queries_and_few_bytes(client, researcher
         assert words in page.text
     assert "Cancel this run" not in page.text
     assert "Simulated participants" in page.text
+    assert "<dt>epochs of warm-up</dt>" in page.text
+    assert "warmup_epochs" not in page.text
+
+
+def test_how_a_run_is_trained_is_said_in_words_and_what_is_not_used_is_left_out():
+    augment = {"flip": True, "rotation": 0.0, "crop": 2}
+    steps = {"schedule": "cosine", "factor": 0.1, "ema": None, "deterministic": False}
+    said = dict(trained_words({"lr": 0.1, "augment": augment, "new_key": 3, **steps}))
+    assert said == {
+        "learning rate": "0.1",
+        "augmentation": "mirrored at random; random crop, pixels 2",
+        "new key": "3",
+        "how the rate falls": "cosine",
+        "deterministic": "no",
+    }
+    assert dict(trained_words({"augment": {"flip": False, "rotation": 0.0}})) == {"augmentation": "none"}
+    assert all(field.name in TRAINED for field in fields(TrainConfig))
 
 
 def test_a_click_leads_to_the_images_of_a_cell(client, researcher, described):

@@ -11,6 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from hilmix.core.files import sha256_file
+from hilmix.core.licences import UNSTATED
 from hilmix.figures import show
 from training.choices.predicting import net_of, shape_of
 from training.choices.services import Opening
@@ -123,7 +124,7 @@ def parts_of(card: dict[str, Any]) -> list[tuple[str, list[str], list[tuple[str,
         (_("Why this arm"), *_why(card)),
         (
             _("What it was trained on"),
-            [],
+            [_where_stated(card["licences"])],
             [
                 (_("Release"), f"{trained['release']} ({trained['release_sha256'][:12]})"),
                 (_("Image set"), f"{trained['image_set']} ({trained['image_set_sha256'][:12]})"),
@@ -300,10 +301,34 @@ def _limits(arm: Arm, content: dict[str, Any]) -> list[str]:
     return said
 
 
+def _where_stated(licences: dict[str, str]) -> str:
+    """Where a licence that is lacking is stated; nothing where both are known."""
+    said = []
+    if not _known(licences["images"]):
+        said.append(_("The licence of images is stated when they are imported (page Imports, or --licence)."))
+    if not _known(licences["answers"]):
+        said.append(
+            _(
+                "That of answers is chosen when a release is made (page “Freeze”, or freeze_release --licence)."
+            )
+            if said
+            else _(
+                "The licence of answers is chosen when a release is made (page “Freeze”, or freeze_release --licence)."
+            )
+        )
+    if said:
+        said.append(_("Until then nobody has given leave to use them."))
+    return " ".join(said)
+
+
+def _known(licence: str) -> bool:
+    return licence not in ("", UNSTATED)
+
+
 def _licences(licences: dict[str, str]) -> str:
     unknown = _("none stated")
     return _("images: %(images)s; answers: %(answers)s") % {
-        name: value or unknown for name, value in licences.items()
+        name: value if _known(value) else unknown for name, value in licences.items()
     }
 
 

@@ -19,7 +19,7 @@ from training.choices.predicting import check_askable
 from training.choices.services import LONGEST_REASON, choose_arm, n_seen, opened_to
 from training.evaluation.values import BY_KEY
 from training.experiments.models import Arm, Experiment
-from training.reports.tables import ARROWS, share_words
+from training.reports.tables import ARROWS, choice_sentence, is_sure, share_words
 from training.runs.keeping import WEIGHTS
 from training.runs.models import Run
 
@@ -159,6 +159,9 @@ def _suggestion(experiment: Experiment) -> dict[str, Any]:
     metric = BY_KEY[found["metric"]] if order else None
     return {
         "suggestion": found,
+        "sentence": choice_sentence(found) if found else "",
+        "sure": bool(order) and is_sure(found["first_share"][order[0]]),
+        "ceilings": [arm.name for arm in arms.values() if arm.settings.get("base_labels") == "human"],
         "metric": metric and metric.name + ARROWS[metric.higher_is_better],
         "definition": metric and metric.definition,
         "rows": rows,

@@ -13,7 +13,7 @@ from typing import Any
 from hilmix.figures import Cell, Table
 from training.evaluation.values import BY_KEY
 from training.reports.headline import LEAST_SEEDS, WITH_POWER, difference_words, short
-from training.reports.tables import share_words
+from training.reports.tables import is_sure, share_words
 
 RENEW = "Not in this report: write it anew to see it."
 _MORE_ANSWERS = 1.5  # times the answers there are: the least that is worth a proposal
@@ -85,12 +85,13 @@ def baseline_of(content: Mapping[str, Any]) -> str:
     """The arm that others have to beat: mixup's labels on all else as usual, where there is one, else the
     reference."""
     arms = content["arms"]
-    plain = [
-        arm["name"]
-        for arm in arms
-        if arm["policy"] == "mixup" and arm["settings"].get("base_labels") != "human"
-    ]
+    plain = [arm["name"] for arm in arms if is_plain_mixup(arm["policy"], arm["settings"])]
     return str(next(iter(plain), content["reference"]))
+
+
+def is_plain_mixup(policy: str, settings: Mapping[str, Any]) -> bool:
+    """Whether an arm has mixup's labels on mixed images, and all else as usual."""
+    return policy == "mixup" and settings.get("base_labels") != "human"
 
 
 def _suggested(content: Mapping[str, Any]) -> str:
@@ -98,25 +99,30 @@ def _suggested(content: Mapping[str, Any]) -> str:
     if not choice["arm"]:
         return ""
     share = choice["first_share"][choice["arm"]]
-    sure = "" if share >= 0.95 else ", which is not sure"
-    n = choice["n_seeds"]
-    return f" Validation images ({_count(n, 'seed')}) put {choice['arm']} first in {share_words(share)} of draws{sure}."
+    sure = "" if is_sure(share) else ", but not surely"
+    seeds = _count(choice["n_seeds"], "seed")
+    return f" Validation images ({seeds}) put {choice['arm']} first{sure}: in {share_words(share)} of draws."
 
 
 # --- what to mend ---
 
 
 def _mend(content: Mapping[str, Any], with_test: bool) -> Advice | None:
-    """The gravest symptoms that most arms show, with their remedies; None where nothing was found."""
+    """The gravest symptoms that most arms show, with their remedies; None where nothing was found. Of what test images
+    show while they are folded, only how many symptoms."""
     found: dict[str, list[str]] = {}
     rules: dict[str, Mapping[str, Any]] = {}
+    hidden: set[str] = set()
     for arm in content["arms"]:
         for one in content["diagnosis"].get(arm["name"], ()):
-            folded = not with_test and one.get("of_test", True)
-            if one["state"] == "found" and one["level"] != "note" and not folded:
+            if one["state"] != "found" or one["level"] == "note":
+                continue
+            if not with_test and one.get("of_test", True):
+                hidden.add(one["name"])
+            else:
                 found.setdefault(one["name"], []).append(arm["name"])
                 rules.setdefault(one["name"], one)
-    if not found:
+    if not found and not hidden:
         return None
     order = sorted(found, key=lambda name: (rules[name]["level"] != "red", -len(found[name])))
     n = len(content["arms"])
@@ -126,7 +132,9 @@ def _mend(content: Mapping[str, Any], with_test: bool) -> Advice | None:
     )
     more = f" {len(order) - _LISTED} more are under Diagnosis." if len(order) > _LISTED else ""
     where = "" if with_test else " without the test images"
-    return Advice("mend", "Mend first", f"{_count(len(order), 'symptom')} found{where}.{more}", points)
+    folded = f" By test images {len(hidden)}: in which arms is folded until a choice." if hidden else ""
+    said = f"{_count(len(order), 'symptom')} found{where}.{more}{folded}"
+    return Advice("mend", "Mend first", said, points)
 
 
 def _count(n: int, what: str) -> str:
@@ -237,14 +245,14 @@ def _answers(content: Mapping[str, Any]) -> Advice | None:
     extra = wanted["people"] - now["people"]
     price = f", {_money(wanted['total_e2'] - now['total_e2'], asked['currency'])}" if paid else ""
     sentence = (
-        f"{now['k']:.3g} → {wanted['k']} answers an image: the expected error of a label falls from "
+        f"{_how_many(now['k'])} → {wanted['k']} answers an image: the expected error of a label falls from "
         f"{now['label_error']:.3f} to {wanted['label_error']:.3f} (share, 0–1; reliability {now['reliability']:.2f} → "
         f"{wanted['reliability']:.2f}), for about {max(extra, 0)} more people{price}."
         f"{'' if paid else ' The study names no payment.'}{_gave(content)}"
     )
     rows: list[tuple[Cell, ...]] = [
         (
-            f"{row['k']:.3g}",
+            _how_many(row["k"]),
             f"{row['label_error']:.3f}",
             f"{row['width']:.2f}",
             f"{row['reliability']:.2f}",
@@ -273,6 +281,11 @@ def _gave(content: Mapping[str, Any]) -> str:
     shown = any(figure["key"] == "answers" for figure in content["figures"])
     name = BY_KEY[content["primary"]].name
     return f" What more answers did to {name} here is drawn below." if shown else ""
+
+
+def _how_many(k: float) -> str:
+    """A number of answers: whole, or to one decimal where it is a mean."""
+    return f"{k:.1f}".removesuffix(".0")
 
 
 def _money(e2: int, currency: str) -> str:

@@ -19,6 +19,7 @@ from training.evaluation.inference import Estimate, Judged
 from training.evaluation.resampling import measure
 from training.evaluation.values import BY_KEY
 from training.reports.inputs import ArmResult
+from training.reports.tables import is_sure
 
 MeasuredArm = Mapping[str, Measured]  # by metric
 Pair = tuple[str, str]  # A − B, by name
@@ -123,7 +124,11 @@ def chosen(arms: Sequence[ArmResult], primary: str, *, simulated: bool = False) 
     instead = "" if metric == primary else f" {BY_KEY[primary].name} could not be measured there."
     without = f" Without {', '.join(left_out)}: no predictions of validation images." if left_out else ""
     among = " among these trained models" if len(common) < inference.LEAST_SEEDS else ""
-    taken = f"would be taken{among}, were the answers people's" if simulated else f"is to be taken{among}"
+    if is_sure(choice.first_share[choice.arm]):
+        taken = f"would be taken{among}" if simulated else f"is to be taken{among}"
+    else:
+        taken = f"{'would be' if simulated else 'is'} first{among}, but not surely"
+    taken += ", were the answers people's" if simulated else ""
     equal = equal_budget(usable)
     spent = ", ".join(f"{arm.name} {_steps(arm)}" for arm in usable)
     unequal = (

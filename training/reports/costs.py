@@ -111,8 +111,8 @@ def answers_figure(
             low, high = one["interval"] or (None, None)
             in_all = round(k * asked["units"]) if asked else None
             cost = in_all / max(asked["trials_per_person"], 1) * e2 / 100 if asked and in_all and e2 else None
-            points.append((k if cost is None else cost, one["mean"], low, high))
-            rows.append((name, k, in_all, cost, one["mean"], low, high))
+            points.append((round(k, 1) if cost is None else cost, one["mean"], low, high))
+            rows.append((name, round(k, 1), in_all, cost, one["mean"], low, high))
         series.append(Series(_common([name for _, _, name in line]), tuple(points), group))
     money = f"cost, {asked['currency']}" if asked else "cost"
     table = Table(
@@ -123,8 +123,8 @@ def answers_figure(
     best, least = found[0][-1], found[0][0]
     gained = best[1]["mean"] - least[1]["mean"]
     reading = (
-        f"From {least[0]:.3g} to {best[0]:.3g} answers an image {metric.name} changes by {gained:+.3g} ({best[2]}); "
-        "whether that is more than chance a planned contrast says."
+        f"From {round(least[0], 1):g} to {round(best[0], 1):g} answers an image {metric.name} "
+        f"changes by {gained:+.3g} ({best[2]}); whether that is more than chance a planned contrast says."
     )
     definition = (
         f"{metric.name} on the test images, mean over seeds with its interval, of arms that differ in the number of "

@@ -21,12 +21,13 @@ State = Literal["found", "not separable", "few seeds", "simulated", "exploratory
 
 @dataclass(frozen=True)
 class Headline:
-    """`sentence` is the verdict or says why there is none (`state`); `more` what else the planned contrasts
-    came to."""
+    """`sentence` is the verdict or says why there is none (`state`); `first` what the first planned contrast came to
+    where the sentence is of another; `more` what the others did."""
 
     state: State
     sentence: str
     more: tuple[str, ...] = ()
+    first: str = ""
 
 
 def headline_of(content: Mapping[str, Any]) -> Headline:
@@ -64,18 +65,26 @@ def _judged(planned: Sequence[Mapping[str, Any]], judged: Sequence[Mapping[str, 
     found = [one for one in judged if one["better"]]
     first = (found or judged)[0]
     rest = [one for one in planned if one is not first]
+    main = ""
+    if planned[0] is not first:
+        main = f"The first planned contrast, {_others(planned[:1])[0]}"
+        rest = [one for one in rest if one is not planned[0]]
+    if found and len(found) < len(planned):
+        one_of = ", one of them" if len(found) > 1 else ""
+        counted = f"{len(found)} of {len(planned)} planned contrasts{one_of}: "
+        return Headline("found", f"{counted}{difference_words(first)}.", _others(rest), main)
     counted = ""
     if len(planned) > 1:
         counted = f"{len(found)} of {len(planned)} planned contrasts {'is' if len(found) == 1 else 'are'} separable."
     more = (*([counted] if counted else []), *_others(rest))
     if found:
-        return Headline("found", f"{difference_words(first)}.", more)
+        return Headline("found", f"{difference_words(first)}.", more, main)
     detectable = f", where {short(first['detectable'])} {WITH_POWER}" if first["detectable"] else ""
     sentence = (
         f"{first['arm']} and {first['against']} are not separable by {_metric(first)}: {_amount(first)}{detectable}; "
         f"{_seeds(first['n_seeds'])}{_budget(first)}."
     )
-    return Headline("not separable", sentence, more)
+    return Headline("not separable", sentence, more, main)
 
 
 def difference_words(one: Mapping[str, Any]) -> str:

@@ -104,6 +104,8 @@ def _for_arms(said: Iterable[tuple[str, str]]) -> list[str]:
 
 def _scores(scored: Sequence[Arm], reference: str) -> Table:
     rows = []
+    # Undefined for every arm, it has no column; why is among the remarks.
+    relative = any(one.get("relative_mce_percent") for one in scored)
     for one in scored:
         against = one.get("against") or {}
         is_reference = one["name"] == reference
@@ -116,18 +118,22 @@ def _scores(scored: Sequence[Arm], reference: str) -> Table:
                 "reference" if is_reference else _of(against.get("accuracy")),
                 _of(one["mean_error"]),
                 "100 (reference)" if is_reference and one["mce_percent"] else _of(one["mce_percent"]),
-                "100 (reference)"
-                if is_reference and one.get("relative_mce_percent")
-                else _of(one.get("relative_mce_percent")),
+                *([_relative(one, is_reference)] if relative else []),
             )
         )
     heads = (
         "Arm", "Clean accuracy ↑", "Risk score ↓", f"Risk score less {reference}'s",
         f"Clean accuracy less {reference}'s", "Mean error under corruptions ↓",
-        f"mCE, percent of {reference}'s errors ↓", f"Relative mCE, percent of {reference}'s ↓",
+        f"mCE, percent of {reference}'s errors ↓",
+        *([f"Relative mCE, percent of {reference}'s ↓"] if relative else []),
     )  # fmt: skip
     caption = f"{scored[0]['n']} corrupted and turned test images. {_which(scored)}"
     return Table(caption, heads, tuple(rows))
+
+
+def _relative(one: Arm, is_reference: bool) -> str:
+    known = one.get("relative_mce_percent")
+    return "100 (reference)" if is_reference and known else _of(known)
 
 
 def _attack(name: str, attacked: Sequence[Arm], reference: str) -> Table:

@@ -19,6 +19,7 @@ from training.reports.headline import headline_of
 from training.reports.tables import (
     ARROWS,
     Content,
+    choice_sentence,
     is_first_format,
     pair_words,
     share_words,
@@ -66,7 +67,7 @@ def sections_of(content: Content) -> list[Section]:
 
 def _verdict(content: Content) -> Section:
     told = headline_of(content)
-    return Section("verdict", "Verdict", (told.sentence, *told.more))
+    return Section("verdict", "Verdict", (told.sentence, *([told.first] if told.first else []), *told.more))
 
 
 def _advice(content: Content) -> Section:
@@ -109,7 +110,7 @@ def _contrasts(content: Content) -> Section:
 def _choice(content: Content) -> Section:
     choice = content["choice"]
     if not choice["arm"]:
-        return Section("choice", "Which arm to take", (choice["sentence"],))
+        return Section("choice", "Which arm to take", (choice_sentence(choice),))
     rows = tuple(
         (name, choice["values"][name], share_words(choice["first_share"][name])) for name in choice["order"]
     )
@@ -121,7 +122,7 @@ def _choice(content: Content) -> Section:
         ("Arm", name, "First among draws"),
         rows,
     )
-    return Section("choice", "Which arm to take", (choice["sentence"],), (table,))
+    return Section("choice", "Which arm to take", (choice_sentence(choice),), (table,))
 
 
 def _calibration(content: Content) -> Section:

@@ -5,13 +5,16 @@ Nothing is computed but words and rounding. Reports of format 1 (hilmix 0.1 to 0
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hilmix.figures import Table, show
+from hilmix.figures import Table, on_page
 
 Content = Mapping[str, Any]
 
+_SURE = 0.95  # of draws
+_TAKEN = re.compile(r"\b(is|would be) (?:to be )?taken( among these trained models)?(?=:|,|\.)")
 ARROWS = {True: " ↑", False: " ↓", None: ""}
 # What the first table shows; all the rest is in the tables by group.
 _FIRST = (
@@ -72,7 +75,11 @@ def within(value: float | None, interval: Sequence[float] | None) -> str:
     """ "0.912 (0.900 to 0.921)"."""
     if value is None:
         return "–"
-    return show(value) if interval is None else f"{show(value)} ({show(interval[0])} to {show(interval[1])})"
+    return (
+        on_page(value)
+        if interval is None
+        else f"{on_page(value)} ({on_page(interval[0])} to {on_page(interval[1])})"
+    )
 
 
 def share_words(share: float) -> str:
@@ -82,6 +89,20 @@ def share_words(share: float) -> str:
     if 0.995 <= share < 1:
         return ">\N{NO-BREAK SPACE}99\N{NO-BREAK SPACE}%"
     return f"{share:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
+
+
+def is_sure(share: float) -> bool:
+    """Whether an arm that is first in this share of draws is surely first; else it is "first, but not surely"."""
+    return share >= _SURE
+
+
+def choice_sentence(choice: Mapping[str, Any]) -> str:
+    """Which arm validation images speak for; earlier reports said "is to be taken" of an arm that is not surely
+    first."""
+    sentence: str = choice["sentence"]
+    if choice["arm"] and not is_sure(choice["first_share"][choice["arm"]]):
+        sentence = _TAKEN.sub(r"\1 first\2, but not surely", sentence)
+    return sentence
 
 
 def pair_words(one: Mapping[str, Any]) -> str:

@@ -88,6 +88,61 @@ def configuration_words(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     return said
 
 
+TRAINED = {
+    "net": "net",
+    "epochs": "epochs",
+    "batch_size": "images in a batch",
+    "lr": "learning rate",
+    "momentum": "momentum",
+    "weight_decay": "weight decay",
+    "schedule": "how the rate falls",
+    "milestones": "steps down after",
+    "factor": "factor of each step down",
+    "warmup_epochs": "epochs of warm-up",
+    "ema": "moving average of weights, decay a step",
+    "clip_norm": "largest norm of a gradient",
+    "mixed_share": "share of mixed images in a batch",
+    "precision": "precision",
+    "threads": "processor threads",
+    "deterministic": "deterministic",
+    "augment": "augmentation",
+    "on_the_fly": "mixes made while training",
+    "crop": "random crop, pixels",
+    "flip": "mirrored at random",
+    "rotation": "turned, degrees either way",
+    "blur": "blur, pixels",
+    "noise": "noise, 1 is white",
+    "brightness": "brightness, times 1 ±",
+    "contrast": "contrast, times 1 ±",
+}
+
+
+def trained_words(train: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How one run is trained, in the words of the form: all but what is not used. A key that has no words here stands
+    as it is written."""
+    said = []
+    for key, value in train.items():
+        if key in ("milestones", "factor") and train.get("schedule") != "steps":
+            continue
+        if isinstance(value, Mapping):
+            used = {name: one for name, one in value.items() if one not in (0, None, "", [], {})}
+            value = "; ".join(
+                f"{_trained(name)} {_yes_or(one)}".removesuffix(" yes") for name, one in used.items()
+            )
+            value = value or "none"
+        if value not in ([], {}, "", None):
+            said.append((_trained(key), _yes_or(value)))
+    return said
+
+
+def _trained(key: str) -> str:
+    return TRAINED.get(key, key.replace("_", " "))
+
+
+def _yes_or(value: Any) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else _plain(value)
+
+
 def recipe_words(config: Mapping[str, Any]) -> str:
     """How all arms are trained, but for what they say themselves: the settings of `train`, as they are written."""
     return "; ".join(

@@ -33,8 +33,15 @@ function round(group) {
   return Math.floor(group / ON_LIGHT.length);
 }
 
+// A number in words beside others: what four decimals would show as 0 is said to be that small.
 export function short(value) {
-  return typeof value === "number" ? String(Number(value.toPrecision(4))) : "–";
+  if (typeof value !== "number") return "–";
+  return value && Math.abs(value) < 0.00005 ? (value < 0 ? "> −0.0001" : "< 0.0001") : tick(value);
+}
+
+// A number beside an axis, which may well go by such small steps.
+function tick(value) {
+  return String(Number(value.toPrecision(4)));
 }
 
 export function within(value, low, high) {
@@ -55,10 +62,23 @@ export function elided(name, width, letter = LETTER) {
   return `${name.slice(0, most - 1 - end)}…${name.slice(-end)}`;
 }
 
+// In two lines where one has no room for it, broken at the space that leaves both the most alike.
+export function wrapped(name, width, letter = LETTER) {
+  const most = Math.max(3, Math.floor(width / letter));
+  const spaces = [...name.matchAll(/ /g)].map(({ index }) => index);
+  if (name.length <= most || !spaces.length) return elided(name, width, letter);
+  const at = spaces.reduce((best, one) => (longer(name, one) < longer(name, best) ? one : best));
+  return [name.slice(0, at), name.slice(at + 1)].map((part) => elided(part, width, letter)).join("\n");
+}
+
+function longer(name, at) {
+  return Math.max(at, name.length - at - 1);
+}
+
 export function axis(look, name, more) {
   return {
     type: "value", name, nameLocation: "middle", nameGap: 30,
-    nameTextStyle: { color: look.soft }, axisLabel: { color: look.soft, formatter: short, hideOverlap: true }, axisLine: { lineStyle: { color: look.soft } },
+    nameTextStyle: { color: look.soft }, axisLabel: { color: look.soft, formatter: tick, hideOverlap: true }, axisLine: { lineStyle: { color: look.soft } },
     splitLine: { lineStyle: { color: look.line } }, ...more,
   };
 }

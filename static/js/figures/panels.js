@@ -39,7 +39,7 @@ export function matrix(figure, look) {
   const standing = upright(figure, at.side) ? { rotate: 90 } : {};
   const told = ({ seriesName, value: [column, row, count, rate] }) =>
     `${seriesName}\n${figure.y_label} ${figure.y_categories[row]}\n${figure.x_label} ${figure.x_categories[column]}\n` +
-    `${short(count)}, ${short(100 * rate)} % of the row`;
+    `${short(count)}, ${(100 * rate).toFixed(1)} % of the row`;
   return {
     legend: { show: false },
     tooltip: { ...box(look), trigger: "item", formatter: told },

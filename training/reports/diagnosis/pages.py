@@ -32,12 +32,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Finding:
-    """A symptom that was found, as the page shows it; `folded` keeps evidence and figure of test images away. `drawn`
+    """A symptom that was found, as the page shows it; a folded one has no rows and no figure. `drawn`
     is the run in the figure and its address. What is so of the whole experiment has `said` instead of rows."""
 
     symptom: Symptom
     rows: list[Row]
-    folded: bool
     figure: dict[str, Any] | None = None
     drawn: tuple[str, str] = ("", "")
     more: tuple[str, str] = ("", "")
@@ -65,25 +64,21 @@ def diagnosis_page(request: HttpRequest, experiment_id: int) -> HttpResponse:
             else _("An earlier version wrote this report, and looked for no symptoms. Write it anew.")
         )
         return render(request, "training/diagnosis.html", context)
-    symptoms = symptoms_of(content)
     drawn = content.get("diagnosis_figures", {})
     if wanted := request.GET.get("figure"):
-        return _file(request, experiment, symptoms, drawn, wanted)
+        return _file(request, experiment, symptoms_of(content), drawn, wanted)
     asked = request.GET.get("test") == "shown"
     opening = unfold(experiment=experiment, actor=request.user, asked=asked, by="the page of diagnosis")
+    symptoms = symptoms_of(content, with_test=opening.shows)
     runs = _addresses(experiment)
-    findings = [
-        _finding(one, drawn.get(one.rule), runs, experiment, folded=one.of_test and not opening.shows)
-        for one in symptoms
-        if one.is_found
-    ]
+    findings = [_finding(one, drawn.get(one.rule), runs, experiment) for one in symptoms if one.is_found]
     context |= {
         "content": content,
         "opening": opening,
         "summary": summary(symptoms),
         "symptoms": symptoms,
         "findings": findings,
-        "any_folded": any(one.folded for one in findings),
+        "any_folded": any(one.folded for one in symptoms),
         "figures": [one.figure for one in findings if one.figure],
         "old": "diagnosis_figures" not in content,
     }
@@ -91,12 +86,7 @@ def diagnosis_page(request: HttpRequest, experiment_id: int) -> HttpResponse:
 
 
 def _finding(
-    symptom: Symptom,
-    drawn: dict[str, Any] | None,
-    runs: dict[tuple[str, int], str],
-    experiment: Experiment,
-    *,
-    folded: bool,
+    symptom: Symptom, drawn: dict[str, Any] | None, runs: dict[tuple[str, int], str], experiment: Experiment
 ) -> Finding:
     rows = [Row(one, [(seed, runs.get((one.arm, seed), "")) for seed in one.seeds]) for one in symptom.shown]
     said = ""
@@ -110,13 +100,13 @@ def _finding(
         )
     elif symptom.rule == "fails_on_mixed":
         more = _("Image by image: Mixed images"), reverse("mixing", args=[experiment.pk])
-    if folded or drawn is None:
-        return Finding(symptom, rows, folded, more=more, said=said)
+    if symptom.folded or drawn is None:
+        return Finding(symptom, rows, more=more, said=said)
     of = ("", "")
     if drawn["arm"] is not None:
         named = f"{drawn['arm']}, {_('seed')} {drawn['seed']}"
         of = named, runs.get((drawn["arm"], drawn["seed"]), "")
-    return Finding(symptom, rows, folded, drawn["figure"], of, more, said)
+    return Finding(symptom, rows, drawn["figure"], of, more, said)
 
 
 def _addresses(experiment: Experiment) -> dict[tuple[str, int], str]:

@@ -36,7 +36,8 @@ class Shown:
 @dataclass
 class Symptom:
     """A rule with its threshold, likely cause and remedy in words, and what became of it: by state the arms, None for
-    all of them; `shown` where it was found. `of_test`: it looks at test images."""
+    all of them; `shown` where it was found. `of_test`: it looks at test images; `folded`: it was found by them, and
+    where is not told, as `arms` and `shown` would."""
 
     rule: str
     name: str
@@ -48,15 +49,18 @@ class Symptom:
     arms: dict[str, list[str]] = field(default_factory=dict)
     shown: list[Shown] = field(default_factory=list)
     n_arms: int = 0
+    folded: bool = False
 
     @property
     def is_found(self) -> bool:
-        return FOUND in self.arms
+        return self.folded or FOUND in self.arms
 
     @property
     def states(self) -> list[tuple[str, str]]:
         """Each state and the arms that it is so in, empty for all of them; "not found" is left out where it is found in
         others."""
+        if self.folded:
+            return [("found in some arm; in which is folded until a choice", "")]
         return [
             (state, "" if len(names) == self.n_arms else ", ".join(names))
             for state, names in self.arms.items()
@@ -64,8 +68,9 @@ class Symptom:
         ]
 
 
-def symptoms_of(content: Content) -> list[Symptom]:
-    """Every symptom that was looked for: first those that are found, the gravest and most common before the others."""
+def symptoms_of(content: Content, *, with_test: bool = True) -> list[Symptom]:
+    """Every symptom that was looked for: first those that are found, the gravest and most common before the others.
+    Without `with_test` those that test images show are told without arms, seeds, counts and numbers."""
     found: dict[str, Symptom] = {}
     diagnosis = content.get("diagnosis", {})
     for arm in content["arms"]:
@@ -78,6 +83,8 @@ def symptoms_of(content: Content) -> list[Symptom]:
                 symptom.shown.append(_shown(arm["name"], one))
     for symptom in found.values():
         symptom.n_arms = len(content["arms"])
+        if symptom.of_test and symptom.is_found and not with_test:
+            symptom.folded, symptom.arms, symptom.shown = True, {}, []
     return sorted(
         found.values(), key=lambda one: (not one.is_found, LEVELS.index(one.level), -len(one.shown))
     )
@@ -87,7 +94,11 @@ def summary(symptoms: list[Symptom]) -> str:
     """How many were found, and how many not judged anywhere."""
     n = sum(one.is_found for one in symptoms)
     said = f"{n} of {len(symptoms)} symptoms that were looked for are found in some arm."
-    bare = sum(all(state.startswith("not assessed") for state in one.arms) for one in symptoms)
+    if folded := sum(one.folded for one in symptoms):
+        said += f" {folded} of them by test images: in which arms is folded until a choice."
+    bare = sum(
+        all(state.startswith("not assessed") for state in one.arms) for one in symptoms if not one.folded
+    )
     return f"{said} {bare} could not be assessed in any." if bare else said
 
 

@@ -31,10 +31,13 @@ from training.followups.models import FollowUp
 from training.followups.services import GONE, RULES, create_follow_up
 from training.reports.mixing.figures import response_of_arms, response_of_pair
 from training.reports.mixing.keeping import Kept
+from training.reports.mixing.shares import shares_of
 
 A_PAGE = 12
 NAMED = 0.02  # of a distribution: smaller shares are not listed
 USUAL_N, USUAL_ANSWERS = 24, 9
+FEW_IMAGES = 10  # at one λ of a class pair: a band of fewer is itself uncertain
+SWAPPED = 0.5  # people's share of the first parent is further than this from λ
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Row:
     n_answers: int
     model: str
     people: str
+    swapped: bool = False  # people's answers lie nearer to the other parent than λ by more than `SWAPPED`
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -101,10 +105,11 @@ def mixing_page(request: HttpRequest, experiment_id: int) -> HttpResponse:
         "arms": list(mixing["arms"]),
         "arm": arm,
         "told": told,
-        "rules": [(name, RULES[name]) for name in told["rules"]],
+        "rules": [(name, RULES[name].partition(":")[0]) for name in told["rules"]],
         "rule": rule,
         "says": RULES[rule],
         "pair": pair,
+        "few": _few(pair or next(iter(told["pairs"]), None)),
         "pairs": [
             (_key(one["pair"]), " / ".join(classes[i] for i in one["pair"]), one) for one in told["pairs"]
         ],
@@ -164,6 +169,12 @@ def _figures(
     return found
 
 
+def _few(pair: dict[str, Any] | None) -> tuple[int, int] | None:
+    """How many images the bands of a class pair rest on at a λ, the fewest and the most; None where none is few."""
+    counts = [n for level in (pair or {}).get("levels", ()) for n in (level["n"], level["n_people"]) if n]
+    return (min(counts), max(counts)) if counts and min(counts) < FEW_IMAGES else None
+
+
 def _file(experiment: Experiment, figures: list[Figure], wanted: str) -> HttpResponse:
     key, _dot, extension = wanted.rpartition(".")
     figure = next((one for one in figures if one.key == key), None)
@@ -208,8 +219,13 @@ def _listed(
     ).select_related("pair")
     images = {image.key: image for image in found}
     classes = experiment.image_set.classes
+    apart = np.zeros(len(places))
+    if people is not None:
+        seen = shares_of(people, parents[places, 0], parents[places, 1])
+        apart = np.where(answers > 0, np.abs(seen - share), 0.0)
     return {
         "page": page,
+        "n_swapped": int((apart > SWAPPED).sum()),
         "listed": [
             Row(
                 images.get(row["key"]),
@@ -222,6 +238,7 @@ def _listed(
                 int(answers[at]),
                 _said(model[at], classes),
                 "" if people is None or not answers[at] else _said(people[at], classes),
+                bool(apart[at] > SWAPPED),
             )
             for at, row in enumerate(table)
         ],

@@ -10,13 +10,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from hilmix.accounts.models import User
 from hilmix.errors import Conflict, NotFound
-from hilmix.jobs.models import Job
+from hilmix.jobs.models import Job, JobState
 from hilmix.jobs.services import workers_alive
 from training.choices.services import see_test
 from training.experiments.models import Experiment
 from training.reports.paper.pdf import missing
 from training.reports.paper.reproducing import is_promised, reproduction_file
-from training.reports.paper.services import HTML, PDF, folder_of, latest_job, queue_paper
+from training.reports.paper.services import HTML, PDF, folder_of, latest_job, queue_paper, why_gone
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -43,6 +43,9 @@ def experiment_paper(request: HttpRequest, experiment_id: int) -> HttpResponse:
         "html": html,
         "pdf": pdf,
         "missing": lacks,
+        "gone": why_gone(experiment, job)
+        if there and job is not None and job.state == JobState.DONE and not html
+        else [],
         "job": job,
         "may_see_job": job is not None and Job.objects.visible_to(request.user).filter(pk=job.pk).exists(),
         "no_worker": job is not None and not job.is_over and not workers_alive(job.queue),
@@ -77,7 +80,10 @@ def _file(request: HttpRequest, experiment_id: int, name: str, media: str) -> Fi
     path = folder_of(experiment) / name
     if not path.is_file():
         raise NotFound(
-            _("This file is not written yet, or of an earlier report. Ask for it on the page “On paper”.")
+            _(
+                "This file is not written yet, or of before an arm was chosen, the report written anew or somebody "
+                "withdrew. The page “On paper” says which, and writes it again."
+            )
         )
     see_test(experiment=experiment, actor=request.user, by=name)
     called = f"experiment-{experiment.pk}-{name}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from hilmix.accounts import audit
 from hilmix.accounts.roles import Action, Actor, require
@@ -24,7 +25,7 @@ from hilmix.jobs.services import queue_job
 from hilmix.version import VERSION
 from training.choices.services import rule_notes
 from training.experiments.models import Experiment
-from training.reports.as_told import content_of
+from training.reports.as_told import content_of, withdrawn_words
 from training.reports.paper.pdf import missing
 
 PAPER_KIND = "print_report"
@@ -89,6 +90,19 @@ def folder_of(experiment: Experiment) -> Path:
 def latest_job(experiment: Experiment) -> Job | None:
     """The last job that was to write the files of an experiment's report."""
     return Job.objects.filter(kind=PAPER_KIND, object_id=str(experiment.pk)).order_by("created_at").last()
+
+
+def why_gone(experiment: Experiment, job: Job) -> list[str]:
+    """Why the files that `job` wrote are not given out any more: what has changed since in what the report says."""
+    since = job.finished_at or job.created_at
+    said = []
+    if hasattr(experiment, "choice") and experiment.choice.created_at > since:
+        said.append(_("an arm was chosen, so the note that none was is gone"))
+    if experiment.report.created_at > since:
+        said.append(_("the report was written anew"))
+    if not said and withdrawn_words(experiment.release):
+        said.append(_("somebody has withdrawn from the study"))
+    return said or [_("runs were added, or hilmix has another version")]
 
 
 def facts_of(experiment: Experiment) -> list[tuple[str, str]]:

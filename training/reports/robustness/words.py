@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hilmix.figures import Cell, Table
-from training.reports.robustness.augmented import BETTER, Effect, got_worse
+from training.reports.robustness.augmented import BETTER, WORSE, Effect, got_worse
 from training.reports.robustness.pair import Change, Pair, three
 from training.reports.tables import within
 from training.reports.telling import class_name
@@ -29,6 +29,8 @@ def score_table(pair: Pair, groups: Sequence[str]) -> Table:
     """Scores and groups of both arms, and the first less the second on the same images and seeds."""
     rows: list[tuple[Cell, ...]] = []
     for key, name in _SCORES:
+        if key == "relative_mce_percent" and not any(pair.arms[arm].get(key) for arm in (pair.a, pair.b)):
+            continue  # why it is undefined is said above the table
         each = [_score(pair.arms[arm], key) for arm in (pair.a, pair.b)]
         rows.append((name, *each, _within(pair.less.get(key))))
     for group in groups:
@@ -117,22 +119,32 @@ def about_effects(effects: Sequence[Effect]) -> str:
 
 
 def effect_table(effects: Sequence[Effect], *, simulated: bool) -> Table:
-    """One row for each change that one of the two was augmented for more."""
+    """One row for each change that one of the two was augmented for more; first those that got worse all the same, in
+    words. Of simulated answers as they come."""
     arms = dict.fromkeys((one.arm, one.other) for one in effects)
     rows: list[tuple[Cell, ...]] = []
-    for one in effects:
+    for one in effects if simulated else sorted(effects, key=lambda one: one.outcome != WORSE):
         cells: list[Cell] = [one.change, f"{one.augmentation} {one.strengths}{', akin' if one.akin else ''}"]
         cells += [one.arm] if len(arms) > 1 else []
         cells += [" against ".join(_three((rate[0], None, None)) for rate in (one.rate, one.rate_of_other))]
         cells += [_three(one.difference)]
-        rows.append((*cells, *(() if simulated else (f"it {one.outcome}",))))
+        rows.append((*cells, *(() if simulated else (_outcome(one),))))
     heads = (
         "Change", "Augmented with", *(["Arm with more of it"] if len(arms) > 1 else []),
         "Break rates, with more against with less of it", "Difference", *([] if simulated else ["With more of it"]),
     )  # fmt: skip
     which = "; ".join(f"{arm} against {other}" for arm, other in arms)
-    caption = f"What one arm was augmented for more than the other: {which}. 95 % intervals, not adjusted"
+    caption = (
+        f"What one arm was augmented for more than the other: {which}. 95 % intervals, not adjusted for the number of "
+        "changes"
+    )
     return Table(caption, heads, tuple(rows))
+
+
+def _outcome(one: Effect) -> str:
+    """What more of it went along with; where that is worse, that it ought not to be."""
+    although = "although augmented with an akin change" if one.akin else "although augmented for it"
+    return f"worse: it {one.outcome}, {although}" if one.outcome == WORSE else f"it {one.outcome}"
 
 
 def _three(values: tuple[float | None, float | None, float | None]) -> str:

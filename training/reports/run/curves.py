@@ -90,9 +90,9 @@ def _figure(
     columns = [(line.name, _by_epoch(epochs, line.key)) for line in known]
     if behind and series and any(one.get(compared) is not None for one in baseline):
         name = f"{behind}: {lines[-1].name}"
-        series.append(Series(name, _points(baseline, compared), OTHER))
+        series.append(Series(name, _points(baseline, compared), OTHER, "behind"))
         columns.append((name, _by_epoch(baseline, compared)))
-        definition += f" Grey: {behind}, as far as it is trained."
+        definition += f" Thin and grey: {behind}, as far as it is trained."
     rows: list[tuple[Cell, ...]] = [
         (epoch, *(values.get(epoch) for _, values in columns))
         for epoch in sorted({epoch for _, values in columns for epoch in values})

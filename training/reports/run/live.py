@@ -8,10 +8,12 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from hilmix.accounts.models import User
-from hilmix.figures import show
+from hilmix.figures import on_page
 from hilmix.jobs.models import Job, JobState
 from hilmix.jobs.pages import line_time
 from hilmix.jobs.services import workers_alive
+from training.experiments.models import Arm
+from training.reports.advice import is_plain_mixup
 from training.reports.run.curves import figures_of
 from training.reports.run.services import source_of
 from training.runs.models import Run
@@ -30,25 +32,24 @@ def state_of(run: Run) -> str:
 
 
 def baseline_of(run: Run) -> Run | None:
-    """The run of the same seed whose curves stand behind its own: of the arm without any mixed image, else of the
-    first arm; None where it is that one itself, or there is none."""
-    beside = Run.objects.filter(
-        arm__experiment=run.arm.experiment_id,
-        seed=run.seed,
-        fold=run.fold,
-        candidate=0,
-        arm__is_external=False,
+    """The run of the same seed whose curves stand behind its own: of the baseline of "What to do", which is mixup with
+    its own labels, else the reference (the arm without any mixed image, else the first); None where it is of that arm
+    itself, or there is none."""
+    arms = list(Arm.objects.filter(experiment=run.arm.experiment_id).order_by("ordinal"))
+    first = min(arms, key=lambda arm: (not is_plain_mixup(arm.policy, arm.settings), not _is_base_only(arm)))
+    if first.pk == run.arm_id:
+        return None
+    return (
+        Run.objects.filter(arm=first, seed=run.seed, fold=run.fold, candidate=0).select_related("arm").first()
     )
-    runs = sorted(
-        beside.select_related("arm").defer("curves", "evaluations", "metrics", "environment", "train"),
-        key=lambda one: (not _is_plain(one), one.arm.ordinal),
-    )
-    return runs[0] if runs and runs[0].arm_id != run.arm_id else None
 
 
-def _is_plain(run: Run) -> bool:
-    settings = run.arm.settings
-    return not (run.arm.policy or settings.get("on_the_fly") or settings.get("start_from") is not None)
+def _is_base_only(arm: Arm) -> bool:
+    """As `ArmResult.is_base_only`, by which a report names its reference."""
+    settings = arm.settings
+    return not (
+        arm.policy or arm.is_external or settings.get("on_the_fly") or settings.get("start_from") is not None
+    )
 
 
 def version_of(run: Run, baseline: Run | None) -> str:
@@ -74,7 +75,7 @@ def stats_of(run: Run) -> list[tuple[str, str, str]]:
     epochs, last = run.train.get("epochs"), run.curves[-1] if run.curves else {}
     done = len(run.curves)
     told = [("epoch", _("Epoch"), f"{done} / {epochs}" if epochs else str(done))]
-    told.append(("rate", _("Learning rate"), show(last.get("lr"))))
+    told.append(("rate", _("Learning rate"), on_page(last.get("lr"))))
     told.append(("pace", _("Images a second, with validation"), _pace(run.curves)))
     if run.is_done:
         told.append(("seconds", _("Training time"), _duration(run.environment.get("seconds"))))

@@ -31,7 +31,7 @@ from training.reports.run.services import (
     watermark_of,
 )
 from training.reports.tables import ARROWS
-from training.reports.words import configuration_words
+from training.reports.words import trained_words
 from training.runs.models import Run
 
 
@@ -77,7 +77,7 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
         "cells": _cells(content) if content else [],
         "bins": [(number, images.ends_of(number)) for number in content["bins"]] if content else [],
         "figures": [*curves, *own, *galleries],
-        "recipe": configuration_words({"train": {k: v for k, v in run.train.items() if k != "arm"}}),
+        "recipe": trained_words({k: v for k, v in run.train.items() if k != "arm"}),
         "environment": sorted(run.environment.items()),
     }
     return render(request, "training/run.html", context)
