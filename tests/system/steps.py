@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
@@ -15,6 +16,22 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+
+
+# -- an instance that was made up, and somebody's session in it
+
+
+def told_by(start_instance: Callable[..., Any], code: str) -> tuple[Any, dict[str, Any]]:
+    """An instance in which `code` was run before it was served, and the JSON that this printed in its last line."""
+    told: dict[str, Any] = {}
+    instance = start_instance(lambda one: told.update(json.loads(one.python(code).splitlines()[-1])))
+    return instance, told
+
+
+def enter_as(page: Page, session: str, url: str) -> None:
+    """Give the page the `session` of somebody at the instance of `url`, as a header named it: `name=value; …`."""
+    name, _, value = session.strip().partition(";")[0].partition("=")
+    page.context.add_cookies([{"name": name, "value": value, "url": url}])
 
 
 # -- researchers

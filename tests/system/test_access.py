@@ -26,7 +26,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, Request, Response, Route, expect
 
 from tests.security.routes import ROUTES, every_pattern
-from tests.system.steps import DESKTOP, PHONE, Keys
+from tests.system.steps import DESKTOP, PHONE, Keys, enter_as
 
 pytestmark = pytest.mark.browser
 
@@ -265,8 +265,7 @@ def test_every_address_is_looked_at_or_known_to_be_no_page():
 def test_a_page_is_accessible_to_whom_it_is_for(site, open_window, caller, name):
     page = open_window(DESKTOP)
     if session := site.sessions.get(caller):
-        key, _, value = session.strip().partition(";")[0].partition("=")
-        page.context.add_cookies([{"name": key, "value": value, "url": site.url}])
+        enter_as(page, session, site.url)
     reply = page.goto(site.url + site.addresses[name])
     assert reply is not None
     assert reply.status == 200

@@ -12,6 +12,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.system.steps import enter_as, told_by
+
 pytestmark = pytest.mark.browser
 
 DESKTOP = {"width": 1280, "height": 800}
@@ -60,11 +62,7 @@ ask(run=Run.objects.get(pk={run}), files=[("black.png", file.getvalue())], actor
 @pytest.fixture(scope="module")
 def made(start_instance):
     """An instance with such an experiment, and what a test needs of it."""
-    found: dict = {}
-    instance = start_instance(
-        lambda instance: found.update(json.loads(instance.python(MADE).splitlines()[-1]))
-    )
-    return instance, found
+    return told_by(start_instance, MADE)
 
 
 @pytest.fixture
@@ -74,8 +72,7 @@ def signed_in(made, open_window: Callable[..., Page]) -> Callable[..., Page]:
     def enter(size: dict[str, int]) -> Page:
         instance, found = made
         page = open_window(size)
-        name, _, value = found["session"].strip().partition(";")[0].partition("=")
-        page.context.add_cookies([{"name": name, "value": value, "url": instance.url}])
+        enter_as(page, found["session"], instance.url)
         page.goto(f"{instance.url}/experiments/{found['experiment']}/choice/")
         return page
 

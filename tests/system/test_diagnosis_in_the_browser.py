@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
+
+from tests.system.steps import enter_as, told_by
 
 pytestmark = pytest.mark.browser
 
@@ -31,9 +32,7 @@ print(json.dumps({"page": world.address("diagnosis"), "session": world["owner"].
 @pytest.fixture(scope="module")
 def made(start_instance):
     """An instance, the address of the page and the session of an owner."""
-    told: dict = {}
-    instance = start_instance(lambda one: told.update(json.loads(one.python(WORLD).splitlines()[-1])))
-    return instance, told
+    return told_by(start_instance, WORLD)
 
 
 @pytest.fixture
@@ -41,8 +40,7 @@ def opened(made, open_window: Callable[..., Page]) -> Callable[..., Page]:
     def enter(width: int = 1280) -> Page:
         instance, told = made
         page = open_window({"width": width, "height": 860})
-        name, _, value = told["session"].strip().partition(";")[0].partition("=")
-        page.context.add_cookies([{"name": name, "value": value, "url": instance.url}])
+        enter_as(page, told["session"], instance.url)
         page.goto(instance.url + told["page"])
         return page
 

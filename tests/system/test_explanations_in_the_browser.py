@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
+
+from tests.system.steps import enter_as, told_by
 
 pytestmark = pytest.mark.browser
 
@@ -24,20 +25,15 @@ N = 32  # images of the made-up map
 
 @pytest.fixture(scope="module")
 def made(start_instance):
-    found = {}
-    instance = start_instance(
-        lambda instance: found.update(json.loads(instance.python(WORLD).splitlines()[-1]))
-    )
-    return instance.url, found
+    return told_by(start_instance, WORLD)
 
 
 @pytest.fixture
 def page(made, open_window) -> Page:
-    url, found = made
+    instance, found = made
     window = open_window({"width": 1280, "height": 900})
-    key, _, value = found["session"].strip().partition(";")[0].partition("=")
-    window.context.add_cookies([{"name": key, "value": value, "url": url}])
-    window.goto(url + found["address"])
+    enter_as(window, found["session"], instance.url)
+    window.goto(instance.url + found["address"])
     window.locator(".map-canvas[data-drawn]").wait_for()
     return window
 

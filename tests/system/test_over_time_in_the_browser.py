@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
+
+from tests.system.steps import told_by
 
 pytestmark = pytest.mark.browser
 
@@ -38,9 +39,7 @@ print(json.dumps({"first": first.pk, "session": client.session.session_key}))
 @pytest.fixture(scope="module")
 def made(start_instance):
     """An instance, the first experiment and the session of an admin."""
-    told: dict = {}
-    instance = start_instance(lambda one: told.update(json.loads(one.python(WORLD).splitlines()[-1])))
-    return instance, told
+    return told_by(start_instance, WORLD)
 
 
 @pytest.fixture
