@@ -29,6 +29,10 @@ class ExperimentQuerySet(models.QuerySet["Experiment"]):
             return self
         return self.filter(release__study__in=Study.objects.visible_to(actor))
 
+    def with_report(self) -> Self:
+        """With all that a page about the report of one of them reads: in one query."""
+        return self.select_related("release__study", "image_set", "report", "choice")
+
     def with_state(self, runs: models.QuerySet[Run] | None = None) -> Self:
         """With what `state` looks at, in as many queries for many experiments as for one, and no report's content;
         `runs` is how their runs are read, where a page shows more of them."""

@@ -169,7 +169,4 @@ def _steps(content: dict[str, Any] | None) -> list[dict[str, Any]]:
 
 def _visible(request: HttpRequest, experiment_id: int) -> Experiment:
     assert isinstance(request.user, User)
-    mine = Experiment.objects.visible_to(request.user).select_related(
-        "release__study", "image_set", "report", "choice"
-    )
-    return get_object_or_404(mine, pk=experiment_id)
+    return get_object_or_404(Experiment.objects.visible_to(request.user).with_report(), pk=experiment_id)

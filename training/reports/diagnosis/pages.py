@@ -48,8 +48,7 @@ def diagnosis_page(request: HttpRequest, experiment_id: int) -> HttpResponse:
     """`?test=shown` shows evidence and figures of test images before an arm is chosen, which is written down;
     `?figure=RULE.csv`, `.png` or `.pdf` sends a figure as a file."""
     assert isinstance(request.user, User)
-    related = ("release__study", "image_set", "report", "choice")
-    visible = Experiment.objects.visible_to(request.user).select_related(*related)
+    visible = Experiment.objects.visible_to(request.user).with_report()
     experiment = get_object_or_404(visible, pk=experiment_id)
     context: dict[str, Any] = {
         "experiment": experiment,

@@ -253,8 +253,4 @@ def _said(p: Any, classes: list[str]) -> str:
 
 def _visible(request: HttpRequest, experiment_id: int) -> Experiment:
     assert isinstance(request.user, User)
-    related = ("release__study", "image_set", "report", "choice")
-    return get_object_or_404(
-        Experiment.objects.visible_to(request.user).select_related(*related),
-        pk=experiment_id,
-    )
+    return get_object_or_404(Experiment.objects.visible_to(request.user).with_report(), pk=experiment_id)

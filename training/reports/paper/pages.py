@@ -93,6 +93,4 @@ def _file(request: HttpRequest, experiment_id: int, name: str, media: str) -> Fi
 def _visible(request: HttpRequest, experiment_id: int) -> Experiment:
     assert isinstance(request.user, User)
     experiments = Experiment.objects.visible_to(request.user).with_state().defer(None)
-    return get_object_or_404(
-        experiments.select_related("release__study", "image_set", "report", "choice"), pk=experiment_id
-    )
+    return get_object_or_404(experiments.with_report(), pk=experiment_id)
