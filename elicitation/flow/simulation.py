@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from itertools import accumulate
 
 import numpy as np
+from django.db import transaction
 
 from elicitation.flow import services
 from elicitation.flow.saving import Incoming, save_responses
 from elicitation.interfaces.base import Asked
 from elicitation.mixes.models import MixedImage
 from elicitation.participants.models import Participation
-from elicitation.studies.models import Source, Study
+from elicitation.studies.models import Mode, Slot, Source, Study
 from elicitation.studies.reading import Reading, reading_of
 from elicitation.studies.texts import texts_of
 from elicitation.trials.asking import asked_of
@@ -31,10 +33,7 @@ def simulate_participant(*, study: Study, seed: int, population: Population = H_
     Raises:
         Conflict: the study is not for simulated participants, not open, or full.
     """
-    if study.source != Source.SIMULATED:
-        raise Conflict(
-            f"“{study.title}” is for {study.get_source_display()}, not for simulated participants."
-        )
+    _refuse_people(study)
     boxes = {box.name: True for box in texts_of(study.protocol.content).boxes}
     participation, _new = services.join_study(study=study, source=Source.SIMULATED, boxes=boxes)
     rng = np.random.default_rng([study.pk, seed])
@@ -44,6 +43,38 @@ def simulate_participant(*, study: Study, seed: int, population: Population = H_
         save_responses(participation=participation, epoch=0, answers=answers[start : start + 20])
     services.complete(participation=participation)
     return services.finish(participation=participation, survey={})
+
+
+def take_every_place(
+    *,
+    study: Study,
+    population: Population = H_MIX,
+    on_place: Callable[[int, int], None] = lambda taken, places: None,
+) -> int:
+    """Simulated participants take the places of `study` that nobody has yet, each in one transaction, so that nobody is
+    left half-way when it is stopped; `on_place` is told how many of how many are
+    taken. Returns how many took part now.
+
+    Raises:
+        Conflict: the study is not for simulated participants, or not open.
+    """
+    _refuse_people(study)
+    if study.state != Study.State.OPEN:
+        raise Conflict(f"“{study.title}” is {study.get_state_display()}: open it first.")
+    places = Slot.objects.filter(batch__study=study, batch__mode=Mode.LIVE).count()
+    taken = study.participations.count()
+    for number in range(taken, places):
+        on_place(number, places)
+        with transaction.atomic():
+            simulate_participant(study=study, seed=number, population=population)
+    return max(0, places - taken)
+
+
+def _refuse_people(study: Study) -> None:
+    if study.source != Source.SIMULATED:
+        raise Conflict(
+            f"“{study.title}” is for {study.get_source_display()}, not for simulated participants."
+        )
 
 
 def _answers(participation: Participation, observer: Observer, rng: np.random.Generator) -> list[Incoming]:

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from elicitation.flow.simulation import simulate_participant
+from elicitation.flow.simulation import take_every_place
 from elicitation.studies.factors import levels_within
 from elicitation.studies.models import Mode, Slot, Source, Study
 from elicitation.studies.opening import close_study, open_study
@@ -132,7 +132,7 @@ def run_simulation(*, simulation: Simulation, actor: Actor, progress: Progress) 
         (hypothesis, with_effect) for hypothesis in settings.hypotheses for with_effect in (True, False)
     ]
     total = places + len(simulation.options["answers"]) * len(worlds) * simulation.options["repetitions"]
-    _take_part(copy, fitted.population, places, actor, Steps(progress, total, "simulated participants"))
+    _take_part(copy, fitted.population, actor, Steps(progress, total, "simulated participants"))
     steps = Steps(progress, total, "repetitions of the design", done=places)
     rows = power_of(design_of(copy), fitted.population, settings, simulation.options, steps)
     ways = len(levels_within(settings.factors))
@@ -208,14 +208,9 @@ def _new_copy(simulation: Simulation, actor: Actor) -> Study:
     return copy
 
 
-def _take_part(copy: Study, population: Population, places: int, actor: Actor, steps: Steps) -> None:
-    """Every place is taken, each in one transaction, so that nobody is left half-way when it is stopped."""
-    taken = copy.participations.count()
-    for number in range(taken, places):
-        steps.to(number)
-        with transaction.atomic():
-            simulate_participant(study=copy, seed=number, population=population)
-    if copy.state == Study.State.OPEN:
+def _take_part(copy: Study, population: Population, actor: Actor, steps: Steps) -> None:
+    if copy.state == Study.State.OPEN:  # closed it is where all of this was done before a stop
+        take_every_place(study=copy, population=population, on_place=lambda taken, _: steps.to(taken))
         close_study(study=copy, actor=actor)
 
 

@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from elicitation.monitoring.study_files import export_study, import_study
+from elicitation.participants.models import Participation
 from elicitation.recruiters.services import recruitment_of, set_recruitment
 from elicitation.studies.factors import Factor, Level
-from elicitation.studies.models import Source, Study
+from elicitation.studies.models import Mode, Slot, Source, Study
+from elicitation.studies.opening import open_study
 from elicitation.studies.payment import Payment
 from elicitation.studies.protocol import settings_of
 from elicitation.studies.rules import default_rules
@@ -336,6 +338,24 @@ def test_the_command_says_in_a_sentence_what_it_cannot_do(make_study, tmp_path):
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(CommandError, match="cannot be read as UTF-8"):
         call_command("study", "import", str(file))
+
+
+def test_simulated_participants_answer_a_study_that_is_for_them_by_a_command(make_study, capsys):
+    simulated, people = make_study(source=Source.SIMULATED, opened=False), make_study("people")
+    for slug in ("small", "people"):
+        with pytest.raises(CommandError, match=r"open it first|not for simulated"):
+            call_command("study", "answer", slug)
+    open_study(study=simulated, actor=OPERATOR)
+    call_command("study", "answer", "small")
+    done = simulated.participations.filter(state=Participation.State.COMPLETED).count()
+    assert done
+    assert f"{done} simulated participants took part in 'small'." in capsys.readouterr().out
+    assert Slot.objects.filter(batch__study=simulated, batch__mode=Mode.LIVE).count() == done
+    call_command("study", "answer", "small")
+    assert capsys.readouterr().out.startswith("0 simulated participants")
+    with pytest.raises(CommandError, match="not for simulated participants"):
+        call_command("study", "answer", "people")
+    assert not people.participations.exists()
 
 
 def test_a_study_is_downloaded_by_who_may_see_it(client, make_study):

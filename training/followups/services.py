@@ -118,8 +118,13 @@ def queue_estimate(*, follow_up: FollowUp, actor: Actor) -> Job:
         Conflict: nobody has answered yet, or it is queued already.
     """
     require(actor, Action.EDIT_STUDY, follow_up.study_id)
-    if not follow_up.study.participations.filter(mode="live").exists():
-        raise Conflict("Nobody has taken part yet, so there is nothing to estimate labels from.")
+    study = follow_up.study
+    if not study.participations.filter(mode="live").exists():
+        how = f" `python manage.py study answer {study.slug}` lets simulated participants answer it."
+        raise Conflict(
+            "Nobody has taken part yet, so there is nothing to estimate labels from."
+            + (how if study.source == Source.SIMULATED else "")
+        )
     with transaction.atomic():
         FollowUp.objects.select_for_update(of=("self",)).get(pk=follow_up.pk)  # of two clicks one
         if (job := last_job(follow_up)) is not None and not job.is_over:

@@ -1,4 +1,7 @@
-"""`manage.py study export STUDY [--to FILE]` and `manage.py study import FILE [--slug LINK]`: TOML files."""
+"""`manage.py study export STUDY [--to FILE]` and `manage.py study import FILE [--slug LINK]`: TOML files.
+
+`manage.py study answer STUDY`: simulated participants take the places of a study that is for them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from elicitation.flow.simulation import take_every_place
 from elicitation.monitoring.study_files import export_study, import_study
 from elicitation.studies.models import Study
 from hilmix.accounts.commands import add_owner, owner_named
@@ -15,10 +19,11 @@ from hilmix.accounts.models import User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import give_studies
 from hilmix.commands import OperatorCommand
+from hilmix.jobs.progress import TerminalProgress
 
 
 class Command(OperatorCommand):
-    help = "Write a study to a TOML file, or make a draft of one."
+    help = "Write a study to a TOML file, make a draft of one, or let simulated participants answer one."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -31,18 +36,20 @@ class Command(OperatorCommand):
         reading.add_argument("file", type=Path)
         reading.add_argument("--slug", default="", help="the link to use instead of the file's")
         add_owner(reading)
+        answering = actions.add_parser(
+            "answer", help="simulated participants take all places of an open study that is for them"
+        )
+        answering.add_argument("study", help="the link of the study")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["action"] == "export":
-            self._export(options["study"], options["to"])
+            self._export(_study(options["study"]), options["to"])
+        elif options["action"] == "answer":
+            self._answer(_study(options["study"]))
         else:
             self._import(options["file"], options["slug"], owner_named(options["owner"]))
 
-    def _export(self, slug: str, to: Path | None) -> None:
-        study = Study.objects.filter(slug=slug).select_related("image_set").first()
-        if study is None:
-            known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
-            raise CommandError(f"There is no study {slug!r}. Studies here: {known}.")
+    def _export(self, study: Study, to: Path | None) -> None:
         text = export_study(study=study, actor=OPERATOR)
         if to is None:
             self.stdout.write(text, ending="")
@@ -55,6 +62,11 @@ class Command(OperatorCommand):
         except OSError as error:
             raise CommandError(f"{to} cannot be written: {error.strerror}.") from None
         self.stdout.write(f"Wrote {study.slug!r} to {to}; its protocol is {study.protocol.sha256}.")
+
+    def _answer(self, study: Study) -> None:
+        with TerminalProgress(f"Answering {study.slug}") as progress:
+            n = take_every_place(study=study, on_place=progress.update)
+        self.stdout.write(f"{n} simulated participants took part in {study.slug!r}.")
 
     def _import(self, path: Path, slug: str, owner: User | None) -> None:
         try:
@@ -69,3 +81,11 @@ class Command(OperatorCommand):
         study = imported.study
         give_studies(owner=owner, studies=[study], actor=OPERATOR)
         self.stdout.write(f"{study.slug!r} is a draft; its protocol is {study.protocol.sha256}.")
+
+
+def _study(slug: str) -> Study:
+    study = Study.objects.filter(slug=slug).select_related("image_set").first()
+    if study is None:
+        known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
+        raise CommandError(f"There is no study {slug!r}. Studies here: {known}.")
+    return study
