@@ -190,6 +190,20 @@ def test_a_training_that_diverges_in_its_last_step_says_so():
             train(config, data, seed=0, device=CPU)
 
 
+def test_a_training_of_which_only_the_averages_of_batch_norm_overflow_has_diverged():
+    config = dataclasses.replace(QUICK, epochs=1, batch_size=160, warmup_epochs=0)
+    spoilt = loop._Trainer.step
+
+    def step(self, *batch):
+        spoilt(self, *batch)
+        next(value for name, value in self.model.named_buffers() if "running_var" in name).fill_(float("inf"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop._Trainer, "step", step)
+        with pytest.raises(TrainingDiverged, match="diverged in epoch 1: its weights are not finite"):
+            train(config, digits(128), seed=0, device=CPU)
+
+
 def test_first_weights_that_are_not_finite_are_refused():
     data = digits(64)
     start = build_model("resnet20", data, seed=0).state_dict()

@@ -34,7 +34,7 @@ from training.evaluation import metrics
 
 
 class TrainingDiverged(DataError):
-    """The loss, or what the net says of the validation images, is not finite any more."""
+    """The loss, what the net says of the validation images, or its weights are not finite any more."""
 
 
 class TrainingStopped(Exception):
@@ -113,7 +113,7 @@ def train(
 
     Raises `TrainingStopped` as soon as `should_stop()`, asked before every step, is true; `DataError` when
     images and configuration do not fit together, or when a checkpoint is of another training; `TrainingDiverged` when
-    the loss or the validation logits are not finite.
+    the loss, the validation logits or the weights are not finite.
     """
     device = device or pick_device()
     plan = make_plan(config, budget=budget or Budget(data.n_parents, data.n_mixed), seed=seed)
@@ -292,6 +292,10 @@ class _Trainer:
         logits = predict(self.evaluated, images, device=self.device, precision=self.config.precision)
         if not np.isfinite(logits).all():  # the last step's update is in no loss of the epoch
             raise _diverged(epoch, "what the net says of the validation images is not finite")
+        # Batch norm's averages can be infinite where all that the net says is finite: it divides by them.
+        kept = self.evaluated.state_dict().values()
+        if not bool(torch.stack([torch.isfinite(value).all() for value in kept]).all()):
+            raise _diverged(epoch, "its weights are not finite")
         log_p = metrics.log_softmax(logits)
         return metrics.cross_entropy(log_p, labels), metrics.accuracy(np.exp(log_p), labels)
 

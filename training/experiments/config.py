@@ -35,7 +35,7 @@ ROBUSTNESS = {
     "square": "Square attack, which needs no gradient: 300 queries on 500 images",
 }
 REPRODUCE = "reproduce"  # the table of a file that also has what came out, and is no configuration
-EXCLUSIONS = {"diverged": "a run whose loss is not finite any more"}
+EXCLUSIONS = {"diverged": "a run whose loss or weights are not finite any more"}
 # Judged on nothing but agreement with λ, which is no end in itself.
 # What arms can be compared by: of calibration errors differences are not estimated (`evaluation.resampling`).
 PRIMARIES = tuple(
