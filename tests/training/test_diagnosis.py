@@ -165,6 +165,50 @@ def test_a_plateau_at_exactly_the_least_gain_is_one():
     assert state("plateau", curves=curves(validation[1:], validation[1:])) == "not assessed"
 
 
+def test_losses_that_only_rise_are_no_plateau_but_a_model_that_does_not_learn():
+    rising = 2.0 + 0.05 * np.arange(30)
+    evidence = curves(rising, rising)
+    assert state("not_learning", curves=evidence) == "found"
+    assert state("plateau", curves=evidence) == "not found"
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        (np.full(12, 2.3), "found"),  # nothing is learnt
+        (np.linspace(2.716, 2.703, 12), "found"),  # a learning rate of 1e-6
+        (np.full(12, 0.04), "not found"),  # nothing is left to learn
+        (np.exp(-np.arange(12) / 4), "not found"),
+        (
+            np.concatenate([2 - 0.1 * np.arange(10), 1.1 + 0.06 * np.arange(11)]),
+            "found",
+        ),  # climbs after its best
+        (
+            np.concatenate([2 - 0.1 * np.arange(10), 1.1 + 0.004 * np.arange(11)]),
+            "not found",
+        ),  # by 0.04 nats only
+    ],
+)
+def test_a_training_loss_that_does_not_fall_is_a_symptom(train, expected):
+    assert state("not_learning", curves=curves(train, train)) == expected
+
+
+def test_a_gap_in_a_model_that_learnt_nothing_is_no_over_fitting():
+    """Digits at a learning rate of 1e-6: validation is best before batch normalisation has settled."""
+    train, validation = np.linspace(2.716, 2.703, 14), np.r_[2.553, np.full(13, 2.841)]
+    assert state("over_fitting", curves=curves(train, validation)) == "not found"
+    assert state("over_fitting", curves=curves(train - np.linspace(0, 1, 14), validation)) == "found"
+
+
+def test_a_training_loss_is_judged_less_the_entropy_of_its_targets():
+    """Targets that soften as epochs pass raise the loss of a model that learns all the while."""
+    entropy = np.linspace(0.1, 1.5, 12)
+    learns = np.exp(-np.arange(12) / 4) + entropy
+    assert state("not_learning", curves=curves(learns, learns)) == "found"
+    assert state("not_learning", curves=curves(learns, learns, train_entropy=entropy)) == "not found"
+    assert state("not_learning", curves=curves(learns[:5], learns[:5])) == "not assessed"
+
+
 def test_a_curve_that_ends_in_nan_is_refused():
     with pytest.raises(DataError, match="one finite value for each epoch"):
         curves([1.0, 0.5], [1.0, np.nan])
@@ -216,6 +260,9 @@ def test_accuracy_more_than_a_tenth_above_balanced_accuracy_is_the_paradox(right
     difference = (800 + right) / 900 - (1 + right / 100) / 2
     assert found.numbers["accuracy"] - found.numbers["balanced_accuracy"] == pytest.approx(difference)
     assert (difference > 0.1) == (expected == "found")
+    assert found.numbers["classes"] == (
+        [1] if expected == "found" else []
+    )  # the class that is missed is named
     assert found.state == expected
 
 

@@ -50,17 +50,28 @@ RULES = (
         "yellow",
         f"over the last {s.WINDOW} epochs validation loss rises while training loss falls (Theil–Sen slopes, 95 % "
         f"intervals without 0), or their gap is more than {s.GAP_FACTOR:g} times that of the best epoch and more than "
-        f"{s.LEAST_GAP:g} nats; both losses less H(q)",
+        f"{s.LEAST_GAP:g} nats in a model that learns; both losses less H(q)",
         "the model learns the training images by heart",
         "add data or augmentation, train for fewer epochs",
         s.over_fitting,
+    ),
+    Rule(
+        "not_learning",
+        "Training loss does not fall",
+        "red",
+        f"training loss, less H(q), ends above what it was after its first epoch, or less than {s.LEAST_FALL:.0%} "
+        f"below that with more than {s.LEAST_GAP:g} nats left to learn, or rises over the last {s.WINDOW} epochs "
+        f"(Theil–Sen slope, 95 % interval above 0) to more than {s.LEAST_GAP:g} nats above its best",
+        "the learning rate is far too high, or the labels do not belong to the images",
+        "lower the learning rate or clip gradients; look whether labels and images belong together",
+        s.not_learning,
     ),
     Rule(
         "sharp_change",
         "Sudden change",
         "yellow",
         f"validation loss rises in one epoch by more than {s.ROBUST_SDS:g} robust standard deviations of the "
-        f"{s.RECENT} changes before",
+        f"{s.LEAST_RECENT} to {s.RECENT} changes before; the first {s.LEAST_RECENT} changes are not judged",
         "the learning rate is too high",
         "lower the learning rate, warm up for longer, or clip gradients",
         s.sharp_change,
@@ -79,7 +90,8 @@ RULES = (
         "plateau",
         "Plateau",
         "note",
-        f"the best validation loss fell by at most {s.LEAST_GAIN:g} nats in the last {s.PATIENCE} epochs",
+        f"the best validation loss fell by at most {s.LEAST_GAIN:g} nats in the last {s.PATIENCE} epochs, and training "
+        "loss falls",
         "learning has settled",
         "stop: more epochs of this schedule bring nothing",
         s.plateau,

@@ -30,6 +30,7 @@ SCATTER = 0.03  # of validation accuracy from epoch to epoch
 DROP = 0.05  # of validation accuracy below its best
 PATIENCE = 10
 LEAST_GAIN = 0.001  # nats
+LEAST_FALL = 0.05  # of the training loss after the first epoch
 CLASS_GAP = 0.15
 LOW = 0.5
 HEALTHY = 0.85
@@ -64,7 +65,8 @@ _NO_MATRIX = "a confusion matrix"
 def over_fitting(evidence: Evidence) -> Outcome:
     """Validation rises while training falls (Theil–Sen slopes of the last `WINDOW` epochs, both 95 % intervals without
     0), or the gap between them is more than `GAP_FACTOR` times that of the best epoch and more than `LEAST_GAP`: where
-    training is augmented its loss is often the higher one at the best epoch, and there is no multiple of that."""
+    training is augmented its loss is often the higher one at the best epoch, and there is no multiple of that. A gap
+    says nothing of a model that does not learn (`not_learning`)."""
     from scipy import stats  # slow to import, and the table of rules is shown by processes that judge nothing
 
     curves = evidence.curves
@@ -78,7 +80,7 @@ def over_fitting(evidence: Evidence) -> Outcome:
     apart = rising.low_slope > 0 and falling.high_slope < 0
     wider = bool(_above(gap, max(GAP_FACTOR * gap_at_best, LEAST_GAP)))
     return Found(
-        bool(apart or wider),
+        bool(apart or (wider and _learns(evidence))),
         {
             "train_slope": float(falling.slope),
             "validation_slope": float(rising.slope),
@@ -89,9 +91,30 @@ def over_fitting(evidence: Evidence) -> Outcome:
     )
 
 
+def not_learning(evidence: Evidence) -> Outcome:
+    """The training loss does not go down: it ends above what it was after its first epoch, or less than
+    `LEAST_FALL` of that below it with more than `LEAST_GAP` left to learn; or over the last `WINDOW` epochs it rises
+    (Theil–Sen, 95 % interval above 0) and ends more than `LEAST_GAP` above its best."""
+    from scipy import stats  # see over_fitting
+
+    curves = evidence.curves
+    if curves is None or len(curves.train) < LEAST_EPOCHS:
+        return f"{_NO_CURVES} over at least {LEAST_EPOCHS} epochs"
+    train = curves.train
+    first, last, best = float(train[0]), float(train[-1]), float(train.min())
+    stuck = _above(last, first) | (_above(LEAST_FALL * first, first - last) & _above(last, LEAST_GAP))
+    rising = stats.theilslopes(train[-WINDOW:], alpha=0.95)
+    climbs = rising.low_slope > 0 and bool(_above(last - best, LEAST_GAP))
+    return Found(
+        bool(stuck or climbs),
+        {"first": first, "last": last, "best_epoch": int(train.argmin()) + 1, "slope": float(rising.slope)},
+    )
+
+
 def sharp_change(evidence: Evidence) -> Outcome:
     """The validation loss rises in one epoch by more than `ROBUST_SDS` robust standard deviations (1.4826 MAD) of the
-    `RECENT` changes before it, counted from their median. A sudden fall is what a step of the learning rate is for."""
+    `RECENT` changes before it, or of all before it where they are at least `LEAST_RECENT`, counted from their median;
+    earlier changes are not judged. A sudden fall is what a step of the learning rate is for."""
     curves = evidence.curves
     if curves is None or len(curves.validation) < LEAST_RECENT + 2:
         return f"{_NO_CURVES} over at least {LEAST_RECENT + 2} epochs"
@@ -128,14 +151,15 @@ def fluctuating(evidence: Evidence) -> Outcome:
 
 
 def plateau(evidence: Evidence) -> Outcome:
-    """In the last `PATIENCE` epochs the best validation loss fell by no more than `LEAST_GAIN`."""
+    """In the last `PATIENCE` epochs the best validation loss fell by no more than `LEAST_GAIN`. A training loss that
+    does not go down (`not_learning`) has not settled."""
     curves = evidence.curves
     if curves is None or len(curves.validation) <= PATIENCE:
         return f"{_NO_CURVES} over more than {PATIENCE} epochs"
     best_before, best_since = curves.validation[:-PATIENCE].min(), curves.validation[-PATIENCE:].min()
     gain = float(best_before - best_since)
     return Found(
-        not _above(gain, LEAST_GAIN),
+        _learns(evidence) and not _above(gain, LEAST_GAIN),
         {"gain": max(gain, 0.0), "best_epoch": int(curves.validation.argmin()) + 1},
     )
 
@@ -173,15 +197,17 @@ def accuracy_paradox(evidence: Evidence) -> Outcome:
     accuracy = float(np.trace(matrix) / matrix.sum())
     balanced = float(recall[support > 0].mean())
     missed = np.flatnonzero((support >= LEAST_SUPPORT) & _above(LOW, recall))
+    fires = bool(
+        _above(accuracy - balanced, PARADOX_GAP) or (_above(accuracy, PARADOX_ACCURACY) and len(missed))
+    )
+    least = int(np.where(support > 0, recall, np.inf).argmin())
     return Found(
-        bool(
-            _above(accuracy - balanced, PARADOX_GAP) or (_above(accuracy, PARADOX_ACCURACY) and len(missed))
-        ),
+        fires,
         {
             "accuracy": accuracy,
             "balanced_accuracy": balanced,
-            "least_recall": float(recall[support > 0].min()),
-            "classes": missed.tolist(),
+            "least_recall": float(recall[least]),
+            "classes": [least] if fires and not len(missed) else missed.tolist(),
         },
     )
 
@@ -273,6 +299,12 @@ def miscalibrated(evidence: Evidence) -> Outcome:
             "ece_after": known.ece_after,
         },
     )
+
+
+def _learns(evidence: Evidence) -> bool:
+    """Whether, as far as can be told, its training loss goes down."""
+    said = not_learning(evidence)
+    return not (isinstance(said, Found) and said.fires)
 
 
 def _above(value: float | Floats, limit: float | Floats) -> NDArray[np.bool_]:
