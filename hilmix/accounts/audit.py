@@ -80,12 +80,21 @@ WORDS: Mapping[str, str | Promise] = {
 
 def record(actor: Actor, action: str, obj: models.Model, **detail: Any) -> AuditEvent:
     """Write down that `actor` did `action` to `obj`. Never pass a participant's identity in `detail`."""
-    return AuditEvent.objects.create(
-        actor=user_or_none(actor),
-        action=action,
-        object_kind=obj._meta.label_lower,
-        object_id=str(obj.pk),
-        detail=detail,
+    [event] = record_each(actor, action, [obj], **detail)
+    return event
+
+
+def record_each(actor: Actor, action: str, objs: Iterable[models.Model], **detail: Any) -> list[AuditEvent]:
+    """The same of several objects, in one query."""
+    return AuditEvent.objects.bulk_create(
+        AuditEvent(
+            actor=user_or_none(actor),
+            action=action,
+            object_kind=obj._meta.label_lower,
+            object_id=str(obj.pk),
+            detail=detail,
+        )
+        for obj in objs
     )
 
 

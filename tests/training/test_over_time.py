@@ -19,6 +19,8 @@ from hilmix.jobs.progress import Progress
 from hilmix.jobs.registry import KINDS
 from tests.training.over_releases import N_MIXED, finish, grown, made
 from tests.training.reported import judged
+from training.choices.models import Choice
+from training.choices.services import has_seen
 from training.experiments.models import Experiment
 from training.models import Report, Run
 from training.trends.comparing import ArmOnRelease, Labels, OnRelease, moved, over_time
@@ -249,7 +251,30 @@ def test_test_figures_are_folded_until_an_arm_is_chosen(client, admin, both):
     assert 'data-figure="labels_moved"' in folded
     shown = client.get(page_of(first), {"test": "shown"}).text
     assert 'data-figure="over_time"' in shown
-    assert "You have done so" in client.get(page_of(first)).text
+    again = client.get(page_of(first)).text
+    assert 'data-figure="over_time"' in again, "as on the other pages, once is enough"
+    assert "You have done so" in again
+
+
+def test_who_unfolds_sees_the_test_images_of_each_experiment_compared(client, admin, both):
+    """An arm of the first is chosen, so its own figures are open; those of the second are not."""
+    first, second = both
+    for one in both:
+        content = {**one.report.content, "choice": {"arm": "mixup", "sentence": "x"}}
+        Report.objects.filter(experiment=one).update(content=content)
+    Choice.objects.create(experiment=first, arm=first.arms.get(name="mixup"), reason="x", seen_test=False)
+    client.force_login(admin)
+    folded = client.get(page_of(first)).text
+    assert 'data-figure="over_time"' not in folded
+    assert f"Of the experiment on {second.release.name} no arm is chosen yet" in folded
+    assert not has_seen(second, admin)
+    file = client.get(page_of(first), {"figure": "over_time.csv"})
+    assert "had before an arm was chosen" in file.text
+    assert has_seen(second, admin)
+    assert not has_seen(first, admin), "whose figures are open"
+    again = client.get(page_of(first)).text
+    assert 'data-figure="over_time"' in again
+    assert "no arm is chosen yet" in again
 
 
 def test_what_is_made_of_one_configuration_twice_on_a_release_stands_in(client, admin, both, releases):
@@ -295,8 +320,8 @@ def test_five_seeds_have_intervals_for_other_seeds_and_nothing_is_a_verdict():
     assert one["value"] < 0
     course, steps, labels = content["figures"]
     assert "on the same 240 test images" in course["definition"]
-    for figure in (course, steps):
-        assert "for other images and other seeds" in figure["definition"]
+    for said in (course["definition"], steps["table"]["caption"]):
+        assert "for other images and other seeds" in said
     assert "From s@1.0.0 (100 answers) to s@1.1.0 (300)" in course["reading"]
     assert "exploratory" in steps["reading"]
     assert labels["reading"] == "No label of a mixed image that two releases share moved."
@@ -318,7 +343,10 @@ def test_below_five_seeds_figures_say_that_it_is_about_these_models():
     assert (
         "for other images and other seeds; below 5 seeds for other images with these" in course["definition"]
     )
-    assert "intervals for other images with these trained models, as there are fewer" in steps["definition"]
+    assert (
+        "intervals for other images with these trained models, as there are fewer"
+        in steps["table"]["caption"]
+    )
 
 
 def test_what_else_differs_is_said():

@@ -7,7 +7,7 @@ is kept from anybody: who opens or downloads the rest is written down, and a cho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from training.choices.models import Choice
 from training.experiments.models import Experiment
 
 SEEN = "experiment.test_seen"  # in the audit trail: somebody saw figures of the test images before a choice
+_KIND = "training.experiment"
 LONGEST_REASON = 2000
 
 
@@ -103,6 +104,21 @@ def unfold(*, experiment: Experiment, actor: Actor, asked: bool, by: str) -> Ope
     return opening if opening.shows else replace(opening, seen=True)
 
 
+def unfold_all(*, experiments: Sequence[Experiment], actor: Actor, asked: bool, by: str) -> bool:
+    """For a page with test figures of several `experiments`, of each of which an arm is still to be chosen: whether
+    this person has seen those of all, or has `asked` to see them, which is written down of each."""
+    keys = [str(one.pk) for one in experiments]
+    events = AuditEvent.objects.filter(action=SEEN, object_kind=_KIND, object_id__in=keys)
+    seen = set(events.filter(actor=user_or_none(actor)).values_list("object_id", flat=True))
+    unseen = [one for one in experiments if str(one.pk) not in seen]
+    if asked and unseen:
+        for study_id in {one.release.study_id for one in unseen}:
+            require(actor, Action.VIEW_EXPERIMENT, study_id)
+        with transaction.atomic():
+            audit.record_each(actor, SEEN, unseen, by=by)
+    return asked or not unseen
+
+
 def with_rule(content: Mapping[str, Any], *, experiment: Experiment, actor: Actor, by: str) -> dict[str, Any]:
     """The content of a report as it leaves hilmix, in a file or for a program: with a note of the rule where no arm is
     chosen yet; that it was seen is written down."""
@@ -170,6 +186,4 @@ def choose_arm(*, experiment: Experiment, arm: str, reason: str, actor: Actor) -
 
 
 def _seen(experiment: Experiment) -> Any:
-    return AuditEvent.objects.filter(
-        action=SEEN, object_kind="training.experiment", object_id=str(experiment.pk)
-    )
+    return AuditEvent.objects.filter(action=SEEN, object_kind=_KIND, object_id=str(experiment.pk))

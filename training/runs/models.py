@@ -68,6 +68,18 @@ class Run(models.Model):
         return ", ".join(parts)
 
     @property
+    def accuracy(self) -> tuple[float, str] | None:
+        """Its accuracy and on which images, for who watches it before an arm is chosen: of test images only where no
+        validation images are set apart. None where there is none such, as of a fold then."""
+        if not self.metrics:
+            return None
+        if self.candidate:
+            return self.metrics["accuracy"], "validation"
+        if found := self.evaluations.get("validation", {}).get("accuracy"):
+            return found["value"], "validation"
+        return None if self.arm.experiment.config.get("validation") else (self.metrics["accuracy"], "test")
+
+    @property
     def directory(self) -> Path:
         """Where weights (`weights.safetensors`) and predictions (`predictions.npz`) of a finished run are."""
         return Path(settings.VAR) / "runs" / str(self.pk)

@@ -88,10 +88,8 @@ def train_run(progress: Progress, run_id: int) -> None:
         _judge_and_keep(run, config, result, material, device, progress)
         _describe(run, config, result, parent, device)
         describe_run(run=run, images=material.images)
-        # A log is read before an arm is chosen: figures of test images are in it only where there are no others.
-        watched = run.evaluations.get("validation", {}).get("accuracy")
-        accuracy, of = (watched["value"], "validation") if watched else (run.metrics["accuracy"], "test")
-        progress.log(f"accuracy {accuracy:.3f} on {of} images, {duration(result.seconds)}")
+        reached = "accuracy {:.3f} on {} images, ".format(*run.accuracy) if run.accuracy else "trained in "
+        progress.log(reached + duration(result.seconds))
     finish_run(run=run, actor=progress.actor)
     shutil.rmtree(keeping.checkpoints(run), ignore_errors=True)
 
@@ -267,6 +265,7 @@ def _judge_and_keep(
 ) -> None:
     """Judge the weights as they are written, and keep all files; the run's row is not saved here."""
     weights = keeping.write(run, keeping.WEIGHTS, lambda path: save_weights(dict(result.state_dict), path))
+    keeping.hash_weights(run)
     n_classes = len(material.images.classes)
     model = load_model(weights, net=config.net, image_shape=material.image_shape, n_classes=n_classes).to(
         device

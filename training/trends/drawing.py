@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hilmix.figures import Cell, Figure, Series, Table, show
+from hilmix.figures import Cell, Figure, Series, Table, first_seen, show
 from training.evaluation.values import BY_KEY
 
 _SPOKEN = 3  # arms that a sentence names
@@ -19,11 +19,11 @@ def figures_of(
     """The metric against the number of answers; the differences to the release before; how far labels moved.
     `same_images`: whether all were judged on the same test images."""
     images = f"the same {releases[-1]['n_tested']} test images" if same_images else "the test images of each"
-    found = [_course(releases, metric, images, source)]
+    found = [first_seen(_course(releases, metric, images, source), ())]
     if rows := _rows(steps, metric):
         found.append(_differences(rows, metric, source))
     if any(arm["labels"] for step in steps for arm in step["arms"].values()):
-        found.append(_labels(steps, source))
+        found.append(first_seen(_labels(steps, source), ()))
     return found
 
 
@@ -112,7 +112,7 @@ def _differences(rows: Sequence[tuple[Json, str, Json]], metric: str, source: st
     labels = tuple(f"{arm}: {_version(step['before'])} → {_version(step['after'])}" for step, arm, _ in rows)
     points = tuple((float(place), one["value"], *one["interval"]) for place, (_, _, one) in enumerate(rows))
     table = Table(
-        f"{name}: each release less the one before",
+        f"{name}: each release less the one before; 95 % intervals {_scope([one for _, _, one in rows])}, not adjusted",
         ("Arm", "After", "Before", "Difference", "from", "to", "Seeds"),
         tuple(
             (arm, step["after"], step["before"], one["value"], *one["interval"], one["n_seeds"])
@@ -137,9 +137,8 @@ def _differences(rows: Sequence[tuple[Json, str, Json]], metric: str, source: st
     )
     return Figure(
         "release_steps", "forest", f"{name}: difference to the release before",
-        f"After less before, paired by test image and seed, of the same configuration. {_direction(metric)} 95 % "
-        f"intervals {_scope([one for _, _, one in rows])}, not adjusted for how many there are: nobody planned these "
-        "comparisons before the first run, so they are exploratory and give no verdict.",
+        f"After less before, paired by test image and seed, of the same configuration. {_direction(metric)} Unplanned, "
+        "so exploratory.",
         f"difference in {name}", "", (Series(f"difference in {name}", points, 0),), table, source,
         reading=f"{told}; exploratory.{equal}", y_categories=labels, reference=0.0,
     )  # fmt: skip
@@ -180,8 +179,8 @@ def _labels(steps: Sequence[Json], source: str) -> Figure:
     )
     return Figure(
         "labels_moved", "bars", "How far labels moved since the release before",
-        "Half the summed absolute difference of the two soft labels of a mixed image, 0 (the same) to 1, mean over the "
-        "mixed images of both releases. Labels that answers play no part in, such as mixup's, do not move.",
+        "Half the summed absolute difference of the two soft labels of a mixed image, mean over the images of both "
+        "releases. Labels without answers, such as mixup's, do not move.",
         "from release to release", "mean distance, 0–1", series, table, source, reading=f"{told}.",
         x_categories=tuple(f"{_version(step['before'])} → {_version(step['after'])}" for step in steps),
     )  # fmt: skip

@@ -19,7 +19,7 @@ from hilmix.hub.downloads import figure_file
 from hilmix.hub.models import Release
 from hilmix.hub.withdrawn import count_withdrawn
 from hilmix.jobs.models import Job, JobState
-from training.choices.services import Opening, opened_to, see_test
+from training.choices.services import Opening, rule_notes, unfold_all
 from training.experiments.models import Experiment
 from training.runs.services import launch_experiment
 from training.trends import services
@@ -37,13 +37,10 @@ def over_time(request: HttpRequest, experiment_id: int) -> HttpResponse:
     count_withdrawn([one.release for one in series])
     content = _stored(series)
     wanted = request.GET.get("figure", "")
-    if request.GET.get("test") == "shown" or wanted.partition(".")[0] in OF_TEST:
-        opening = see_test(experiment=experiment, actor=request.user, by="over time")
-        opening = Opening(True, opening.sentence, seen=not opening.opened)
-    else:
-        opening = opened_to(experiment, request.user)
+    asked = request.GET.get("test") == "shown" or wanted.partition(".")[0] in OF_TEST
+    opening = _opening(series, experiment, request.user, asked=asked and content is not None)
     if wanted:
-        return _file(experiment, content, wanted)
+        return _file(series, experiment, content, wanted)
     may = allowed(request.user, Action.LAUNCH_EXPERIMENT)
     done = [one for one in series if hasattr(one, "report")]
     working = Job.objects.filter(
@@ -59,7 +56,7 @@ def over_time(request: HttpRequest, experiment_id: int) -> HttpResponse:
         "steps": _steps(content)[::-1],
         "opening": opening,
         "figures": [
-            one for one in (content or {}).get("figures", ()) if opening.opened or one["key"] not in OF_TEST
+            one for one in (content or {}).get("figures", ()) if opening.shows or one["key"] not in OF_TEST
         ],
         "n_reported": len(done),
         "stale": content is not None and _is_stale(content, done),
@@ -112,11 +109,36 @@ def compare(request: HttpRequest, experiment_id: int) -> HttpResponse:
     return redirect("experiment_over_time", experiment.pk)
 
 
-def _file(experiment: Experiment, content: dict[str, Any] | None, wanted: str) -> HttpResponse:
+def _opening(series: Sequence[Experiment], experiment: Experiment, person: User, *, asked: bool) -> Opening:
+    """The rule for the page: its figures are of the test images of every experiment of the series, so they are folded
+    while those of one are, and who unfolds them is written down for each."""
+    folded = _folded(series)
+    if not folded:
+        return Opening(True, "")
+    shows = unfold_all(experiments=folded, actor=person, asked=asked, by="over time")
+    one = next((one for one in folded if one.pk == experiment.pk), folded[0])
+    said = _(
+        "Of the experiment on %(name)s no arm is chosen yet. Until one is, by validation figures and with a reason, "
+        "figures of its test images are folded here: whoever unfolds them is written down, and their choice says so."
+    ) % {"name": one.release.name}
+    return Opening(False, f"{said} {_('You have done so.')}" if shows else said, seen=shows)
+
+
+def _folded(series: Sequence[Experiment]) -> list[Experiment]:
+    """Those that an arm is to be chosen of, by validation figures (`first_arm`), and none is."""
+    return [one for one in series if vars(one)["first_arm"] and not hasattr(one, "choice")]
+
+
+def _file(
+    series: Sequence[Experiment], experiment: Experiment, content: dict[str, Any] | None, wanted: str
+) -> HttpResponse:
     key, _dot, extension = wanted.partition(".")
     figure = next((one for one in (content or {}).get("figures", ()) if one["key"] == key), None)
     if content is None or figure is None:
         raise NotFound(_("There is no such figure here."))
+    if key in OF_TEST:
+        notes = [note for one in _folded(series)[:1] for note in rule_notes(one, short=True)]
+        figure = {**figure, "source": "; ".join([figure["source"], *notes])}
     return figure_file(figure, f"experiment-{experiment.pk}-{key}", extension, content["watermark"])
 
 

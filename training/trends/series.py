@@ -19,9 +19,10 @@ def series_of(experiment: Experiment, *, person: Actor = OPERATOR) -> list[Exper
             release__study=experiment.release.study_id,
             image_set__sha256=experiment.image_set.sha256,
         )
-        .select_related("release__study", "image_set", "origin__release__study", "report")
+        .select_related("release__study", "image_set", "origin__release__study", "report", "choice")
         .defer("report__content")
-        .annotate(over_time=F("report__content__over_time"))  # what was last compared
+        # What was last compared, and which arm validation images put first.
+        .annotate(over_time=F("report__content__over_time"), first_arm=F("report__content__choice__arm"))
     )
     of_release: dict[int, Experiment] = {}
     for one in sorted(alike, key=lambda one: (one.pk == experiment.pk, hasattr(one, "report"), one.pk)):

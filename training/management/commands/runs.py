@@ -141,8 +141,7 @@ def _row(run: Run) -> tuple[str, ...]:
     number = str(run.pk)
     note = ["added later"] if services.added_later(run) else []
     if run.is_done:
-        judged_on = "validation" if run.candidate else "test"
-        accuracy = f"accuracy {run.metrics['accuracy']:.4f} on {judged_on} images" if run.metrics else ""
+        accuracy = "accuracy {:.4f} on {} images".format(*run.accuracy) if run.accuracy else ""
         note += ["external"] if run.arm.is_external else []
         if run.excluded:
             return number, run.title, "excluded", "", ", ".join([*note, run.excluded])
