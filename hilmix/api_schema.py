@@ -8,7 +8,6 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import (
     ResolvedComponent,
-    build_array_type,
     build_basic_type,
     build_object_type,
 )
@@ -52,20 +51,17 @@ class Schema(AutoSchema):
             yield 429
 
     def _refusal(self) -> ResolvedComponent:
-        messages = build_array_type({"type": "string"})
         problem = build_object_type(
             description="A refusal (RFC 9457)",
             required=["status", "code", "detail"],
             properties={
                 "status": build_basic_type(OpenApiTypes.INT),
                 "code": {"type": "string", "description": "one word, for programs"},
-                "detail": {
-                    "description": "what is wrong, for people: a text, or texts by what they are about"
-                },
+                "detail": {"type": "string", "description": "what is wrong, for people"},
                 "fields": {
                     "type": "object",
-                    "additionalProperties": messages,
-                    "description": "the same by field",
+                    "additionalProperties": {},
+                    "description": "what is wrong by field: messages, or the same by the fields of its parts",
                 },
             },
         )

@@ -10,11 +10,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFilesSent
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 
 from hilmix.core.errors import DataError
@@ -100,6 +101,14 @@ def problem_json(exception: Exception, context: dict[str, Any]) -> Response | No
         body = {"status": 403, "code": "forbidden", "detail": "You may not do this."}
     elif isinstance(exception, RequestDataTooBig):
         body = {"status": 413, "code": "too_large", "detail": "This is more than may be sent at once."}
+    elif isinstance(exception, TooManyFilesSent):
+        most = settings.DATA_UPLOAD_MAX_NUMBER_FILES
+        body = {"status": 413, "code": "too_large", "detail": f"At most {most} files may be sent at once."}
+    elif isinstance(exception, ValidationError):
+        body = {"status": 400, "code": "invalid", "detail": "Some of what was sent cannot be accepted."}
+        body["fields"] = (
+            exception.detail if isinstance(exception.detail, dict) else {"non_field_errors": exception.detail}
+        )
     elif isinstance(exception, APIException):
         detail: Any = exception.detail
         code = getattr(detail, "code", exception.default_code)

@@ -206,7 +206,7 @@ def test_since_finds_what_was_changed_later(world):
 def test_a_moment_that_is_none_is_refused_and_filters_nothing(world, since):
     reply = admin_of(world).get(world.address("api_responses"), {"since": since})
     assert reply.status_code == 400
-    assert "since" in reply.json()["detail"]
+    assert "since" in reply.json()["fields"]
 
 
 # --- Filters (checklist S2) ---------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ def test_the_monitor_tells_the_cells_of_one_combination_of_levels(world):
     assert sum(answers) == whole["n_answers"]
     for wrong in ({"levels": 4}, {"levels": "all"}, {"mode": "preview"}):
         reply = client.get(address, wrong)
-        assert (reply.status_code, list(reply.json()["detail"])) == (400, list(wrong))
+        assert (reply.status_code, list(reply.json()["fields"])) == (400, list(wrong))
 
 
 def test_who_works_on_a_study_is_told_to_its_owners(world):
@@ -249,7 +249,7 @@ def test_what_is_chosen_for_a_release_is_kept_and_the_rest_is_as_is_proposed(wor
 def test_what_cannot_be_chosen_is_refused_by_field_and_queues_nothing(world, name, sent, field):
     before = Job.objects.count()
     reply = post(world, name, sent)
-    assert (reply.status_code, field in reply.json()["detail"], Job.objects.count()) == (400, True, before)
+    assert (reply.status_code, field in reply.json()["fields"], Job.objects.count()) == (400, True, before)
 
 
 def test_nobody_is_simulated_after_a_release_that_one_may_not_see(world):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import OperationalError
 from django.http import Http404
 from django.urls import reverse
@@ -132,6 +133,21 @@ def test_a_refusal_of_ours_is_said_in_its_own_words_escaped(world, broken, error
     problem = told(world, world.address("api_studies"))
     assert (problem.status_code, problem["Content-Type"]) == (status, "application/problem+json")
     assert problem.json()["detail"] == HOSTILE
+
+
+def test_the_api_refuses_too_many_files_and_what_is_malformed_as_a_problem(world, settings):
+    settings.DATA_UPLOAD_MAX_NUMBER_FILES = 2
+    client, address = world["admin"].client(), world.address("api_ask_run")
+    files = {"images": [SimpleUploadedFile(f"{n}.png", b"x") for n in range(3)]}
+    many = client.post(address, files)
+    malformed = client.post(address, {"images": 7}, "application/json")
+    for reply, status, said in (
+        (many, 413, "At most 2 files may be sent at once."),
+        (malformed, 400, "Some of what was sent cannot be accepted."),
+    ):
+        assert (reply.status_code, reply["Content-Type"]) == (status, "application/problem+json")
+        assert reply.json()["detail"] == said
+    assert list(malformed.json()["fields"]) == ["images"]
 
 
 def test_an_api_address_that_does_not_exist_is_a_problem_and_no_page(world):
