@@ -27,6 +27,7 @@ from hilmix.jobs.api import api_urls as jobs
 from training.choices.api import api_urls as choices
 from training.experiments.api import api_urls as experiments
 from training.explanations.api import api_urls as explanations
+from training.followups.api import api_urls as follow_ups
 from training.reports.run.api import api_urls as runs
 
 
@@ -53,6 +54,7 @@ programs = [
     *runs,
     *explanations,
     *choices,
+    *follow_ups,
     *lineage,
     *jobs,
 ]

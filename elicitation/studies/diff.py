@@ -242,6 +242,8 @@ def _item(item: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any, of: str = "") -> str:
+    if of == "mixed_images":
+        return "\n".join(" ".join(map(str, one)) for one in value) or _("none")
     if of == "lambdas_e4":
         return ", ".join(lambda_text(one) for one in value) or _("none")
     if value is None or value in ("", [], ()):

@@ -15,7 +15,7 @@ from elicitation.studies.labels import value_in_words, words_of
 from elicitation.studies.models import Source, Study
 from elicitation.studies.protocol import Settings
 from elicitation.studies.rules import FLAGS, Rule
-from hilmix.core.mixing import lambda_text
+from hilmix.core.mixing import DEFAULT_METHOD, lambda_text
 
 Facts = list[tuple[str, str]]
 
@@ -52,6 +52,7 @@ def _asked(settings: Settings) -> Facts:
         (gettext("Perspective"), settings.perspective),
         *[(gettext("Factor %s") % factor.name, _factor(factor)) for factor in settings.factors],
         ("λ", ", ".join(lambda_text(value) for value in design.lambdas_e4)),
+        *([(gettext("How images are mixed"), design.method)] if design.method != DEFAULT_METHOD else []),
         (gettext("Trials a person"), " + ".join(per_person)),
         (gettext("People per mixed image"), str(design.answers_per_unit)),
     ]

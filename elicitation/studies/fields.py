@@ -6,6 +6,7 @@ A field checks how values are written; whether they fit together is for the serv
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -97,6 +98,28 @@ class LambdasField(forms.CharField):
         return " ".join(map(lambda_text, value))
 
 
+class MixedImagesField(LinesField):
+    """A mixed image a line, `12 345 0.25`: positions of both images and λ, with spaces, commas or tabs between them."""
+
+    def clean(self, value: Any) -> tuple[tuple[int, int, int], ...]:
+        return tuple(map(_mixed_image, filter(str.strip, super().clean(value).split("\n"))))
+
+    @staticmethod
+    def written(value: Iterable[tuple[int, int, int]]) -> str:
+        return "\n".join(f"{first} {second} {lambda_text(share)}" for first, second, share in value)
+
+
+def _mixed_image(line: str) -> tuple[int, int, int]:
+    try:
+        first, second, share = re.split(r"[\s,;]+", line.strip())
+        return int(first), int(second), lambda_e4_from_text(share)
+    except (ValueError, DataError):
+        raise forms.ValidationError(
+            _("“%(line)s”: each line is the positions of two images and λ, such as “12 345 0.25”."),
+            params={"line": line.strip()[:60]},
+        ) from None
+
+
 class AmountField(forms.DecimalField):
     """Money with two decimals, as hundredths."""
 
@@ -153,6 +176,10 @@ class OptionsField(NamedLinesField):
 # What forms offer for a setting of few values, of the study and of a level alike.
 PERSPECTIVES = [("you", _("what do you see")), ("100 others", _("what would 100 other people see"))]
 PIXELS = [("css", _("CSS pixels")), ("device", _("pixels of the screen"))]
+METHODS = [
+    ("mixup@1", _("mixup@1: rounded")),
+    ("hmix@1", _("hmix@1: rounded down")),
+]
 RESAMPLING = [("nearest", _("nearest neighbour")), ("bicubic", _("bicubic"))]
 
 

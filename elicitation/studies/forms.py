@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from elicitation.images.models import ImageSet
 from elicitation.studies.fields import (
+    METHODS,
     PERSPECTIVES,
     PIXELS,
     RESAMPLING,
@@ -23,6 +24,7 @@ from elicitation.studies.fields import (
     ClassPairsField,
     GroupedForm,
     LambdasField,
+    MixedImagesField,
     NumbersField,
     OptionsField,
     area,
@@ -74,7 +76,7 @@ SECTIONS = (
         _("What is shown to how many"),
         fields=(
             *("n_mixed_images", "lambdas", "trials_per_person", "repeats", "answers_per_unit", "seed"),
-            *("lease_minutes", "class_pairs", "same_class"),
+            *("lease_minutes", "class_pairs", "same_class", "method", "mixed_images"),
         ),
     ),
     Section("apart", _("Images set apart"), fields=("checks", "check_images", "example_images")),
@@ -196,6 +198,23 @@ class StudyForm(GroupedForm):
         required=False,
         label=_("Also mix images of one class"),
         help_text=_("Where no class pairs are chosen above."),
+    )
+    mixed_images = MixedImagesField(
+        required=False,
+        label=_("Named mixed images"),
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_(
+            "A mixed image a line: the positions of its two images in the image set and λ, such as “12 345 0.25”; as "
+            "many as there are mixed images, with λ of those above. Empty: drawn."
+        ),
+    )
+    method = forms.ChoiceField(
+        required=False,
+        choices=METHODS,
+        label=_("How images are mixed"),
+        help_text=_(
+            "λ·first + (1 − λ)·second. H-Mix was published as hmix@1, which knows the λ of H-Mix only."
+        ),
     )
     checks = number(
         DESIGN.checks,
@@ -322,8 +341,9 @@ class StudyForm(GroupedForm):
         for name, default in (("min_width_px", 0), ("minutes", 0), ("stop_width", STOP.width)):
             if data.get(name) is None:
                 data[name] = default
-        for name, otherwise in (("currency", PAYMENT.currency), ("bonus_kind", "none"), ("stop", STOP.rule)):
-            data[name] = data.get(name) or otherwise
+        otherwise = {"currency": PAYMENT.currency, "bonus_kind": "none", "stop": STOP.rule}
+        for name, usual in (otherwise | {"method": DESIGN.method}).items():
+            data[name] = data.get(name) or usual
         return data
 
     def plan(self) -> StudyPlan:
@@ -365,6 +385,7 @@ def _initial(plan: StudyPlan) -> dict[str, Any]:
         "options": OptionsField.written(plan.options),
         "lambdas": LambdasField.written(design.lambdas_e4),
         "class_pairs": written_class_pairs(design.class_pairs, plan.image_set.classes),
+        "mixed_images": MixedImagesField.written(design.mixed_images),
         "check_images": NumbersField.written(design.check_images),
         "example_images": NumbersField.written(design.example_images),
         "currency": payment.currency,

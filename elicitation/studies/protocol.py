@@ -137,7 +137,9 @@ class Design:
             return problems
         said = []
         if len(self.mixed_images) != self.n_mixed_images:
-            said.append(f"{len(self.mixed_images)} are named, and n_mixed_images is {self.n_mixed_images}.")
+            said.append(
+                f"{len(self.mixed_images)} are named, and the number of mixed images is {self.n_mixed_images}."
+            )
         if len(set(self.mixed_images)) < len(self.mixed_images):
             said.append("One is there twice.")
         if any(first == second for first, second, _share in self.mixed_images):
@@ -147,7 +149,10 @@ class Design:
         if self.class_pairs:
             said.append("Where they are named, no class pairs are chosen.")
         if both := sorted(self.parents & {*self.example_images, *self.check_images}):
-            said.append(f"Also an image of the examples or checks: {', '.join(map(str, both))}.")
+            listed = ", ".join(map(str, both))
+            said.append(
+                f"Also an image of the examples or checks: {listed}. Empty those, and others are drawn."
+            )
         return problems | ({"mixed_images": said} if said else {})
 
     def _not_mixed(self) -> str:

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from hilmix.core.licences import UNSTATED
+from hilmix.core.markdown import plain
 from hilmix.core.release_columns import PICTURES, Row, columns_of
 from hilmix.core.release_manifest import INCLUDED
 from hilmix.core.release_papers import as_yaml, keywords, licence_of, parts_of, pictures_have, tables_in
@@ -35,7 +36,7 @@ def dataset_card(manifest: Mapping[str, Any], conditions: Sequence[Row]) -> str:
         *_head(manifest, title, conditions),
         "---",
         "",
-        f"# {title}" + (" — SIMULATED ANSWERS" if simulated else ""),
+        f"# {plain(title)}" + (" — SIMULATED ANSWERS" if simulated else ""),
         "",
         _SOURCES[manifest["source"]],
         "",
@@ -66,7 +67,7 @@ def dataset_card(manifest: Mapping[str, Any], conditions: Sequence[Row]) -> str:
         "## Who answered, and what they agreed to",
         "",
         *(
-            [f"- {' '.join(sentence.split())}" for sentence in manifest["consent"]]
+            [f"- {plain(sentence)}" for sentence in manifest["consent"]]
             or ["Nothing is known of what people agreed to."]
         ),
         f"- {names_of_people(manifest)}",
@@ -81,7 +82,7 @@ def dataset_card(manifest: Mapping[str, Any], conditions: Sequence[Row]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
         *(
             f"| `{entry['name']}` | {entry['condition'] or ''} | {entry['version']} | {entry['number']} | "
-            f"{_cell(entry['meaning'])} | {_params(entry['params'])} |"
+            f"{plain(entry['meaning'])} | {_params(entry['params'])} |"
             for entry in manifest["label_sets"]
         ),
         "",
@@ -91,7 +92,7 @@ def dataset_card(manifest: Mapping[str, Any], conditions: Sequence[Row]) -> str:
         "",
         "## What to keep in mind",
         "",
-        limitations(manifest),
+        plain(limitations(manifest)),
         "",
         "## Opening it",
         "",
@@ -233,29 +234,29 @@ def _facts(manifest: Mapping[str, Any]) -> list[str]:
     counts, image_set, collected = manifest["counts"], manifest["image_set"], manifest["collected"]
     previous = manifest["previous"]
     facts = {
-        "study": f"{manifest['study']['title']} (`{manifest['study']['slug']}`)",
-        "by": ", ".join(manifest["creators"]),
+        "study": f"{plain(manifest['study']['title'])} (`{manifest['study']['slug']}`)",
+        "by": plain(", ".join(manifest["creators"])),
         "participants": counts["participants"],
         "responses": counts["responses"],
         "collected": f"{collected['from']} to {collected['to']}" if collected["from"] else "not known",
         "mixed images": counts["mixed_images"],
-        "image set": f"{image_set['name']} (sha256 `{image_set['sha256']}`)",
-        "classes": ", ".join(image_set["classes"]),
+        "image set": f"{plain(image_set['name'])} (sha256 `{image_set['sha256']}`)",
+        "classes": plain(", ".join(image_set["classes"])),
         "protocol": f"sha256 `{manifest['protocol_sha256']}`",
         "made": f"{manifest['created_at']} by hilmix {manifest['code_version']}",
         "content": f"sha256 `{manifest['sha256']}`",
-        "before it": f"{previous['name']} {previous['version']}"
+        "before it": plain(f"{previous['name']} {previous['version']}")
         if previous
         else "none: the first of this study",
     }
-    return ["| | |", "| --- | --- |", *(f"| {name} | {_cell(str(value))} |" for name, value in facts.items())]
+    return ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in facts.items())]
 
 
 def _licences(manifest: Mapping[str, Any]) -> list[str]:
     lines = ["| of the | licence | whom to credit |", "| --- | --- | --- |"]
     for what, licence, origin in parts_of(manifest):
         shown = f"[{licence.name}]({licence.url})" if licence.url else f"**{licence.title}**"
-        lines.append(f"| {what} | {shown} | {_cell(origin) or 'not stated'} |")
+        lines.append(f"| {what} | {shown} | {plain(origin) or 'not stated'} |")
     lines += ["", pictures_have(manifest)]
     if any(licence.name == UNSTATED for _what, licence, _origin in parts_of(manifest)):
         lines += ["", "Where no licence was stated, nobody gave you leave: ask before you pass it on."]
@@ -269,7 +270,7 @@ def _agreement(measures: Sequence[Mapping[str, Any]]) -> list[str]:
         "| condition | measure | value | n | meaning |",
         "| --- | --- | --- | --- | --- |",
         *(
-            f"| {one['condition']} | {one['measure']} | {one['value']:.3f} | {one['n']} | {_cell(one['meaning'])} |"
+            f"| {one['condition']} | {one['measure']} | {one['value']:.3f} | {one['n']} | {plain(one['meaning'])} |"
             for one in measures
         ),
     ]
@@ -307,7 +308,10 @@ def _varied(factors: Sequence[Mapping[str, Any]]) -> list[str]:
         "",
         "| factor | varies | levels |",
         "| --- | --- | --- |",
-        *(f"| {one['name']} | {one['varies']} people | {', '.join(one['levels'])} |" for one in factors),
+        *(
+            f"| {plain(one['name'])} | {one['varies']} people | {plain(', '.join(one['levels']))} |"
+            for one in factors
+        ),
         "",
     ]
 
@@ -329,15 +333,10 @@ def _left_out(manifest: Mapping[str, Any]) -> list[str]:
         "| --- | --- | --- | --- |",
         *(
             f"| {rule['flag']} | `{json.dumps(rule['params'], sort_keys=True)}` | "
-            f"{'yes' if rule['excludes'] else 'no'} | {_cell(rule['reason'])} |"
+            f"{'yes' if rule['excludes'] else 'no'} | {plain(rule['reason'])} |"
             for rule in rules["rules"]
         ),
     ]
-
-
-def _cell(text: str) -> str:
-    """Text that a person wrote, in one cell of a table."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def labels_call(label_sets: Sequence[Mapping[str, Any]]) -> str:

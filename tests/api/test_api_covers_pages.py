@@ -69,7 +69,8 @@ IN_THE_API = {
     "diagnosis": ("api_experiment",),
     "robustness": ("api_experiment",),
     "robustness_image": ("api_parent_image",),
-    "mixing": ("api_experiment",),
+    "mixing": ("api_experiment", "api_follow_ups"),
+    "follow_up": ("api_follow_up",),
     "experiment_choice": ("api_experiment", "api_choice"),
     "model_card": ("api_model_card",),
     "model_card_file": ("api_model_card",),
@@ -94,7 +95,6 @@ LEFT_TO_PAGES = {
     "Rows as they were published.": ("source_rows",),
     "Bringing files.": ("upload_new",),
     "Planning an experiment.": ("new_experiment",),
-    "Asking people again.": ("follow_up",),
 }
 
 

@@ -416,6 +416,16 @@ def test_a_release_says_whom_its_labels_leave_out_and_by_which_rules(directory, 
     assert open_release(directory).manifest["left_out"] == {"invalid": 0, "excluded": 0}
 
 
+def test_what_somebody_named_is_text_on_the_card(tmp_path):
+    given = release_input()
+    given["manifest"]["study"]["title"] = "cats | *dogs* <b>\n# birds"
+    given["manifest"]["consent"] = ["[agree](http://x) `all`"]
+    write_release(tmp_path / "pets", **given)
+    card = (tmp_path / "pets" / "README.md").read_text("utf-8")
+    assert "| study | cats \\| \\*dogs\\* \\<b> # birds (`" in card
+    assert "\n- [agree]\\(http://x) \\`all\\`\n" in card
+
+
 def test_a_study_without_rules_is_said_to_have_none(tmp_path):
     given = release_input()
     given["manifest"]["rules"] = {**RULES, "rules": []}

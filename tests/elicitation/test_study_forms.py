@@ -29,6 +29,7 @@ from elicitation.studies.whole_form import WholeStudyForm, fixed_fields
 from hilmix.accounts.models import Membership, User
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import set_membership
+from hilmix.core.mixing import METHODS
 from hilmix.jobs.models import Job
 
 PERSPECTIVES = Factor(
@@ -459,3 +460,63 @@ def test_chosen_class_pairs_are_all_that_a_study_mixes(make_study):
         for unit in batch.units.select_related("pair")
     }
     assert pairs == {frozenset((0, 2)), frozenset((3,))}
+
+
+NAMED = {"mixed_images": ((0, 13, 2500), (2, 15, 5000)), "n_mixed_images": 2, "trials_per_person": 2}
+
+
+def test_named_mixed_images_and_their_method_stay_when_something_else_is_changed(client, mine):
+    study = mine(opened=False, **NAMED, lambdas_e4=(2500, 5000), method="hmix@1")
+    before = settings_of(study.protocol.content).design
+    assert change(client, study, withdraw_days="90").status_code == 302
+    assert settings_of(study.protocol.content).design == before
+    assert "<dd>hmix@1</dd>" in client.get(study.get_absolute_url()).content.decode()
+
+
+def test_mixed_images_are_named_and_mixed_as_the_form_says(client, mine):
+    study = mine(opened=False)
+    assert plan_of_study(study).design.method == "mixup@1"
+    sent = {"n_mixed_images": "2", "trials_per_person": "2", "lambdas": "0.2 0.5", "method": "hmix@1"}
+    sent |= {"mixed_images": " 0 13 .2\r\n\r\n2,15;\t0.5 \r\n"}
+    refused = change(client, study, **sent, example_images="13 14 16 17")
+    assert "examples or checks: 13. Empty those, and others are drawn." in beside(refused, "mixed_images")
+    reply = change(client, study, **sent, example_images="")
+    assert reply.status_code == 302, beside(reply, "mixed_images")
+    design = settings_of(study.protocol.content).design
+    assert design.mixed_images == ((0, 13, 2000), (2, 15, 5000))
+    assert design.method == "hmix@1"
+    form = form_of(study).settings
+    assert form["mixed_images"].value() == "0 13 0.2\n2 15 0.5"
+    assert {name for name, _words in form.fields["method"].choices} == set(METHODS)
+    opening.open_study(study=study, actor=OPERATOR)
+    assert {unit.mixed_image.method for unit in study.batches.get().units.all()} == {"hmix@1"}
+    assert change(client, study, mixed_images="1 2 0.5", withdraw_days="3").status_code == 302
+    assert settings_of(study.protocol.content).design == settings_of(study.protocols.first().content).design
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "problem"),
+    [
+        ({"mixed_images": "0 13 0.25\n2 15"}, "mixed_images", "“2 15”: each line is the positions of two"),
+        ({"mixed_images": "0 13 25\n2 15 0.5"}, "mixed_images", "“0 13 25”: each line"),
+        ({"mixed_images": "ant bee 0.5"}, "mixed_images", "“ant bee 0.5”: each line"),
+        ({"mixed_images": "0 13 0.4\n2 15 0.5"}, "mixed_images", "not among those of the study: 0.4."),
+        ({"mixed_images": "0 13 0.5"}, "mixed_images", "1 are named, and the number of mixed images is 2."),
+        ({"mixed_images": "0 13 0.5\n0 13 0.5"}, "mixed_images", "One is there twice."),
+        ({"mixed_images": "0 13 0.5\n2 2 0.5"}, "mixed_images", "not mixed with itself"),
+        ({"mixed_images": "0 13 0.5\n2 99 0.5"}, "mixed_images", "Not in the training split: image 99."),
+        (
+            {"mixed_images": "0 13 0.5\n2 15 0.5", "interface": "construct"},
+            "mixed_images",
+            "asks about pairs",
+        ),
+        ({"method": "paste@1"}, "method", "Select a valid choice"),
+        ({"method": "hmix@1", "lambdas": "0.15"}, "lambdas", "not for 0.15"),
+    ],
+)
+def test_mixed_images_that_cannot_be_are_refused_beside_their_field(client, mine, said, field, problem):
+    study = mine(opened=False, n_mixed_images=2, trials_per_person=2)
+    reply = change(client, study, **said)
+    assert reply.status_code == 400
+    assert problem in beside(reply, field).replace("&#x27;", "'")
+    assert not settings_of(study.protocol.content).design.mixed_images

@@ -170,6 +170,11 @@ def a_choice(world: World) -> dict[str, Any]:
     return {"arm": world.experiment.arms.first().name, "reason": "It is cheaper."}
 
 
+def a_follow_up(world: World) -> dict[str, Any]:
+    arm = world.experiment.arms.first().name
+    return {"arm": arm, "rule": "all", "n": 1, "answers": 1, "slug": "asked-again", "title": "Asked again"}
+
+
 def an_image(world: World) -> dict[str, Any]:
     """One picture, as a program sends it."""
     file = io.BytesIO()
@@ -437,6 +442,9 @@ ROUTES: dict[str, Route] = {
     "api_model_card": Route(Action.VIEW_EXPERIMENT, API),
     "api_run_weights": Route(Action.VIEW_EXPERIMENT, API),
     "api_ask_run": Route(Action.ASK_MODEL, "POST", an_image),
+    "api_follow_ups": Route(Action.VIEW_EXPERIMENT, API + " POST", a_follow_up),
+    "api_follow_up": Route(Action.VIEW_STUDY, API),
+    "api_estimate_follow_up": Route(Action.EDIT_STUDY, "POST"),
     "api_prediction": Route(Action.VIEW_EXPERIMENT, API),
     "schema": Route(Open.PUBLIC, API),
     "api_docs": Route(Open.PUBLIC, PAGE),

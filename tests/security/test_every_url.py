@@ -44,6 +44,7 @@ NUMBERS = {
     "simulation_id",
     "analysis_id",
     "run_id",
+    "follow_up_id",
     "place",
     "ordinal",
 }

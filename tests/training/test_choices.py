@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,7 @@ from training.experiments.models import Experiment
 from training.experiments.services import create_experiment
 from training.models import Run
 from training.reports.services import build_report
+from training.runs import keeping
 
 VALIDATION = {
     "arm": "human_lambda_shrunk",
@@ -86,6 +89,7 @@ def run(experiment, one_thread):
     net = build_net("resnet20", image_shape=(8, 8, 1), n_classes=10, seed=3)
     model = Normalised(net, torch.zeros(1), torch.ones(1))
     save_weights(dict(model.state_dict()), one.directory / "weights.safetensors")
+    keeping.hash_weights(one)
     return one
 
 
@@ -205,8 +209,35 @@ def test_the_api_gives_the_report_with_the_rule(experiment, researcher):
     assert has_seen(experiment, researcher)
     told = client.get(reverse("api_choice", args=[experiment.pk])).json()
     assert told["choice"] is None
-    assert told["validation"]["arm"] == "human_lambda_shrunk"
+    assert told["validation"] == {**VALIDATION, "is_sure": True}
+    assert (told["is_open"], told["has_seen"]) == (False, True)
     assert "You have done so" in told["rule"]
+
+
+def test_the_api_gives_the_choice_as_data_and_what_was_known_when_it_was_made(experiment, researcher, owner):
+    client = APIClient()
+    client.force_authenticate(researcher)
+    address = reverse("api_choice", args=[experiment.pk])
+    experiment.report.content["choice"] |= {"first_share": {"mixup": 0.49, "human_lambda_shrunk": 0.51}}
+    experiment.report.save()
+    validation = client.get(address).json()["validation"]
+    assert validation["is_sure"] is False
+    assert "human_lambda_shrunk is first, but not surely" in validation["sentence"]
+    choose_arm(experiment=experiment, arm="mixup", reason="It is *cheap*.", actor=owner)
+    told = client.get(address).json()
+    made = told["choice"].pop("created_at")
+    assert datetime.fromisoformat(made) <= timezone.now()
+    assert told["choice"] == {
+        "arm": "mixup", "metric": "log_loss", "suggested": "human_lambda_shrunk", "reason": "It is *cheap*.",
+        "seen_test": False, "chosen_by": "owner",
+    }  # fmt: skip
+    assert (told["is_open"], told["has_seen"]) == (True, False)
+    experiment.report.content["choice"] = {"arm": None, "sentence": "No arm is chosen."}
+    experiment.report.save()
+    validation = client.get(address).json()["validation"]
+    assert {name for name, value in validation.items() if value is not None} == {"sentence"}
+    experiment.report.delete()
+    assert client.get(address).json()["validation"] is None
 
 
 # -- its page
@@ -336,6 +367,20 @@ def test_the_five_lines_of_a_card_run_where_the_weights_were_downloaded(
     )
     assert shares.shape == (1, 10)
     assert shares.sum() == pytest.approx(1, abs=0.01)
+
+
+def test_a_page_hashes_no_weights_and_their_download_does_where_nobody_did(
+    client, researcher, experiment, run
+):
+    client.force_login(researcher)
+    (run.directory / "weights.sha256").unlink()
+    page = reverse("model_card", args=[experiment.pk, 0])
+    assert "once they are downloaded" in client.get(page).text
+    card = reverse("model_card_file", args=[experiment.pk, 0, "md"])
+    assert "sha256 once they are downloaded" in client.get(card).text
+    assert not (run.directory / "weights.sha256").exists()
+    weights = b"".join(client.get(reverse("run_weights", args=[run.pk])).streaming_content)
+    assert hashlib.sha256(weights).hexdigest() in client.get(page).text
 
 
 def test_a_run_without_weights_has_none_to_give(client, researcher, experiment):

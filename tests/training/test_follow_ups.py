@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from django.urls import reverse
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from elicitation.flow.simulation import simulate_participant
 from elicitation.mixes.design import Recipe, deal_design
@@ -17,14 +19,15 @@ from elicitation.studies.plans import plan_of_study
 from elicitation.studies.toml import read_study
 from elicitation.studies.toml_writing import study_file
 from elicitation.trials.models import Response
-from hilmix.accounts.models import AuditEvent
+from hilmix.accounts.models import AuditEvent, User
 from hilmix.accounts.roles import OPERATOR
+from hilmix.accounts.services import create_token, set_membership
 from hilmix.core.judgements import Answer, ClassMass, PerceivedLambda, Unit
 from hilmix.core.softlabels import fit_shrinkage
 from hilmix.errors import Conflict, Invalid
 from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
-from tests.training.asked_again import finished
+from tests.training.asked_again import answered_again, finished
 from tests.training.doing import do
 from tests.training.test_mixed import asked as held_out_images
 from tests.training.test_mixed import judged
@@ -250,14 +253,16 @@ def test_answers_about_classes_are_shares_without_an_interval_and_nothing_is_shr
 
 def test_labels_are_estimated_by_a_job_from_new_answers(experiment, client, admin):
     follow_up = create_follow_up(experiment=experiment, asked=ASKED, actor=admin)
-    with pytest.raises(Conflict, match="Nobody"):
+    with pytest.raises(Conflict, match=f"Nobody.*study answer {follow_up.study.slug}"):
         queue_estimate(follow_up=follow_up, actor=admin)
     open_study(study=follow_up.study, actor=OPERATOR)
     for seed in range(2):
         simulate_participant(study=follow_up.study, seed=100 + seed)
     client.force_login(admin)
     page = f"/experiments/follow-ups/{follow_up.pk}/"
-    assert b"Not estimated yet" in client.get(page).content
+    shown = client.get(page).content.decode()
+    assert "Not estimated yet" in shown
+    assert f"study answer {follow_up.study.slug}" in shown
     assert client.post(f"{page}estimate/").status_code == 302
     do(Job.objects.get(kind="estimate_follow_up"), Progress())
     shown = client.get(page).content.decode()
@@ -334,3 +339,79 @@ def test_the_page_says_what_is_missing(release, client, admin, config):
 def test_who_may_only_look_at_the_study_sees_the_page(experiment, client, researcher):
     client.force_login(researcher)
     assert client.get(f"/experiments/{experiment.pk}/mixed/").status_code == 200
+
+
+@pytest.fixture
+def api(admin):
+    client = APIClient()
+    client.force_authenticate(admin)
+    return client
+
+
+WISH = {"arm": "mixup", "rule": "all", "n": 3, "answers": 2, "slug": "again", "title": "Again", "seed": 4}
+
+
+def test_a_program_makes_a_follow_up_and_reads_it_and_its_labels(experiment, api, admin):
+    address = reverse("api_follow_ups", args=[experiment.pk])
+    made = api.post(address, WISH, format="json")
+    assert made.status_code == 201, made.json()
+    told = made.json()
+    follow_up = FollowUp.objects.get(pk=told["id"])
+    assert (told["study"], told["seed"], told["created_by"]) == ("again", 4, admin.username)
+    assert told["rule"] == {name: value for name, value in follow_up.rule.items() if name != "before"}
+    assert [one["picked_as"] for one in told["images"]] == ["rule"] * 3 + ["random"] * 3
+    assert told["images"][5]["inclusion_probability"] == 3 / (told["rule"]["of"] - 3)
+    assert 0 <= told["images"][0]["model"] <= 1
+    assert told["labels"] is None
+    assert "simulated" in told["watermark"]
+    assert [one["id"] for one in api.get(address).json()["results"]] == [told["id"]]
+    one = made["Location"]
+    estimate = reverse("api_estimate_follow_up", args=[told["id"]])
+    assert "Nobody has taken part" in api.post(estimate).json()["detail"]
+    answered_again("again", 2)
+    queued = api.post(estimate)
+    assert queued.status_code == 202
+    do(Job.objects.get(pk=queued.json()["id"]), Progress())
+    told = api.get(api.get(queued["Location"]).json()["result"]).json()
+    assert api.get(one).json() == told
+    assert told["labels"]["n_answers"] == 12
+    assert {label["row"] for label in told["labels"]["labels"]} == {image["row"] for image in told["images"]}
+    assert (told["n_withdrawn"], told["n_withdrawn_since"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"n": 50}, "n"), ({"rule": "other"}, "rule"), ({"arm": "none"}, "arm"), ({"slug": "small"}, "slug"),
+     ({"title": " "}, "title"), ({"seed": -1}, "seed"), ({"n": "many"}, "n")],
+)  # fmt: skip
+def test_what_a_program_cannot_have_made_names_the_field_and_leaves_nothing(experiment, api, change, field):
+    refused = api.post(reverse("api_follow_ups", args=[experiment.pk]), {**WISH, **change}, format="json")
+    assert refused.status_code == 400
+    problem = refused.json()
+    assert list(problem["fields"]) == [field]
+    assert not FollowUp.objects.exists()
+
+
+def test_a_program_sees_follow_ups_of_its_studies_only_and_one_of_a_single_study_makes_none(
+    experiment, release, admin
+):
+    follow_up = create_follow_up(experiment=experiment, asked=ASKED, actor=OPERATOR)
+    person = User.objects.create_user("ruth", kind=User.Kind.RESEARCHER)
+    set_membership(person=person, study=release.study, part="owner", actor=OPERATOR)
+    list_ = reverse("api_follow_ups", args=[experiment.pk])
+    one = reverse("api_follow_up", args=[follow_up.pk])
+
+    def program(**said):
+        token = create_token(person=person, name="p", **said)
+        return APIClient(headers={"Authorization": f"Token {token}"})
+
+    reads, writes = program(scope="read"), program(scope="write")
+    of_one = program(scope="write", study=release.study)
+    assert reads.get(list_).json()["results"] == []  # of a study that is not theirs
+    assert reads.get(one).status_code == 404
+    assert reads.post(list_, WISH, format="json").status_code == 403
+    assert of_one.post(list_, WISH | {"slug": "more"}, format="json").status_code == 403
+    assert Study.objects.count() == 2
+    assert writes.post(list_, WISH | {"slug": "more"}, format="json").status_code == 201
+    assert [row["study"] for row in reads.get(list_).json()["results"]] == ["more"]
+    assert AuditEvent.objects.filter(action="study.follow_up", actor=person).count() == 1

@@ -28,6 +28,7 @@ from training.choices.pages import arm_seen, run_seen, weights_file
 from training.choices.predicting import LARGEST_BODY, MOST_IMAGES, PREDICT_KIND, ask
 from training.choices.services import opened_to
 from training.experiments.models import Experiment
+from training.reports.tables import choice_sentence, is_sure
 
 
 class ChoiceSerializer(serializers.ModelSerializer[Choice]):
@@ -42,14 +43,31 @@ class ChoiceSerializer(serializers.ModelSerializer[Choice]):
         read_only_fields = fields
 
 
+class ValidationSerializer(serializers.Serializer[Any]):
+    """What validation images say; without an arm that they speak for only `sentence`, which says why."""
+
+    arm = serializers.CharField(allow_null=True, help_text="that is first")
+    is_sure = serializers.BooleanField(allow_null=True, help_text="whether it is surely first")
+    metric = serializers.CharField(allow_null=True)
+    order = serializers.ListField(child=serializers.CharField(), allow_null=True, help_text="best first")
+    values = serializers.DictField(
+        child=serializers.FloatField(), allow_null=True, help_text="of each arm, mean over seeds"
+    )
+    first_share = serializers.DictField(
+        child=serializers.FloatField(), allow_null=True, help_text="how often each is first among draws"
+    )
+    draws = serializers.IntegerField(allow_null=True)
+    n_seeds = serializers.IntegerField(allow_null=True)
+    unequal_budget = serializers.BooleanField(allow_null=True)
+    sentence = serializers.CharField()
+
+
 class ExperimentChoiceSerializer(serializers.Serializer[Any]):
     choice = ChoiceSerializer(allow_null=True, help_text="null until an arm is chosen")
-    validation = serializers.DictField(
-        allow_null=True,
-        help_text="what validation images say, as the report has it: `order` of the arms, their `values`, how often "
-        "each is first among draws (`first_share`); null until there is a report",
-    )
-    rule = serializers.CharField(help_text="whether figures of the test images are open to you, and why")
+    validation = ValidationSerializer(allow_null=True, help_text="null until there is a report")
+    is_open = serializers.BooleanField(help_text="whether figures of the test images are open to everybody")
+    has_seen = serializers.BooleanField(help_text="whether you had them before that")
+    rule = serializers.CharField(help_text="the same in words, and why")
 
 
 class ExperimentChoice(APIView):
@@ -62,11 +80,13 @@ class ExperimentChoice(APIView):
         experiment = get_object_or_404(
             Experiment.objects.visible_to(person).select_related(*related), pk=experiment_id
         )
-        reported = hasattr(experiment, "report")
+        opening = opened_to(experiment, person)
         found = {
             "choice": getattr(experiment, "choice", None),
-            "validation": experiment.report.content.get("choice") if reported else None,
-            "rule": opened_to(experiment, person).sentence,
+            "validation": _validation(experiment),
+            "is_open": opening.opened,
+            "has_seen": opening.seen,
+            "rule": opening.sentence,
         }
         return Response(ExperimentChoiceSerializer(found).data)
 
@@ -147,6 +167,15 @@ class PredictionDetail(APIView):
 @result_of(PREDICT_KIND)
 def prediction_made(prediction_id: str) -> str:
     return reverse("api_prediction", args=[prediction_id])
+
+
+def _validation(experiment: Experiment) -> dict[str, Any] | None:
+    found = experiment.report.content.get("choice") if hasattr(experiment, "report") else None
+    if not found:
+        return None
+    sure = is_sure(found["first_share"][found["arm"]]) if found["arm"] else None
+    told: dict[str, Any] = {str(name): found.get(name) for name in ValidationSerializer().fields}
+    return told | {"is_sure": sure, "sentence": choice_sentence(found)}
 
 
 def _files(request: Request) -> list[tuple[str, bytes]]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from hilmix.core.files import sha256_file
 from hilmix.core.licences import UNSTATED
+from hilmix.core.markdown import plain
 from hilmix.figures import show
 from training.choices.predicting import net_of, shape_of
 from training.choices.services import Opening
@@ -25,7 +25,7 @@ from training.runs import keeping
 from training.runs.models import Run
 
 FORMAT = "hilmix-model-card/1"
-_SHA256 = "weights.sha256"
+UNHASHED = "once they are downloaded"  # weights that an earlier hilmix wrote, and kept no hash of
 # Of the figures on test images, what a card shows; the report has all.
 _TOLD = (
     "accuracy", "balanced_accuracy", "log_loss", "brier", "ece_equal_width_15", "human_cross_entropy", "human_kl",
@@ -104,12 +104,12 @@ def weights_name(run: Run) -> str:
 
 def as_markdown(card: dict[str, Any]) -> str:
     """A card as Markdown, in the order in which it is read."""
-    lines = [f"# {_plain(card['name'])}", ""]
+    lines = [f"# {plain(card['name'])}", ""]
     if card["watermark"]:
         lines += [f"**{card['watermark']}.**", ""]
     for title, paragraphs, rows in parts_of(card):
-        lines += [f"## {title}", "", *(text for one in paragraphs for text in (_plain(one), ""))]
-        lines += [f"- {_plain(name)}: {_plain(value)}" for name, value in rows]
+        lines += [f"## {title}", "", *(text for one in paragraphs for text in (plain(one), ""))]
+        lines += [f"- {plain(name)}: {plain(value)}" for name, value in rows]
         lines += [""] if rows else []
     if card["load"]:
         lines += [f"## {_('How to load it')}", "", "```python", card["load"], "```", ""]
@@ -158,7 +158,10 @@ def parts_of(card: dict[str, Any]) -> list[tuple[str, list[str], list[tuple[str,
             _("Weights"),
             [] if card["weights"] else [_("Its weights are not here.")],
             [
-                (one["file"], f"seed {one['seed']}, {one['bytes']:,} bytes, sha256 {one['sha256']}")
+                (
+                    one["file"],
+                    f"seed {one['seed']}, {one['bytes']:,} bytes, sha256 {one['sha256'] or UNHASHED}",
+                )
                 for one in card["weights"]
             ],
         ),
@@ -339,17 +342,8 @@ def _weights(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "file": weights_name(run),
         "bytes": path.stat().st_size,
-        "sha256": _sha256(run),
+        "sha256": keeping.weights_sha256(run),
     }
-
-
-def _sha256(run: Run) -> str:
-    """The hash of a run's weights, which never change: worked out when it is first asked for, kept beside them."""
-    kept = run.directory / _SHA256
-    if not kept.is_file():
-        found = sha256_file(run.directory / keeping.WEIGHTS)
-        keeping.write(run, _SHA256, lambda path: path.write_text(found, encoding="ascii"))
-    return kept.read_text(encoding="ascii")
 
 
 def _environment(runs: list[Run]) -> dict[str, str]:
@@ -360,9 +354,3 @@ def _environment(runs: list[Run]) -> dict[str, str]:
         for key, label in labels.items()
         if any(run.environment.get(key) for run in runs)
     }
-
-
-def _plain(text: str) -> str:
-    """One line that Markdown takes for text: what people wrote has no part in its form."""
-    escaped = "".join(f"\\{letter}" if letter in "\\`*_[]<>#|" else letter for letter in str(text))
-    return " ".join(escaped.split())

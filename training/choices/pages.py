@@ -20,7 +20,7 @@ from training.choices.services import LONGEST_REASON, choose_arm, n_seen, opened
 from training.evaluation.values import BY_KEY
 from training.experiments.models import Arm, Experiment
 from training.reports.tables import ARROWS, choice_sentence, is_sure, share_words
-from training.runs.keeping import WEIGHTS
+from training.runs.keeping import WEIGHTS, hash_weights, weights_sha256
 from training.runs.models import Run
 
 
@@ -86,8 +86,11 @@ def run_weights(request: HttpRequest, run_id: int) -> FileResponse:
 
 
 def weights_file(run: Run) -> FileResponse:
-    """The file of a run's weights; raises `Conflict` where there is none."""
+    """The file of a run's weights; raises `Conflict` where there is none. Of weights whose hash was not kept when they
+    were written it is kept now."""
     check_askable(run)
+    if not weights_sha256(run):
+        hash_weights(run)
     return FileResponse(
         (run.directory / WEIGHTS).open("rb"),
         as_attachment=True,

@@ -37,13 +37,16 @@ def _regression(told: Mapping[str, Any], source: str, simulated: bool) -> Figure
         "regression",
         "bars",
         "What is left of the distance when people are asked again",
-        "How far people's share of the first parent is from the model's and from mixup's λ, mean over images: by the "
-        "answers that the rule saw, and by new answers alone in the same direction (below 0: on the other side). 95 % "
-        "intervals by Student's t over images.",
+        "How far people's share of the first parent is from the model's and from mixup's λ, by the answers that the "
+        "rule saw and by new ones in the same direction (below 0: on the other side).",
         "images",
         "distance between shares",
         tuple(series),
-        Table("Distances before and after", tuple(columns), tuple(rows)),
+        Table(
+            "Distances before and after, mean over images, with 95 % intervals (Student's t)",
+            tuple(columns),
+            tuple(rows),
+        ),
         source,
         reading=_reading(told, simulated),
         x_categories=tuple(names),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -13,7 +12,6 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from elicitation.participants.models import Participation
 from elicitation.studies.models import Study
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, allowed
@@ -25,7 +23,7 @@ from hilmix.jobs.services import workers_alive
 from training.experiments.models import Experiment
 from training.followups.models import FollowUp
 from training.followups.services import RULES, last_job, queue_estimate
-from training.followups.work import labels_of
+from training.followups.work import labels_of, n_withdrawn_since
 
 
 @require_safe
@@ -53,9 +51,9 @@ def follow_up_page(request: HttpRequest, follow_up_id: int) -> HttpResponse:
         "sets": list(sets),
         "n_rest": follow_up.rule["of"] - follow_up.rule["picked"],
         "told": told,
-        "at": (at := parse_datetime(told["at"]) if told else None),
+        "at": parse_datetime(told["at"]) if told else None,
         "n_withdrawn": n_withdrawn(follow_up.release),
-        "n_withdrawn_since": _n_withdrawn_since(study, at) if at else 0,
+        "n_withdrawn_since": n_withdrawn_since(follow_up, told),
         "frame": [one for one in told["frame"] if one["after"]] if told else [],
         "figures": told["figures"] if told else [],
         "asked": "figure=",
@@ -80,14 +78,6 @@ def estimate(request: HttpRequest, follow_up_id: int) -> HttpResponse:
     else:
         messages.success(request, _("The labels are being estimated."))
     return redirect("follow_up", follow_up_id=follow_up.pk)
-
-
-def _n_withdrawn_since(study: Study, at: datetime) -> int:
-    """How many people of whom labels were estimated have taken their answers back since."""
-    withdrew = study.participations.filter(
-        mode="live", state=Participation.State.WITHDRAWN, started_at__lt=at, withdrawn_at__gt=at
-    )
-    return withdrew.exclude(trials__response__isnull=False).count()
 
 
 def _file(follow_up: FollowUp, told: dict[str, Any] | None, wanted: str) -> HttpResponse:

@@ -10,7 +10,9 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
+from elicitation.participants.models import Participation
 from hilmix.core.errors import DataError
 from hilmix.core.judgements import Unit
 from hilmix.core.release import Release as OpenRelease
@@ -31,6 +33,17 @@ def labels_of(follow_up: FollowUp) -> dict[str, Any] | None:
         return None
     told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return told
+
+
+def n_withdrawn_since(follow_up: FollowUp, told: dict[str, Any] | None) -> int:
+    """How many people of whom these labels were estimated have taken their answers back since."""
+    at = parse_datetime(told["at"]) if told else None
+    if at is None:
+        return 0
+    withdrew = follow_up.study.participations.filter(
+        mode="live", state=Participation.State.WITHDRAWN, started_at__lt=at, withdrawn_at__gt=at
+    )
+    return withdrew.exclude(trials__response__isnull=False).count()
 
 
 def estimate_labels(follow_up: FollowUp) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hilmix.figures import markdown
+from hilmix.core.markdown import plain
+from hilmix.figures import Table, markdown
 from training.reports.sections import Section, sections_of
 from training.reports.tables import checks_of, definitions_of, score_table
 
@@ -16,11 +17,18 @@ _ABOVE = ("verdict", "advice")
 def as_markdown(content: dict[str, Any]) -> str:
     """The whole report as one Markdown text."""
     first, rest = _apart(sections_of(content))
-    parts = [f"# {content['name']}", *_head(content), *first, "## Scores", scores_as_markdown(content), *rest]
+    parts = [
+        f"# {plain(content['name'])}",
+        *_head(content),
+        *first,
+        "## Scores",
+        scores_as_markdown(content),
+        *rest,
+    ]
     parts += ["## Definitions", _list(f"{name}: {meaning}" for name, meaning in definitions_of(content))]
     for figure in content["figures"]:
-        parts += [f"## {figure['title']}"]
-        parts += [said for said in (figure.get("reading"), figure["definition"]) if said]
+        parts += [f"## {plain(figure['title'])}"]
+        parts += [plain(said) for said in (figure.get("reading"), figure["definition"]) if said]
         parts += [markdown(figure["table"]["columns"], figure["table"]["rows"])]
     parts += ["## Checks", _list(checks_of(content))]
     parts += ["## Computed from", _list(f"{label}: {value}" for label, value in content["provenance"])]
@@ -29,8 +37,7 @@ def as_markdown(content: dict[str, Any]) -> str:
 
 def scores_as_markdown(content: dict[str, Any]) -> str:
     """The table of scores with its caption."""
-    table = score_table(content)
-    return f"{table.caption}\n\n{markdown(table.columns, table.rows)}"
+    return _table(score_table(content))
 
 
 def summary(content: dict[str, Any]) -> str:
@@ -48,9 +55,12 @@ def _apart(sections: list[Section]) -> tuple[list[str], list[str]]:
 
 
 def _section(section: Section) -> list[str]:
-    tables = [f"{table.caption}\n\n{markdown(table.columns, table.rows)}" for table in section.tables]
     said = [_list(section.sentences)] if section.sentences else []
-    return [f"## {section.title}", *said, *tables]
+    return [f"## {section.title}", *said, *map(_table, section.tables)]
+
+
+def _table(table: Table) -> str:
+    return f"{plain(table.caption)}\n\n{markdown(table.columns, table.rows)}"
 
 
 def _head(content: dict[str, Any]) -> list[str]:
@@ -59,4 +69,4 @@ def _head(content: dict[str, Any]) -> list[str]:
 
 
 def _list(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {plain(line)}" for line in lines)

@@ -1,8 +1,8 @@
 """Where files of runs are, each whole or not there; and what is removed when they take more disk than they may.
 
-`var/runs/<run>/`: `weights.safetensors`; `predictions.npz`; `corrupted.npz` where corruptions were asked for;
-`shown-….npy`, of which its pages are made; `explain/` once it is explained; and `checkpoints/` while it trains, or is
-to go on. No torch here.
+`var/runs/<run>/`: `weights.safetensors` and `weights.sha256`; `predictions.npz`; `corrupted.npz` where corruptions were
+asked for; `shown-….npy`, of which its pages are made; `explain/` once it is explained; and `checkpoints/` while it
+trains, or is to go on. No torch here.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
 
+from hilmix.core.files import sha256_file
 from hilmix.jobs.models import JobState
 from hilmix.jobs.progress import Progress
 from training.runs.models import Run
 
 WEIGHTS, PREDICTIONS, CORRUPTED = "weights.safetensors", "predictions.npz", "corrupted.npz"
+_SHA256 = "weights.sha256"
 
 
 def checkpoints(run: Run) -> Path:
@@ -39,6 +41,19 @@ def write(run: Run, name: str, fill: Callable[[Path], object]) -> Path:
         os.fsync(file.fileno())
     partial.replace(target)
     return target
+
+
+def hash_weights(run: Run) -> str:
+    """Work out the sha256 of a run's weights and keep it beside them."""
+    found = sha256_file(run.directory / WEIGHTS)
+    write(run, _SHA256, lambda path: path.write_text(found, encoding="ascii"))
+    return found
+
+
+def weights_sha256(run: Run) -> str:
+    """The sha256 of a run's weights as it was kept; empty where it was not."""
+    kept = run.directory / _SHA256
+    return kept.read_text(encoding="ascii") if kept.is_file() else ""
 
 
 def write_arrays(run: Run, name: str, arrays: Mapping[str, NDArray[Any]]) -> Path:
