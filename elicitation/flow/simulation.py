@@ -61,13 +61,14 @@ def take_every_place(
     _refuse_people(study)
     if study.state != Study.State.OPEN:
         raise Conflict(f"“{study.title}” is {study.get_state_display()}: open it first.")
-    places = Slot.objects.filter(batch__study=study, batch__mode=Mode.LIVE).count()
-    taken = study.participations.count()
-    for number in range(taken, places):
-        on_place(number, places)
+    slots = Slot.objects.filter(batch__study=study, batch__mode=Mode.LIVE)
+    places, free = slots.count(), slots.filter(state=Slot.State.FREE).count()
+    known = study.participations.count()  # of a pilot and withdrawn too, so that no seed is used twice
+    for number in range(free):
+        on_place(places - free + number, places)
         with transaction.atomic():
-            simulate_participant(study=study, seed=number, population=population)
-    return max(0, places - taken)
+            simulate_participant(study=study, seed=known + number, population=population)
+    return free
 
 
 def _refuse_people(study: Study) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from elicitation.studies.fields import AmountField, QuestionsField
+from elicitation.studies.fields import AmountField, MixedImagesField, QuestionsField
 from elicitation.studies.labels import setting_label, text_label
 from elicitation.studies.protocol import settings_of
 from elicitation.studies.texts import BY_NAME, texts_of
@@ -243,7 +243,7 @@ def _item(item: Mapping[str, Any]) -> str:
 
 def _value(value: Any, of: str = "") -> str:
     if of == "mixed_images":
-        return "\n".join(" ".join(map(str, one)) for one in value) or _("none")
+        return MixedImagesField.written(value) or _("none")
     if of == "lambdas_e4":
         return ", ".join(lambda_text(one) for one in value) or _("none")
     if value is None or value in ("", [], ()):

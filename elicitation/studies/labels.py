@@ -29,7 +29,7 @@ SETTINGS: Mapping[tuple[str, ...], Promise | str] = {
     ("design", "seed"): _("Seed"),
     ("design", "same_class"): _("Also mix images of one class"),
     ("design", "class_pairs"): _("Class pairs"),
-    ("design", "mixed_images"): _("Mixed images that were named"),
+    ("design", "mixed_images"): _("Named mixed images"),
     ("design", "method"): _("How images are mixed"),
     ("design", "lease_minutes"): _("Minutes until a place is given to somebody else"),
     ("design", "checks"): _("Attention checks a person"),

@@ -61,6 +61,7 @@ def test_a_setting_is_told_by_its_name_with_what_it_was_and_is(content, said, to
         ({"same_class": True}, ("Also mix images of one class", "no", "yes")),
         ({"class_pairs": ((0, 1), (2, 2))}, ("Class pairs", "all", "ant–bee, cat–cat")),
         ({"check_images": (3, 4)}, ("Images for attention checks", "none", "3, 4")),
+        ({"mixed_images": ((12, 345, 2500),)}, ("Named mixed images", "none", "12 345 0.25")),
     ],
 )
 def test_the_design_is_told_in_numbers_that_people_read(content, said, told):
@@ -173,7 +174,7 @@ def test_nothing_can_change_without_being_told(content, data):
     }.get(type(was), st.just("nothing"))  # fmt: skip
     value = data.draw(other)
     if isinstance(was, list):
-        value = [[0, 1]] if path[-1] == "class_pairs" else [value]
+        value = {"class_pairs": [[0, 1]], "mixed_images": [[0, 1, 2500]]}.get(path[-1], [value])
     assume(value != was)
     found = differences(content, changed_at(content, path, value))
     assert found, path

@@ -14,6 +14,7 @@ from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from elicitation.flow.withdrawal import withdraw
 from elicitation.monitoring.study_files import export_study, import_study
 from elicitation.participants.models import Participation
 from elicitation.recruiters.services import recruitment_of, set_recruitment
@@ -353,6 +354,9 @@ def test_simulated_participants_answer_a_study_that_is_for_them_by_a_command(mak
     assert Slot.objects.filter(batch__study=simulated, batch__mode=Mode.LIVE).count() == done
     call_command("study", "answer", "small")
     assert capsys.readouterr().out.startswith("0 simulated participants")
+    withdraw(participation=simulated.participations.first())
+    call_command("study", "answer", "small")
+    assert capsys.readouterr().out.startswith("1 simulated participants"), "a place given back is nobody's"
     with pytest.raises(CommandError, match="not for simulated participants"):
         call_command("study", "answer", "people")
     assert not people.participations.exists()
