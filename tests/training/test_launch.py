@@ -401,8 +401,13 @@ def test_predictions_of_other_images_are_refused(experiment, outside, tmp_path):
 
 def test_an_external_arm_of_an_unfinished_experiment_waits_for_its_report(experiment, outside, capsys):
     call_command("add_arm", experiment.pk, predictions=outside, name="theirs")
-    assert "when the last run is finished" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "accuracy 1.0000 on test images" in said
+    assert "when the last run is finished" in said
     assert Job.objects.filter(kind=services.REPORT_KIND).count() == 0
+    Experiment.objects.update(config={**experiment.config, "validation": 0.1})
+    call_command("add_arm", experiment.pk, predictions=outside, name="theirs", seed=1)
+    assert "accuracy" not in capsys.readouterr().out, "by which an arm is not to be chosen"
 
 
 def test_the_terminal_shows_experiments_and_the_runs_of_one(experiment, capsys):

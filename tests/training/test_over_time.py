@@ -284,6 +284,21 @@ def test_what_is_made_of_one_configuration_twice_on_a_release_stands_in(client, 
     assert "another experiment of the same configuration" in client.get(page_of(other)).text
 
 
+def test_test_figures_of_what_stands_in_are_folded_too(client, admin, both, releases):
+    """The page of an experiment without a report shows those of another on its release, of which no arm is chosen."""
+    first, second = both
+    for one in both:
+        content = {**one.report.content, "choice": {"arm": "mixup", "sentence": "x"}}
+        Report.objects.filter(experiment=one).update(content=content)
+    Choice.objects.create(experiment=second, arm=second.arms.get(name="mixup"), reason="x", seen_test=False)
+    other = made(releases[0], name="another name")
+    client.force_login(admin)
+    assert 'data-figure="over_time"' not in client.get(page_of(other)).text
+    assert 'data-figure="over_time"' in client.get(page_of(other), {"test": "shown"}).text
+    assert has_seen(first, admin)
+    assert not has_seen(second, admin), "whose figures are open"
+
+
 def test_experiments_to_retrain_are_those_whose_configuration_is_not_there_yet(releases):
     one, two = made(releases[0]), made(releases[0], seeds=[7])
     assert to_retrain_on(releases[1], OPERATOR) == [two, one]

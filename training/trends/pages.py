@@ -23,7 +23,7 @@ from training.choices.services import Opening, rule_notes, unfold_all
 from training.experiments.models import Experiment
 from training.runs.services import launch_experiment
 from training.trends import services
-from training.trends.series import later_releases, series_of
+from training.trends.series import later_releases, series_of, with_compared
 
 OF_TEST = ("over_time", "release_steps")  # figures of the test images
 
@@ -38,9 +38,10 @@ def over_time(request: HttpRequest, experiment_id: int) -> HttpResponse:
     content = _stored(series)
     wanted = request.GET.get("figure", "")
     asked = request.GET.get("test") == "shown" or wanted.partition(".")[0] in OF_TEST
-    opening = _opening(series, experiment, request.user, asked=asked and content is not None)
+    folded = _folded(series, content, request.user)
+    opening = _opening(folded, experiment, request.user, asked=asked)
     if wanted:
-        return _file(series, experiment, content, wanted)
+        return _file(folded, experiment, content, wanted)
     may = allowed(request.user, Action.LAUNCH_EXPERIMENT)
     done = [one for one in series if hasattr(one, "report")]
     working = Job.objects.filter(
@@ -109,10 +110,9 @@ def compare(request: HttpRequest, experiment_id: int) -> HttpResponse:
     return redirect("experiment_over_time", experiment.pk)
 
 
-def _opening(series: Sequence[Experiment], experiment: Experiment, person: User, *, asked: bool) -> Opening:
-    """The rule for the page: its figures are of the test images of every experiment of the series, so they are folded
-    while those of one are, and who unfolds them is written down for each."""
-    folded = _folded(series)
+def _opening(folded: Sequence[Experiment], experiment: Experiment, person: User, *, asked: bool) -> Opening:
+    """The rule for the page: its figures are of the test images of every experiment compared, so they are folded while
+    those of one are, and who unfolds them is written down for each."""
     if not folded:
         return Opening(True, "")
     shows = unfold_all(experiments=folded, actor=person, asked=asked, by="over time")
@@ -124,20 +124,27 @@ def _opening(series: Sequence[Experiment], experiment: Experiment, person: User,
     return Opening(False, f"{said} {_('You have done so.')}" if shows else said, seen=shows)
 
 
-def _folded(series: Sequence[Experiment]) -> list[Experiment]:
-    """Those that an arm is to be chosen of, by validation figures (`first_arm`), and none is."""
-    return [one for one in series if vars(one)["first_arm"] and not hasattr(one, "choice")]
+def _folded(series: Sequence[Experiment], content: dict[str, Any] | None, person: User) -> list[Experiment]:
+    """Of the experiments compared, of which one may stand in the place of another of the series, those that an arm is
+    to be chosen of, by validation figures (`first_arm`), and none is."""
+    here = {one.pk: one for one in series}
+    keys = [one["experiment"] for one in content["releases"]] if content else []
+    if any(key not in here for key in keys):
+        others = Experiment.objects.visible_to(person).filter(pk__in=keys)
+        here |= {one.pk: one for one in with_compared(others)}
+    compared = [here[key] for key in keys if key in here]
+    return [one for one in compared if vars(one)["first_arm"] is not None and not hasattr(one, "choice")]
 
 
 def _file(
-    series: Sequence[Experiment], experiment: Experiment, content: dict[str, Any] | None, wanted: str
+    folded: Sequence[Experiment], experiment: Experiment, content: dict[str, Any] | None, wanted: str
 ) -> HttpResponse:
     key, _dot, extension = wanted.partition(".")
     figure = next((one for one in (content or {}).get("figures", ()) if one["key"] == key), None)
     if content is None or figure is None:
         raise NotFound(_("There is no such figure here."))
     if key in OF_TEST:
-        notes = [note for one in _folded(series)[:1] for note in rule_notes(one, short=True)]
+        notes = [note for one in folded[:1] for note in rule_notes(one, short=True)]
         figure = {**figure, "source": "; ".join([figure["source"], *notes])}
     return figure_file(figure, f"experiment-{experiment.pk}-{key}", extension, content["watermark"])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from hilmix.accounts.roles import OPERATOR, Actor
 from hilmix.hub.models import Release
@@ -12,22 +12,28 @@ from training.experiments.models import Experiment
 def series_of(experiment: Experiment, *, person: Actor = OPERATOR) -> list[Experiment]:
     """The experiments of the same configuration (but for its name) and images on the releases of a study, in the order
     of the releases: `experiment` itself, and of each other release the newest, one with a report before one without."""
-    alike = (
-        Experiment.objects.visible_to(person)
-        .filter(
-            recipe_sha256=experiment.recipe_sha256,
-            release__study=experiment.release.study_id,
-            image_set__sha256=experiment.image_set.sha256,
-        )
-        .select_related("release__study", "image_set", "origin__release__study", "report", "choice")
-        .defer("report__content")
-        # What was last compared, and which arm validation images put first.
-        .annotate(over_time=F("report__content__over_time"), first_arm=F("report__content__choice__arm"))
+    alike = Experiment.objects.visible_to(person).filter(
+        recipe_sha256=experiment.recipe_sha256,
+        release__study=experiment.release.study_id,
+        image_set__sha256=experiment.image_set.sha256,
     )
     of_release: dict[int, Experiment] = {}
-    for one in sorted(alike, key=lambda one: (one.pk == experiment.pk, hasattr(one, "report"), one.pk)):
+    for one in sorted(
+        with_compared(alike), key=lambda one: (one.pk == experiment.pk, hasattr(one, "report"), one.pk)
+    ):
         of_release[one.release_id] = one
     return sorted(of_release.values(), key=lambda one: one.release.number)
+
+
+def with_compared(experiments: QuerySet[Experiment]) -> QuerySet[Experiment]:
+    """With what was last compared, which arm validation images put first (`first_arm`, None where they put none), and
+    the choice; without the rest of their reports."""
+    related = ("release__study", "image_set", "origin__release__study", "report", "choice")
+    return (
+        experiments.select_related(*related)
+        .defer("report__content")
+        .annotate(over_time=F("report__content__over_time"), first_arm=F("report__content__choice__arm"))
+    )
 
 
 def later_releases(experiment: Experiment) -> list[Release]:

@@ -35,9 +35,8 @@ class Command(OperatorCommand):
     ) -> None:
         found = experiment_numbered(experiment)
         run = add_arm(experiment=found, name=name, file=predictions, seed=seed, actor=OPERATOR)
-        self.stdout.write(
-            f"{run.title}: accuracy {run.metrics['accuracy']:.4f} on {run.metrics['n']} test images."
-        )
+        reached = "accuracy {:.4f} on {} images".format(*run.accuracy) if run.accuracy else "judged"
+        self.stdout.write(f"{run.title}: {reached}.")
         unfinished = found.arms.filter(runs__finished_at=None).exists()
         if unfinished:
             self.stdout.write("It will be in the report, which is written when the last run is finished.")
