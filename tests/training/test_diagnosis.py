@@ -178,6 +178,8 @@ def test_losses_that_only_rise_are_no_plateau_but_a_model_that_does_not_learn():
         (np.full(12, 2.3), "found"),  # nothing is learnt
         (np.linspace(2.716, 2.703, 12), "found"),  # a learning rate of 1e-6
         (np.full(12, 0.04), "not found"),  # nothing is left to learn
+        (np.linspace(0.03, 0.04, 12), "not found"),  # nor where it was reached in the first epoch
+        (np.linspace(1.2, 1.21, 12), "found"),
         (np.exp(-np.arange(12) / 4), "not found"),
         (
             np.concatenate([2 - 0.1 * np.arange(10), 1.1 + 0.06 * np.arange(11)]),

@@ -60,7 +60,7 @@ RULES = (
         "Training loss does not fall",
         "red",
         f"training loss, less H(q), ends above what it was after its first epoch, or less than {s.LEAST_FALL:.0%} "
-        f"below that with more than {s.LEAST_GAP:g} nats left to learn, or rises over the last {s.WINDOW} epochs "
+        f"below that, with more than {s.LEAST_GAP:g} nats left to learn, or rises over the last {s.WINDOW} epochs "
         f"(Theil–Sen slope, 95 % interval above 0) to more than {s.LEAST_GAP:g} nats above its best",
         "the learning rate is far too high, or the labels do not belong to the images",
         "lower the learning rate or clip gradients; look whether labels and images belong together",

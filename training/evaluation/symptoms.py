@@ -93,8 +93,8 @@ def over_fitting(evidence: Evidence) -> Outcome:
 
 def not_learning(evidence: Evidence) -> Outcome:
     """The training loss does not go down: it ends above what it was after its first epoch, or less than
-    `LEAST_FALL` of that below it with more than `LEAST_GAP` left to learn; or over the last `WINDOW` epochs it rises
-    (Theil–Sen, 95 % interval above 0) and ends more than `LEAST_GAP` above its best."""
+    `LEAST_FALL` of that below it, in both cases with more than `LEAST_GAP` left to learn; or over the last `WINDOW`
+    epochs it rises (Theil–Sen, 95 % interval above 0) and ends more than `LEAST_GAP` above its best."""
     from scipy import stats  # see over_fitting
 
     curves = evidence.curves
@@ -102,7 +102,7 @@ def not_learning(evidence: Evidence) -> Outcome:
         return f"{_NO_CURVES} over at least {LEAST_EPOCHS} epochs"
     train = curves.train
     first, last, best = float(train[0]), float(train[-1]), float(train.min())
-    stuck = _above(last, first) | (_above(LEAST_FALL * first, first - last) & _above(last, LEAST_GAP))
+    stuck = (_above(last, first) | _above(LEAST_FALL * first, first - last)) & _above(last, LEAST_GAP)
     rising = stats.theilslopes(train[-WINDOW:], alpha=0.95)
     climbs = rising.low_slope > 0 and bool(_above(last - best, LEAST_GAP))
     return Found(
