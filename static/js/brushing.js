@@ -2,6 +2,7 @@
 // list below it; shows the images that are chosen. Reads what the page stores, computes no number of its own.
 
 import { axis, box, colour, dark, short, symbol, theme } from "./figures/look.js";
+import { zooming } from "./zooming.js";
 
 const BARE = Object.fromEntries(["axisLabel", "axisLine", "axisTick", "splitLine"].map((part) => [part, { show: false }]));
 const AT_ONCE = 24; // images shown, and how many more each time
@@ -20,8 +21,14 @@ const chart = window.echarts.init(canvas, null, { renderer: "canvas" });
 let brush = window.matchMedia("(pointer: fine)").matches ? "rect" : ""; // a finger scrolls until it is told to draw
 let region = null; // what was drawn: { type, range } in the numbers of the plane
 let shown = AT_ONCE;
+const zoom = zooming(chart, {
+  moving: () => brush === "",
+  seen: (times) => { field("near").textContent = field("near").dataset.words.replace("{n}", short(Number(times.toFixed(1)))); },
+});
 
-field("plane").addEventListener("change", () => { region = null; draw(); choose(); });
+zoom.show(plane());
+field("plane").addEventListener("change", () => { region = null; zoom.show(plane()); draw(); choose(); });
+for (const by of ["nearer", "farther", "all"]) field(`zoom-${by}`).addEventListener("click", zoom[by]);
 field("colour").addEventListener("change", draw);
 field("choose").addEventListener("input", () => { draw(); choose(); });
 field("choose").addEventListener("submit", (event) => event.preventDefault());
@@ -87,17 +94,18 @@ function draw() {
   const rest = all.filter((place) => !passes(place));
   const { series, visualMap = [] } = coloured(through, look);
   const within = chart.getWidth() - 40;
+  const [x, y] = zoom.axes();
   chart.setOption({
     animation: false,
-    grid: { left: 8, right: 8, top: legendRoom(series), bottom: visualMap.length ? 56 : 16 },
+    grid: { left: 8, right: 8, top: legendRoom(series), bottom: visualMap.length ? 56 : 16, show: true, borderColor: look.line },
     legend: { data: series.filter(({ name }) => name).map(({ name }) => name), top: 0, left: 0, itemHeight: 10, itemWidth: 12, textStyle: { color: look.ink }, selectedMode: false },
     tooltip: { ...box(look), trigger: "item", confine: true, formatter: ({ data }) => caption(data[2]) },
     // The numbers of a plane mean nothing by themselves.
-    xAxis: { ...axis(look, "", { scale: true }), ...BARE },
-    yAxis: { ...axis(look, "", { scale: true }), ...BARE },
+    xAxis: { ...axis(look, "", x), ...BARE },
+    yAxis: { ...axis(look, "", y), ...BARE },
     visualMap,
     toolbox: { show: false },
-    brush: { xAxisIndex: 0, yAxisIndex: 0, throttleType: "debounce", throttleDelay: 80, outOfBrush: { colorAlpha: 0.12 },
+    brush: { xAxisIndex: 0, yAxisIndex: 0, throttleType: "debounce", throttleDelay: 80, outOfBrush: { opacity: 0.12 },
              brushStyle: { borderWidth: 2, color: "rgba(120,120,120,0.12)", borderColor: look.ink } },
     series: [
       { type: "scatter", data: data(rest, made), symbolSize: 3, color: look.soft, itemStyle: { opacity: 0.15 }, silent: true, z: 1 },

@@ -2,18 +2,21 @@
 // seconds; the curves are in it only after another epoch. When the state changes the page is loaded anew, so that buttons
 // and results are the server's business alone.
 
+import { binsOf, cellsOf, walked } from "./figures/walk.js";
 import { short } from "./figures/look.js";
 
 const EVERY_MS = 2000;
+const AFTER_MS = 12000; // of a run that ended early: somebody may let it go on
 const run = document.querySelector("[data-run]");
 const bins = document.getElementById("bins");
 const images = document.querySelector("[data-images]")?.dataset.images;
 
-if (!("over" in run.dataset)) setTimeout(look, EVERY_MS);
+if (!("done" in run.dataset)) setTimeout(look, "over" in run.dataset ? AFTER_MS : EVERY_MS);
 if (images) toImages();
 terms();
 
 async function look() {
+  let soon = EVERY_MS;
   const offline = run.querySelector("[data-run-offline]");
   try {
     const query = new URLSearchParams({ version: run.dataset.version });
@@ -23,11 +26,11 @@ async function look() {
     if (news.state !== run.dataset.state) return location.reload();
     offline.hidden = true;
     show(news);
-    if (news.over) return;
+    if (news.over) soon = AFTER_MS;
   } catch {
     offline.hidden = false;
   }
-  setTimeout(look, EVERY_MS);
+  setTimeout(look, soon);
 }
 
 function show(news) {
@@ -59,13 +62,18 @@ function refresh(card, figure) {
   }));
 }
 
-// A click on a cell or a bin opens its images; the table below the figures has the same as links.
+// A click on a cell or a bin opens its images, and so does Enter; the table below the figures has the same as links.
 function toImages() {
   const numbers = JSON.parse(bins.textContent);
-  document.addEventListener("figure-point", ({ detail: { key, value, index } }) => {
-    if (key === "confusion") location.assign(`${images}?of=cell&actual=${value[1]}&predicted=${value[0]}`);
+  const open = ({ key, value, index }) => {
+    if (key === "confusion" && value[2]) location.assign(`${images}?of=cell&actual=${value[1]}&predicted=${value[0]}`);
     if (key === "reliability") location.assign(`${images}?of=bin&bin=${numbers[index]}`);
-  });
+  };
+  document.addEventListener("figure-point", ({ detail }) => open(detail));
+  for (const figure of JSON.parse(document.getElementById("figures").textContent)) {
+    if (figure.key === "confusion") walked(figure, cellsOf(figure), open);
+    if (figure.key === "reliability") walked(figure, binsOf(figure), open);
+  }
   rates();
 }
 

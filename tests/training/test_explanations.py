@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
@@ -88,7 +89,8 @@ def test_the_job_keeps_galleries_of_two_methods_mistakes_and_a_map(run):
         "mixed image", "first parent", "second paren",
     ]  # fmt: skip
     assert len(item["images"]) == 5
-    assert "Maxima" in item["caption"]
+    assert re.search(r"\. ReLU.*\. Each map is divided", content["figures"][0]["definition"])
+    assert re.search(r"Maxima: .+ for .+, .+ for .+\.", item["caption"])
     assert (
         content["map"]["which"] == "validation"
     )  # nobody has to look at test images before an arm is chosen

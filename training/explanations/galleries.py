@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hilmix.figures import Figure, Item, Picture, Table
+from hilmix.figures import Figure, Item, Picture, Table, number
 from training.evaluation.explain.manifest import HeatMaps, Manifest
 
 Floats = NDArray[np.float64]
@@ -243,7 +243,7 @@ def mistakes_gallery(
 def _maps_of(i: int, pixels: Pixels, maps: HeatMaps, names: tuple[str, str], album: Album) -> list[Picture]:
     words = [f"map of {name}" for name in names] if maps.values.shape[1] > 1 else ["attention"]
     return [
-        album.picture(overlay(pixels, heat), f"{said}, maximum {maximum:.3g}")
+        album.picture(overlay(pixels, heat), f"{said}, maximum {number(maximum, 3)}")
         for heat, said, maximum in zip(maps.values[i], words, maps.raw_maximum[i], strict=True)
     ]
 
@@ -251,8 +251,8 @@ def _maps_of(i: int, pixels: Pixels, maps: HeatMaps, names: tuple[str, str], alb
 def _maxima(maxima: Floats, names: tuple[str, str]) -> str:
     """The largest value of each map, as computed: two maps that look alike may stand for much and for nothing."""
     if len(maxima) == 1:
-        return f"Largest share of a patch: {maxima[0]:.2g}."
-    return f"Maxima: {names[0]} {maxima[0]:.3g}, {names[1]} {maxima[1]:.3g}."
+        return f"Largest share of a patch: {number(maxima[0], 2)}."
+    return f"Maxima: {number(maxima[0], 3)} for {names[0]}, {number(maxima[1], 3)} for {names[1]}."
 
 
 def _how(manifest: Manifest) -> str:
@@ -260,9 +260,8 @@ def _how(manifest: Manifest) -> str:
     if layer := manifest.settings.get("layer"):
         told += f" of layer {layer}"
     alone = "Each map is divided by its own maximum: compare the maxima in the captions before the shapes."
-    return " ".join(
-        [f"{told}.", alone, *(f"{caution[:1].upper()}{caution[1:]}." for caution in manifest.cautions)]
-    )
+    sentences = [f"{told}.", alone, *(f"{caution}." for caution in manifest.cautions)]
+    return " ".join(one[:1].upper() + one[1:] for one in sentences)
 
 
 def _pulled(mixed: Mixed, maps: HeatMaps) -> str:
