@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from hilmix.drawing_panels import PANELS, Pictures, height_of
+from hilmix.figures import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,9 +32,11 @@ DATELESS: dict[Format, dict[str, None]] = {
 }
 # As in the browser, after Okabe and Ito; markers and line styles tell apart what is printed in grey.
 COLOURS = ("#0072b2", "#c24e00", "#00785a", "#a3487f", "#724b00", "#444444")
-MARKERS = ("o", "s", "^", "D", "P", "v")
-LINES = ("-", (0, (7, 1.5, 1, 1.5)))  # the second for groups that come when all colours were used
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+# The first for groups that have a colour to themselves, the others for those that come when all colours were used.
+LINES = ("-", (0, (7, 1.5, 1, 1.5)), (0, (1, 1.5)), (0, (9, 3)))
 HATCHES = ("", "//", "..", "xx", "\\\\", "++")
+GREYED = ("curve", "reliability")  # kinds of which lines may stand behind others
 BEHIND = "#999999"  # of a line that stands behind the others
 VALUED = (30, 14)  # rows and columns of a heat map, with which numbers still fit its cells
 LIGHT = 0.5  # from which on black is more legible than white
@@ -50,7 +53,7 @@ def draw(figure: Drawn, watermark: str, format: Format, pictures: Pictures | Non
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = _as_written({key: value for key, value in figure.items() if key != "table"})
+    figure = _few(_as_written({key: value for key, value in figure.items() if key != "table"}))
     kind = figure["kind"]
     named_rows = len(figure.get("y_categories", ()))
     height = height_of(figure) if kind in PANELS else max(HEIGHT, 1.6 + ROW * named_rows)
@@ -89,6 +92,21 @@ def _as_written(told: Any) -> Any:
     return [_as_written(one) for one in told] if isinstance(told, (list, tuple)) else told
 
 
+def _few(figure: Drawn) -> Drawn:
+    """Of many series those that are to be seen first. Of curves the others stand grey behind them, else the title says
+    how many there are. Panels all have their place."""
+    if not figure.get("first") or figure["kind"] in PANELS:
+        return figure
+    named = [one for one in figure["series"] if one["style"] == "line"]
+    others = {one["group"] for one in named if one["name"] not in figure["first"]}
+    shown = [one for one in figure["series"] if one["group"] not in others]
+    if figure["kind"] not in GREYED:
+        n = len(named)
+        return {**figure, "series": shown, "title": f"{figure['title']} ({n - len(others)} of {n})"}
+    look = {"style": "behind", "name": f"{len(others)} other{'s' * (len(others) != 1)}"}
+    return {**figure, "series": [*shown, *({**one, **look} for one in named if one["group"] in others)]}
+
+
 def _draw_axes(paper: Paper, figure: Drawn) -> None:
     """What has one pair of axes, with its title, names and legend."""
     axes = paper.add_subplot()
@@ -108,6 +126,9 @@ def _draw_axes(paper: Paper, figure: Drawn) -> None:
 
 def _curve(axes: Axes, figure: Drawn) -> None:
     _reference(axes, figure)
+    # Where each line has a reference of its own, in its colour, the line alone is named.
+    several = sum(series["style"] == "dashed" for series in figure["series"]) > 1
+    lines = {series["group"] for series in figure["series"] if series["style"] == "line"}
     for series in figure["series"]:
         points = [[_number(value) for value in point] for point in series["points"]]
         faint, dashed = series["style"] == "faint", series["style"] == "dashed"
@@ -116,16 +137,16 @@ def _curve(axes: Axes, figure: Drawn) -> None:
             [point[0] for point in points],
             [point[1] for point in points],
             color=BEHIND if behind else _colour(series),
-            linestyle="--" if dashed else _line(series),
+            linestyle="--" if dashed else "-" if behind else _line(series),
             linewidth=0.8 if faint or behind else 1.6,
             alpha=0.4 if faint else 1.0,
             marker=None if faint or behind else _marker(series),
             markevery=[len(points) - 1] if dashed and points else None,  # whose reference it is, in grey too
             markersize=4,
-            label="_hidden" if faint else series["name"],
+            label="_hidden" if faint or (dashed and several and series["group"] in lines) else series["name"],
             zorder=1.5 if behind else None,
         )
-        if points and all(len(point) > 2 for point in points):
+        if points and not behind and all(len(point) > 2 for point in points):
             columns = list(zip(*points, strict=True))
             axes.fill_between(
                 columns[0], columns[2], columns[3], color=_colour(series), alpha=0.18, linewidth=0
@@ -136,13 +157,17 @@ def _curve(axes: Axes, figure: Drawn) -> None:
 
 def _reliability(axes: Axes, figure: Drawn) -> None:
     axes.plot([0, 1], [0, 1], **DOTTED)
-    pale = min(0.18, 0.6 / max(1, len(figure["series"])))  # many lie on each other
+    fore = [series for series in figure["series"] if series["style"] != "behind"]
+    pale = min(0.18, 0.6 / max(1, len(fore)))  # many lie on each other
     for series in figure["series"]:
         columns = _columns(series)
+        if series["style"] == "behind":
+            axes.plot(*columns[:2], color=BEHIND, linewidth=0.8, alpha=0.7, label=series["name"], zorder=1)
+            continue
         axes.plot(*columns[:2], color=_colour(series), linestyle=_line(series), linewidth=0.8, alpha=0.5)
         if len(columns) > 4:
             axes.vlines(columns[0], columns[3], columns[4], color=_colour(series), linewidth=5, alpha=pale)
-    _dots(axes, figure)
+    _dots(axes, {"series": fore})
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
 
@@ -153,10 +178,11 @@ def _scatter(axes: Axes, figure: Drawn) -> None:
 
 
 def _dots(axes: Axes, figure: Drawn) -> None:
+    largest = 110 if len(figure["series"]) == 1 else 40  # several should not cover each other
     for series in figure["series"]:
         columns = _columns(series)
         behind = [0 if math.isnan(n) else n for n in columns[2]] if len(columns) > 2 else []
-        sizes = [10 + 110 * n / (max(behind) or 1) for n in behind] if behind else 16
+        sizes = [10 + largest * n / (max(behind) or 1) for n in behind] if behind else 16
         thin = columns[5] if len(columns) > 5 else [0.0] * len(columns[0])
         look: dict[str, Any] = {
             "edgecolors": _colour(series),
@@ -225,8 +251,9 @@ def _values(axes: Axes, cells: Any, *, signed: bool, shade: Callable[..., Any]) 
             continue
         red, green, blue, _ = shade(value)
         ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > LIGHT else "white"
-        said = "−" if not fits else f"{value:+.2g}" if signed else f"{value:.2g}"
-        axes.text(column, row, said.replace("-", "−"), ha="center", va="center", fontsize=6, color=ink)
+        said = f"{'+' if signed and value > 0 else ''}{number(value, 2)}"
+        said = "≈0" if 0 < abs(value) < 0.0001 else said
+        axes.text(column, row, said if fits else "−", ha="center", va="center", fontsize=6, color=ink)
 
 
 def _forest(axes: Axes, figure: Drawn) -> None:
@@ -294,7 +321,7 @@ def _colour(series: Drawn) -> str:
 
 
 def _marker(series: Drawn) -> str:
-    return MARKERS[(series["group"] + _round(series)) % len(MARKERS)]
+    return MARKERS[series["group"] % len(MARKERS)]
 
 
 def _line(series: Drawn) -> Any:

@@ -10,16 +10,19 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from hilmix.core.cells import safe_cell
+from hilmix.core.markdown import plain
 
 Kind = Literal["curve", "reliability", "scatter", "bars", "heat", "forest", "matrix", "gallery"]
 Style = Literal["line", "faint", "dashed", "behind"]
 Cell = str | int | float | None
+FEW = 4  # series that are told apart at one look
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _WITHIN_A_LINE = re.compile(r'([,;]\s*"?\s*)(?=[=+@-])')  # where another cell begins, with a formula in it
 
 
@@ -83,7 +86,8 @@ class Figure:
 
     `definition` says what is drawn and over how much data, `source` names the release, the configuration and
     the code, `reading` says in one sentence what is to be seen. `reference` is a value of y (of x in a forest) that
-    points are compared with; `diagonal` draws y = x.
+    points are compared with; `diagonal` draws y = x. `first` names the series to be seen first where there are
+    too many for one look (`first_seen`); empty: all. The table has them all.
     """
 
     key: str
@@ -102,39 +106,54 @@ class Figure:
     reference: float | None = None
     diagonal: bool = False
     items: tuple[Item, ...] = ()
+    first: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON, the form in which a report keeps it."""
         return asdict(self)
 
 
+def first_seen(figure: Figure, names: Iterable[str]) -> Figure:
+    """The figure with those of its series to be seen first where there are more than `FEW`: the ones called so, as far
+    as there are any, and then those that come first."""
+    lines = [one.name for one in figure.series if one.style == "line"]
+    known = [name for name in dict.fromkeys((*names, *lines)) if name in lines]
+    return replace(figure, first=tuple(known[:FEW])) if len(lines) > FEW else figure
+
+
+def needs_log(values: Iterable[float | None]) -> bool:
+    """Whether only a logarithmic axis shows them all: they are above 0 and reach over more than a power of ten. Else it
+    would only make them look alike."""
+    known = [value for value in values if value is not None]
+    return bool(known) and 0 < 10 * min(known) < max(known)
+
+
 def show(cell: Cell) -> str:
     """A cell as people read it: four significant figures at most, a dash for what was not measured."""
     if cell is None:
         return "–"
+    return cell if isinstance(cell, str) else number(cell)
+
+
+def number(value: float, figures: int = 4) -> str:
+    """A number as people read it: with a true minus, whole from 10,000 on, and below 0.0001 with a power of ten
+    ("6.25×10⁻⁵"): nothing that is not 0 is said to be 0. A whole number stays as it is."""
+    if isinstance(value, int):
+        return str(value).replace("-", "−")
     # Adding 0.0 takes the sign of −0, which nobody means.
-    return f"{cell + 0.0:.4g}" if isinstance(cell, float) else str(cell)
-
-
-def on_page(cell: Cell) -> str:
-    """As `show`, but what four decimals would make 0 is said to be that small."""
-    if isinstance(cell, float) and 0 < abs(cell) < 0.00005:
-        return "<\N{NO-BREAK SPACE}0.0001" if cell > 0 else ">\N{NO-BREAK SPACE}−0.0001"
-    return show(cell)
+    said, _, power = f"{value + 0.0:.{figures}g}".partition("e")
+    if power:
+        said = f"{value:.0f}" if int(power) > 0 else f"{said}×10{str(int(power)).translate(_RAISED)}"
+    return said.replace("-", "−")
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """The table as Markdown, which is also legible as plain text."""
-    cells = [[_in_a_cell(show(cell)) for cell in row] for row in (columns, *rows)]
+    cells = [[plain(show(cell)) for cell in row] for row in (columns, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     padded = [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in cells]
     padded.insert(1, ["-" * width for width in widths])
     return "\n".join(f"| {' | '.join(row)} |" for row in padded)
-
-
-def _in_a_cell(text: str) -> str:
-    """Text that ends neither its cell nor its row."""
-    return " ".join(text.splitlines()).replace("|", "\\|")
 
 
 def as_csv(figure: Mapping[str, Any], watermark: str = "") -> str:

@@ -99,7 +99,8 @@ def power_figure(simulation: Simulation) -> Figure | None:
         kind="curve",
         title=_("Power"),
         definition=_(
-            "How often each hypothesis is found in %(n)d repetitions of the design, by the number of answers a unit."
+            "How often each hypothesis is found in %(n)d repetitions of the design, by the number of answers a unit;"
+            " dashed: how often it is where there is no effect."
         )
         % {"n": simulation.options["repetitions"]},
         x_label=_("answers a unit"),

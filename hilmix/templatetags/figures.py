@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django import template
 
-from hilmix.figures import on_page
+from hilmix.figures import show
 
 register = template.Library()
-register.filter("cell", on_page)
+register.filter("cell", show)
+
+
+@register.filter
+def lines(figure: Mapping[str, Any]) -> list[str]:
+    """The series that can be drawn or left out: all but what only stands behind or belongs to one."""
+    return [one["name"] for one in figure["series"] if one["style"] == "line"]
 
 
 @register.filter

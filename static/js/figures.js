@@ -11,7 +11,7 @@ const TWO_LINES = 34; // pixels of a row whose name takes two
 const MOST_NAMED = 3; // as many lines of a legend fit the usual height
 const USUAL = 320; // pixels
 const BETWEEN = 10; // pixels between entries of a legend
-const FILLING = ["heat", "matrix"]; // kinds of which the drawing covers all of its place
+const FILLING = ["heat", "matrix", "bars"]; // kinds of which the drawing covers all of its place
 const DECALS = [
   { symbol: "none" },
   { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [1, 5], rotation: -Math.PI / 4 },
@@ -25,41 +25,68 @@ const KINDS = { curve, reliability, scatter, bars, heat, forest, matrix, gallery
 const figures = [];
 const watermark = JSON.parse(document.getElementById("watermark").textContent);
 const charts = new Map();
+const widths = new Map(); // for which each was drawn: its observer hears of its first size too, and of the height set here
 
 show(JSON.parse(document.getElementById("figures").textContent));
 dark.addEventListener("change", () => figures.forEach(draw));
+// What changed while its part was folded: its place comes back in the size that it had.
+document.addEventListener("toggle", () => figures.filter((figure) => charts.has(figure) && !widths.has(figure)).forEach(draw), true);
 
 // Draws further figures, whose places are on the page by now.
 export function show(more) {
   figures.push(...more);
   more.forEach(draw);
+  for (const figure of more.filter(({ kind }) => kind !== "gallery")) {
+    const place = placeOf(figure);
+    new ResizeObserver(() => { if (widths.get(figure) !== place.clientWidth) draw(figure); }).observe(place);
+  }
+}
+
+function placeOf({ key }) {
+  return document.querySelector(`[data-figure="${key}"] .figure-canvas`);
 }
 
 function draw(figure) {
-  const place = document.querySelector(`[data-figure="${figure.key}"] .figure-canvas`);
+  const place = placeOf(figure);
   if (figure.kind === "gallery") gallery(figure, place, watermark);
-  else drawCanvas(figure, place);
+  else if (place.checkVisibility()) drawCanvas(figure, place);
+  else return void widths.delete(figure); // in a folded part: it is drawn when it is unfolded, as its place gets a size then
   place.dataset.drawn = "yes";
 }
 
-function drawCanvas(figure, place) {
+function drawCanvas(whole, place) {
+  const figure = chosen(whole, place);
   place.style.height = `${height(figure, place.clientWidth)}px`;
-  if (!charts.has(figure)) {
-    charts.set(figure, window.echarts.init(place, null, { renderer: "canvas" }));
-    new ResizeObserver(() => draw(figure)).observe(place);
-    linked(figure, place);
+  if (!charts.has(whole)) {
+    charts.set(whole, window.echarts.init(place, null, { renderer: "canvas" }));
+    linked(whole, place);
   }
-  const chart = charts.get(figure);
+  const chart = charts.get(whole);
+  widths.set(whole, place.clientWidth);
   chart.resize();
   const look = { ...theme(), width: chart.getWidth() };
   const option = { ...common(figure, look), ...KINDS[figure.kind](figure, look) };
   chart.setOption({ ...option, graphic: watermark ? [option.grid].flat().map((grid) => marked(figure, grid, chart, look)) : [] }, { notMerge: true });
 }
 
+// Of many series those that are ticked, with what belongs to them; all of them where none is.
+function chosen(figure, place) {
+  const boxes = [...(choice(place)?.querySelectorAll("input") ?? [])];
+  if (!boxes.some((box) => box.checked)) return figure;
+  const off = boxes.filter((box) => !box.checked).map((box) => box.value);
+  const groups = new Set(figure.series.filter(({ name }) => off.includes(name)).map(({ group }) => group));
+  return { ...figure, series: figure.series.filter(({ group }) => !groups.has(group)) };
+}
+
+function choice(place) {
+  return place.closest("[data-figure]").querySelector(".figure-choice");
+}
+
 // Pages hear of what is pointed at, and may send what is new of a figure.
 function linked(figure, place) {
   charts.get(figure).on("click", ({ value, dataIndex: index, seriesName: series }) =>
     place.dispatchEvent(new CustomEvent("figure-point", { bubbles: true, detail: { key: figure.key, value, index, series } })));
+  choice(place)?.addEventListener("change", () => draw(figure));
   place.addEventListener("figure-news", ({ detail }) => draw(Object.assign(figure, detail)));
 }
 
@@ -81,7 +108,7 @@ function common(figure, look) {
     animation: false,
     grid: { left: 60, right: 16, top: 16 + ROW * legendLines(figure, look.width), bottom: 48 },
     legend: {
-      data: named(figure).map(legendEntry), top: 0, left: 0, padding: 0, itemGap: BETWEEN, itemHeight: 12, textStyle: { color: look.ink },
+      data: named(figure).map(legendEntry), top: 2, left: 0, padding: 0, itemGap: BETWEEN, itemHeight: 12, textStyle: { color: look.ink },
       formatter: (name) => elided(name, look.width - 40),
     },
   };
@@ -109,9 +136,15 @@ function marked(figure, { left, right, top, bottom, ...grid }, chart, look) {
   };
 }
 
-// Single seeds are drawn but not named: their colour says to which arm they belong.
+// Single seeds are drawn but not named: their colour says to which arm they belong. So are references, where each line
+// has its own in its colour.
 function named(figure) {
-  return figure.series.filter((series) => series.style !== "faint");
+  return figure.series.filter((series) => series.style !== "faint" && !isOwn(series, figure));
+}
+
+function isOwn({ style, group }, { series }) {
+  const beside = series.some((one) => one.group === group && one.style === "line");
+  return style === "dashed" && beside && series.filter((one) => one.style === "dashed").length > 1;
 }
 
 // A reference is drawn without symbols, so its legend shows none.
@@ -125,18 +158,27 @@ function curve(figure, look) {
   return {
     tooltip: { ...box(look), trigger: "axis", valueFormatter: short },
     xAxis: axis(look, figure.x_label, { min: "dataMin", max: "dataMax", ...(whole ? { minInterval: 1 } : {}) }),
-    yAxis: axis(look, figure.y_label, { type: figure.log_y ? "log" : "value", scale: true, nameGap: 42 }),
+    yAxis: axis(look, figure.y_label, { scale: true, nameGap: 42, ...(figure.log_y ? powers(figure) : {}) }),
     series: [
       ...reference(figure, look),
       // Named series come first: the legend takes the symbol of the first of a name.
       ...named(figure).map((series) => line(series, look)),
-      ...figure.series.filter(({ style }) => style === "faint").map((series) => ({ ...line(series, look), name: armOf(series, figure), z: 1 })),
+      ...figure.series.filter((series) => !named(figure).includes(series)).map((series) => (
+        { ...line(series, look), name: armOf(series, figure), z: 1, silent: true, tooltip: { show: false } })),
       ...figure.series.filter((series) => series.points.some((point) => point.length > 2)).map((series) => band(series, look)),
     ],
   };
 }
 
-// A single seed comes and goes with its arm.
+// A logarithmic axis would else go to the next powers of ten, and leave the lines little room.
+function powers({ series }) {
+  const values = series.flatMap(({ points }) => points.flatMap(([, ...ys]) => ys)).filter((y) => y > 0);
+  const round = (value) => [1, 2, 5, 10].map((step) => step * 10 ** Math.floor(Math.log10(value)));
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  return { type: "log", min: round(least).findLast((step) => step <= least), max: round(most).find((step) => step >= most) };
+}
+
+// A single seed, or a reference of its own, comes and goes with its arm.
 function armOf({ name, group }, { series }) {
   return series.find((one) => one.group === group && one.style === "line")?.name ?? name;
 }
@@ -268,7 +310,7 @@ function valuesOf(figure, look, { min, max }) {
   };
   return (value) => value == null || !(fits || (signed && value < 0)) ? { show: false } : {
     show: true, color: black(value) ? "#000000" : "#ffffff",
-    formatter: () => (fits ? `${signed && value > 0 ? "+" : ""}${Number(value.toPrecision(2))}`.replace("-", "−") : "−"),
+    formatter: () => (!fits ? "−" : value && Math.abs(value) < 0.0001 ? "≈0" : `${signed && value > 0 ? "+" : ""}${short(Number(value.toPrecision(2)))}`),
   };
 }
 
@@ -365,7 +407,7 @@ function reliability(figure, look) {
     yAxis: axis(look, figure.y_label, { min: 0, max: 1, nameGap: 42 }),
     series: [
       diagonal,
-      ...figure.series.map((series) => ({ ...line(series, look), ...sized(series), data: series.points.map((point) => bin(point, series, look)) })),
+      ...figure.series.map((series) => ({ ...line(series, look), ...sized(series, figure.series.length > 1 ? 9 : 16), data: series.points.map((point) => bin(point, series, look)) })),
       ...figure.series.map((series) => expected(series, figure.series.length, look)),
     ],
   };
@@ -389,10 +431,10 @@ function bin(point, series, look) {
   return { value: point, itemStyle: { color: look.paper, borderColor: colour(series, look), borderWidth: 1.5 } };
 }
 
-// The area of a point says how many predictions are behind it; bins with few of them should not catch the eye.
-function sized(series) {
+// The area of a point says how many predictions are behind it; bins with few of them should not catch the eye; several series should not cover each other.
+function sized(series, widest = 16) {
   const most = Math.max(...series.points.map(([, , n]) => n));
-  return { symbolSize: ([, , n]) => 4 + 16 * Math.sqrt(n / most), lineStyle: { width: 1, opacity: 0.5 } };
+  return { symbolSize: ([, , n]) => 4 + widest * Math.sqrt(n / most), lineStyle: { width: 1, opacity: 0.5, type: stroke(series) } };
 }
 
 function line(series, look) {

@@ -17,7 +17,19 @@ from PIL import Image, ImageColor
 
 from hilmix import drawing
 from hilmix.drawing_panels import PANELS
-from hilmix.figures import Figure, Item, Kind, Picture, Series, Table, as_csv, markdown, on_page, show
+from hilmix.figures import (
+    Figure,
+    Item,
+    Kind,
+    Picture,
+    Series,
+    Table,
+    as_csv,
+    first_seen,
+    markdown,
+    needs_log,
+    show,
+)
 
 ROOT = Path(__file__).parents[2]
 BAND = ((0.1, 0.14, 0.1, 0.2), (0.5, 0.48, 0.4, 0.5), (0.9, None, None, None))
@@ -161,10 +173,54 @@ def test_a_bin_of_few_images_is_hollow_and_has_its_band(monkeypatch):
     assert not any(tuple(one[:3]) == (1, 1, 1) for one in dots.get_facecolors())
 
 
-def test_no_two_of_ten_arms_look_alike_on_paper():
-    looks = [{"group": group} for group in range(10)]
-    seen = {(drawing._colour(one), drawing._marker(one), str(drawing._line(one))) for one in looks}
-    assert len(seen) == 10
+def test_no_two_of_twenty_arms_look_alike_on_paper_in_grey_either():
+    looks = [{"group": group} for group in range(20)]
+    assert len({(drawing._marker(one), str(drawing._line(one))) for one in looks}) == 20
+
+
+def many(kind: str) -> dict:
+    """Ten series, of which those of every third come first, in this order."""
+    series = [Series(f"arm {group}", POINTS[kind], group) for group in range(10)]
+    floors = [Series(f"arm {group}, floor", POINTS[kind], group, "dashed") for group in range(10)]
+    made = Figure(**(figure(kind) | {"series": (*series, *floors), "table": Table("", (), ())}))
+    return first_seen(made, ["arm 9", "nobody", "arm 6", "arm 3"]).as_dict()
+
+
+def test_of_many_series_four_come_first_and_the_others_stand_grey_behind_them():
+    drawn = many("curve")
+    assert drawn["first"] == ("arm 9", "arm 6", "arm 3", "arm 0")
+    shown = drawing._few(drawn)["series"]
+    names = [one["name"] for one in shown if one["style"] == "line"]
+    assert names == ["arm 0", "arm 3", "arm 6", "arm 9"]
+    assert {(one["style"], one["name"]) for one in shown[8:]} == {("behind", "6 others")}
+    assert [one["name"] for one in shown if one["style"] == "dashed"] == [f"{name}, floor" for name in names]
+    five = drawing._few(
+        {**drawn, "series": drawn["series"][:5], "first": ("arm 0", "arm 1", "arm 2", "arm 3")}
+    )
+    assert five["series"][-1]["name"] == "1 other"
+
+
+def test_many_bars_are_as_many_as_the_title_says_and_few_series_are_all_seen():
+    drawn = drawing._few(many("bars"))
+    assert drawn["title"] == "Perceived λ (4 of 10)"
+    assert {one["group"] for one in drawn["series"]} == {0, 3, 6, 9}
+    few = first_seen(Figure(**(figure("curve") | {"series": (Series("one", (), 0),)})), ["one"])
+    assert few.first == ()
+
+
+@pytest.mark.parametrize("kind", ["curve", "reliability", "bars"])
+def test_many_series_are_drawn_on_paper(kind):
+    picture = Image.open(io.BytesIO(drawing.draw(many(kind), "", "png"))).convert("RGB")
+    colours = {ImageColor.getrgb(drawing.COLOURS[group % 6]) for group in (0, 3, 9)}
+    assert colours <= {colour for _, colour in picture.getcolors(1 << 24)}
+
+
+@pytest.mark.parametrize(
+    ("values", "wide"),
+    [([2.3, 0.05], True), ([2.3, 0.5], False), ([5, 0], False), ([None], False), ([], False)],
+)
+def test_an_axis_is_logarithmic_where_values_reach_over_more_than_a_power_of_ten(values, wide):
+    assert needs_log(values) is wide
 
 
 def test_a_matrix_says_its_counts_and_leaves_them_out_where_they_do_not_fit():
@@ -178,6 +234,26 @@ def test_a_matrix_says_its_counts_and_leaves_them_out_where_they_do_not_fit():
         assert [text.get_text() for text in paper.axes[0].texts] == said
 
 
+@pytest.mark.parametrize(
+    ("group", "named"), [(0, ["all", "repeats"]), (2, ["all", "repeats", "all, floor", "repeats, floor"])]
+)
+def test_a_dashed_line_is_named_unless_a_line_has_its_colour(group, named):
+    names = ("all", "repeats")
+    lines = [
+        {"name": name, "points": [(0, 1), (1, 2)], "group": place, "style": "line"}
+        for place, name in enumerate(names)
+    ]
+    floors = [
+        one | {"name": f"{one['name']}, floor", "group": one["group"] + group, "style": "dashed"}
+        for one in lines
+    ]
+    paper = PaperFigure()
+    FigureCanvasAgg(paper)
+    axes = paper.add_subplot()
+    drawing._curve(axes, {**figure("curve"), "series": [*lines, *floors]})
+    assert [name for name in axes.get_legend_handles_labels()[1] if not name.startswith("_")] == named
+
+
 def test_an_image_that_is_not_there_is_told_in_words():
     paper = PaperFigure()
     FigureCanvasAgg(paper)
@@ -188,7 +264,7 @@ def test_an_image_that_is_not_there_is_told_in_words():
 
 
 def test_nothing_is_shown_as_less_than_nothing():
-    assert [show(one) for one in (-0.0, 0.0, -0.25, None, 3)] == ["0", "0", "-0.25", "–", "3"]
+    assert [show(one) for one in (-0.0, 0.0, -0.25, None, 3)] == ["0", "0", "−0.25", "–", "3"]
 
 
 def test_a_bar_or_a_new_line_in_a_cell_does_not_break_a_table_of_markdown():
@@ -204,13 +280,15 @@ def test_a_bar_or_a_new_line_in_a_cell_does_not_break_a_table_of_markdown():
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        (3.629e-07, "<\xa00.0001"),
-        (-3.6e-07, ">\xa0−0.0001"),
+        (3.629e-07, "3.629×10⁻⁷"),
+        (-6.252e-05, "−6.252×10⁻⁵"),
+        (123456.7, "123457"),
+        (-3, "−3"),
         (0.0, "0"),
         (0.0372, "0.0372"),
         (None, "–"),
         (3, "3"),
     ],
 )
-def test_a_page_says_of_tiny_numbers_that_they_are_tiny(cell, said):
-    assert on_page(cell) == said
+def test_a_number_is_said_for_people_and_never_as_a_program_writes_it(cell, said):
+    assert show(cell) == said

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilmix.drawing import COLOURS, HATCHES, _hatch, draw
+from hilmix.drawing import COLOURS, HATCHES, MARKERS, _hatch, draw
 from hilmix.drawing_panels import SHADES
 from tests.hub.test_figures import figure
 
@@ -54,6 +54,16 @@ def test_colours_are_told_apart_by_people_who_see_them_differently(seen, palette
     """No two nearer than 9 of CIE 1976; 2.3 is just seen. Each has a symbol of its own beside it."""
     colours = [lab(np.clip(np.array(SEEN[seen]) @ linear(one), 0, 1)) for one in listed(palette)]
     assert min(np.linalg.norm(one - other) for one, other in itertools.combinations(colours, 2)) > 9
+
+
+def test_ten_groups_have_a_symbol_each_on_paper_and_on_the_screen():
+    symbols = re.search(r"const SYMBOLS = \[([^\]]*)\]", LOOK)
+    assert symbols
+    names = re.findall(r'"([^"]+)"', symbols[1])
+    assert len(set(names)) == len(set(MARKERS)) == 10
+    # 20 arms: those of one symbol have another colour.
+    for n, palette in ((len(names), listed("ON_LIGHT")), (len(MARKERS), COLOURS)):
+        assert len({(group % n, group % len(palette)) for group in range(20)}) == 20
 
 
 def test_what_goes_from_little_to_much_goes_from_light_to_dark():

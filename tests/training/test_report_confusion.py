@@ -83,4 +83,4 @@ def test_points_of_reliability_have_their_band_and_whether_they_are_thin():
     assert [point[3:5] for point in points] == [one["band"] or [None, None] for one in bins]
     assert [point[5] for point in points] == [int(one["thin"]) for one in bins]
     assert {point[5] for point in points} == {0, 1}
-    assert "hollow where they are fewer than 20 a seed" in figure["definition"]
+    assert "hollow below 20" in figure["table"]["caption"]

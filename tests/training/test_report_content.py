@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 
 from hilmix.figures import markdown, show
 from tests.training.reported import CURVE, arm, report, run
+from training.reports.advice import arms_first
 from training.reports.comparing import equal_budget
 from training.reports.sections import sections_of
 from training.reports.tables import score_table, spread_text
@@ -271,6 +274,18 @@ def test_every_figure_says_what_it_is_and_where_it_comes_from(planned):
         assert all(len(row) == len(figure["table"]["columns"]) for row in figure["table"]["rows"])
 
 
+def test_of_many_arms_the_baseline_what_was_found_and_what_was_compared_are_seen_first():
+    planned = [
+        {"arm": "curve", "against": "mixup", "better": None},
+        {"arm": "shrunk", "against": "mixup", "better": "shrunk"},
+    ]
+    made = {
+        "arms": [{"name": "base", "policy": "", "settings": {}}, {"name": "mixup", "policy": "mixup", "settings": {}}],
+        "reference": "base", "contrasts": {"planned": planned}, "choice": {"arm": "raw"},
+    }  # fmt: skip
+    assert arms_first(made) == ["mixup", "shrunk", "raw", "curve"]
+
+
 def test_the_training_curve_shows_the_entropy_floor_beside_the_mean_over_seeds():
     figure = next(one for one in content()["figures"] if one["key"] == "train_loss")
     styles = {line["name"]: line["style"] for line in figure["series"]}
@@ -299,3 +314,21 @@ def test_one_seed_has_no_spread_and_nothing_says_it_has():
 def test_cells_are_shown_for_people():
     assert [show(cell) for cell in (None, 0.123456, 12, "a")] == ["–", "0.1235", "12", "a"]
     assert markdown(["a", "b"], [[1, None]]) == "| a | b |\n| - | - |\n| 1 | – |"
+
+
+def test_in_markdown_whatever_somebody_named_is_text():
+    name = "# a|*b* `c` _d_ [e](f) <b>g</b>\n\n- h &lt;"
+    made = report([arm(name, [run(0)]), arm("human_lambda_shrunk", [run(0)])])
+    made["name"] = name
+    written = as_markdown(made)
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(written)
+    kinds = {one.type for token in tokens for one in [token, *(token.children or ())]}
+    assert not kinds & {"html_inline", "html_block", "code_inline", "em_open", "link_open", "image"}
+    headings = [after.children for token, after in pairwise(tokens) if token.type == "heading_open"]
+    assert "".join(one.content for one in headings[0]) == " ".join(name.split())
+    rows = [token for token in tokens if token.type == "tr_open"]
+    assert len(rows) == sum(
+        line.startswith("| ") and not line.startswith("| -") for line in written.split("\n")
+    )
+    assert "| human_lambda_shrunk " in written
+    assert "human_lambda_shrunk" in summary(made)

@@ -239,7 +239,7 @@ def test_arms_that_differ_in_answers_alone_are_drawn_against_them():
     assert [point[:2] for point in series.points] == [(20.0, 0.9), (80.0, 0.5)]
     assert figure.x_label == "cost, GBP"
     assert figure.table.rows[0][:4] == ("one", 1.0, 100, 20.0)
-    assert "changes by -0.4" in figure.reading
+    assert "changes by −0.4" in figure.reading
     (unpaid,) = answers_figure(arms, "log_loss", answers_of(H_MIX, replace(PAID, reward_e2=0)), "here")
     assert [point[0] for point in unpaid.series[0].points] == [1.0, 4.0]
     assert unpaid.x_label == "answers an image"

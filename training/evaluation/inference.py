@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from hilmix.core.errors import DataError
+from hilmix.figures import number
 from training.evaluation.components import Components, Measured, Terms
 
 LEAST_SEEDS = 5
@@ -237,8 +238,9 @@ def _planned(
     if one.these_models:
         low, high = one.interval()
         sentence = (
-            f"For these trained models the difference is {one.value:.4g} (95 % interval {low:.4g} to {high:.4g}, for "
-            f"other images). No verdict: {_count(one.components.n_seeds, 'seed')}, and {LEAST_SEEDS} are needed."
+            f"For these trained models the difference is {number(one.value)} (95 % interval {number(low)} to "
+            f"{number(high)}, for other images). No verdict: {_count(one.components.n_seeds, 'seed')}, and "
+            f"{LEAST_SEEDS} are needed."
         )
         return Judged(name, one, True, None, None, None, None, sentence)
     low, high = one.interval(level)
@@ -250,13 +252,13 @@ def _planned(
         "not separable" if better is None else f"the {'first' if better == 'a' else 'second'} arm is better"
     )
     sentence = (
-        f"{said.capitalize()}: difference {one.value:.4g}, {low:.4g} to {high:.4g} allowing for "
-        f"{_count(m, 'planned contrast')} (Holm p = {p_holm:.2g})."
+        f"{said.capitalize()}: difference {number(one.value)}, {number(low)} to {number(high)} allowing for "
+        f"{_count(m, 'planned contrast')} (Holm p = {number(p_holm, 2)})."
     )
     if better is None and not least:
         sentence += " The two were equal on every image with every seed."
     elif better is None:
-        sentence += f" A true difference of {least:.4g} would be found with {POWER:.0%} power."
+        sentence += f" A true difference of {number(least)} would be found with {POWER:.0%} power."
     return Judged(name, one, True, p_holm, (low, high), least, better, sentence)
 
 
@@ -265,8 +267,8 @@ def exploratory_one(name: str, one: Estimate, n: int) -> Judged:
     low, high = one.interval()
     scope = " for these trained models" if one.these_models else ""
     sentence = (
-        f"Exploratory, one of {_count(n, 'such comparison')}: difference {one.value:.4g}{scope} "
-        f"(95 % interval {low:.4g} to {high:.4g}, not adjusted)."
+        f"Exploratory, one of {_count(n, 'such comparison')}: difference {number(one.value)}{scope} "
+        f"(95 % interval {number(low)} to {number(high)}, not adjusted)."
     )
     return Judged(name, one, False, None, None, None, None, sentence)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hilmix.figures import Cell, Table
+from hilmix.figures import Cell, Table, number
 from training.evaluation.values import BY_KEY
 from training.reports.headline import LEAST_SEEDS, WITH_POWER, difference_words, short
 from training.reports.tables import is_sure, share_words
@@ -87,6 +87,16 @@ def baseline_of(content: Mapping[str, Any]) -> str:
     arms = content["arms"]
     plain = [arm["name"] for arm in arms if is_plain_mixup(arm["policy"], arm["settings"])]
     return str(next(iter(plain), content["reference"]))
+
+
+def arms_first(content: Mapping[str, Any]) -> list[str]:
+    """Whom to look at first where arms are many: the baseline, what was found better, what validation images put
+    first, then the arms of the planned contrasts."""
+    planned = content["contrasts"]["planned"]
+    found = [one["better"] for one in planned]
+    compared = [name for one in planned for name in (one["arm"], one["against"])]
+    names = [baseline_of(content), *found, content["choice"]["arm"], *compared]
+    return [name for name in dict.fromkeys(names) if name]
 
 
 def is_plain_mixup(policy: str, settings: Mapping[str, Any]) -> bool:
@@ -215,8 +225,8 @@ def hours_of(costs: Mapping[str, Any], seeds: int) -> float | None:
 
 
 def _hours(hours: float) -> str:
-    """ "0.42", "120": two figures, and never as a power of ten."""
-    return f"{hours:.2g}" if hours < 10 else f"{hours:,.0f}"
+    """ "0.42", "120": two figures."""
+    return number(hours, 2) if hours < 10 else f"{hours:,.0f}"
 
 
 def unit_of(costs: Mapping[str, Any]) -> str:

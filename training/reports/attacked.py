@@ -131,9 +131,9 @@ def figures_of(told: Mapping[str, Any], source: str) -> list[Figure]:
         for step in range(steps)
     )
     definition = (
-        f"Mean cross-entropy of {first['n']} test images against their labels after so many steps of PGD, at most "
-        f"{share_of_255(first['epsilon'])} a pixel value; mean over each arm's seeds. At 0 is a start drawn at random "
-        "within these bounds. Where a line still climbs at its end, more steps would leave less accuracy."
+        f"Mean cross-entropy of {first['n']} test images after so many steps of PGD from a random start, at most "
+        f"{share_of_255(first['epsilon'])} a pixel value. Where a line still climbs, more steps would leave less "
+        "accuracy."
     )
     table = Table("Loss under PGD, mean over seeds", ("Steps", *lines), rows)
     return [

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hilmix.core.errors import DataError
+from hilmix.figures import number
 from training.evaluation import inference, people
 from training.evaluation.assessment import NO_HUMAN_LABELS
 from training.evaluation.choice import choose
@@ -275,18 +276,18 @@ def _told(one: Judged, facts: dict[str, Any], n_planned: int, verdicts: bool) ->
             components, abs(estimate.value), alpha=inference.ALPHA / max(n_planned, 1)
         )
         more = (
-            f" Were {abs(estimate.value):.4g} the true difference, {needed} seeds in all would find it with "
+            f" Were {number(abs(estimate.value))} the true difference, {needed} seeds in all would find it with "
             f"{inference.POWER:.0%} power."
             if needed
-            else f" Were {abs(estimate.value):.4g} the true difference, no number of seeds would find it: the test "
+            else f" Were {number(abs(estimate.value))} the true difference, no number of seeds would find it: the test "
             "images are too few."
         )
     sentence = one.sentence.replace("The first arm", facts["arm"]).replace("The second arm", facts["against"])
     if not verdicts and one.p_holm is not None:
         low, high = estimate.interval()
         sentence = (
-            f"No verdict, as the answers were simulated: difference {estimate.value:.4g} "
-            f"(95 % interval {low:.4g} to {high:.4g})."
+            f"No verdict, as the answers were simulated: difference {number(estimate.value)} "
+            f"(95 % interval {number(low)} to {number(high)})."
         )
     if facts["unequal_budget"]:
         sentence = f"Unequal budget: the arms were not trained on as many steps or batches. {sentence}"

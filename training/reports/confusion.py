@@ -38,9 +38,8 @@ def figures_of(arms: Sequence[ArmResult], classes: Sequence[str], n: int, source
     size = max(len(counts) for counts in summed.values())
     names = tuple(classes) if len(classes) == size else tuple(str(label) for label in range(size))
     definition = (
-        f"The {n} test images by their class (row) and the class that a model gave them (column), each counted once "
-        "for each seed of the arm. Right answers are on the diagonal. A cell's shade is the square root of its share "
-        "of the row, so that rare confusions are seen; an empty cell holds no image."
+        f"The {n} test images by their class (row) and what a model took them for (column), once for each seed of the "
+        "arm. Shade: the square root of the share of the row."
     )
     return [
         Figure(

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from hilmix.figures import first_seen
 from training.evaluation.inference import LEAST_SEEDS
 from training.evaluation.leakage import Leakage
 from training.evaluation.near_duplicates import NearDuplicates
 from training.evaluation.values import BY_KEY, METRICS
 from training.reports import attacked, comparing, confusion, cooling, costs, drawing, examining, mixed, robust
+from training.reports.advice import arms_first
 from training.reports.diagnosis import figures as diagnosis_figures
 from training.reports.inputs import ELSEWHERE, ArmResult, RunResult
 from training.reports.readings import with_readings
@@ -68,6 +70,7 @@ def report_content(
     thirds = {arm.name: examining.thirds_of(arm) for arm in judged}
     robustness = robust.robustness_of(judged, reference, classes)
     participants = mixed.people_of(judged, config)
+    choice = comparing.chosen(judged, primary, simulated=source == "simulated")
     told = [_arm(arm, scores.get(arm.name, {})) for arm in arms]
     diagnosis = {
         arm.name: examining.diagnosis_of(arm, leakage, near_duplicates, apart=apart, classes=classes)
@@ -83,6 +86,7 @@ def report_content(
         *drawing.robustness_of(robustness, cited),
         *attacked.figures_of(robustness, cited),
     ]
+    first = arms_first({"arms": told, "reference": reference, "contrasts": contrasts, "choice": choice})
     seeds = sorted({seed for arm in judged if not arm.is_external for seed in arm.seeds})
     return {
         "format": FORMAT,
@@ -97,7 +101,7 @@ def report_content(
         "metrics": [asdict(metric) for metric in metrics],
         "arms": told,
         "contrasts": contrasts,
-        "choice": comparing.chosen(judged, primary, simulated=source == "simulated"),
+        "choice": choice,
         "calibration": calibration,
         "human_thirds": thirds,
         "per_class": {arm.name: examining.classes_of(arm, classes) for arm in judged},
@@ -122,7 +126,7 @@ def report_content(
             for arm in arms
             for seed, fold, why in arm.excluded
         ],
-        "figures": [figure.as_dict() for figure in with_readings(figures)],
+        "figures": [first_seen(figure, first).as_dict() for figure in with_readings(figures)],
         "leakage": {**asdict(leakage), "sentences": list(leakage.sentences)},
         "near_duplicates": _near(near_duplicates),
         "budget": _budget(judged),

@@ -14,7 +14,7 @@ import numpy as np
 
 from hilmix.core import planning
 from hilmix.core.planning import Components, Effort, Price
-from hilmix.figures import Cell, Figure, Series, Table
+from hilmix.figures import Cell, Figure, Series, Table, number
 from training.evaluation.values import BY_KEY
 from training.reports.inputs import ArmResult
 
@@ -124,7 +124,8 @@ def answers_figure(
     gained = best[1]["mean"] - least[1]["mean"]
     reading = (
         f"From {round(least[0], 1):g} to {round(best[0], 1):g} answers an image {metric.name} "
-        f"changes by {gained:+.3g} ({best[2]}); whether that is more than chance a planned contrast says."
+        f"changes by {'+' * (gained > 0)}{number(gained, 3)} ({best[2]}); whether that is more than chance a planned "
+        "contrast says."
     )
     definition = (
         f"{metric.name} on the test images, mean over seeds with its interval, of arms that differ in the number of "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hilmix.figures import Cell, Figure, Series, Table
+from hilmix.figures import Cell, Figure, Series, Table, needs_log
 from training.evaluation.calibration import THIN
 from training.evaluation.corruptions import GROUPS
 from training.evaluation.values import BY_KEY
@@ -19,14 +19,19 @@ _RELIABILITY = {
     "hard": (
         "reliability_hard",
         "Reliability after T of the labels",
-        " Logits divided by the temperature that fits the labels of the validation images.",
+        ", logits divided by the temperature that fits the labels of the validation images",
     ),
     "human": (
         "reliability_human",
         "Reliability after T of people",
-        " Logits divided by the temperature that fits what people said of the validation images.",
+        ", logits divided by the temperature that fits what people said of the validation images",
     ),
 }
+# How a reliability diagram is read, beside its table.
+BINS = (
+    f"The larger a point, the more predictions are behind it; hollow below {THIN} of a model. Band, drawn as a pale "
+    "bar: where a calibrated model's accuracy would be in 95 % of draws; a point within is no sign of miscalibration."
+)
 
 
 def curves_of(
@@ -38,27 +43,24 @@ def curves_of(
     if not trained:
         return []
     n_seeds = max(len(arm.runs) for arm in trained)
-    over = "Thick: mean over each arm's seeds; thin: each seed." if n_seeds > 1 else "One seed."
+    over = "Thick: mean over seeds; thin: each seed" if n_seeds > 1 else "One seed"
     some = "" if n_apart is None else f"{n_apart} "
     which = "Validation" if apart else "Evaluation"
     watched = f"the {some}validation images" if apart else f"the {n} evaluation images (none were set apart)"
     return [
         _curve(
             trained, source, "train_loss", "Training loss", "cross-entropy, nats",
-            f"Mean soft cross-entropy of each epoch's batches, augmentation on. {over} Dashed: the "
-            "mean entropy of the arm's targets, the floor below which no loss can fall; compare the distance "
-            "to the floor, not the height.",
+            f"Mean soft cross-entropy of each epoch's batches, augmentation on. {over}; dashed: the entropy of the "
+            "arm's targets, below which no loss falls: compare the distances.",
             floor=True,
         ),
         _curve(
             trained, source, "validation_loss", f"{which} loss", "cross-entropy, nats",
-            f"Cross-entropy against the hard labels of {watched}, after each epoch. {over} "
-            "No epoch is chosen by it: the weights of the last are judged. Logarithmic scale.",
-            log_y=True,
+            f"Cross-entropy against the hard labels of {watched} after each epoch, by which none is chosen. {over}.",
         ),
         _curve(
             trained, source, "validation_accuracy", f"{which} accuracy", "share correct",
-            f"Accuracy on {watched}, after each epoch. {over}",
+            f"Accuracy on {watched}, after each epoch. {over}.",
         ),
     ]  # fmt: skip
 
@@ -72,9 +74,9 @@ def _curve(
     definition: str,
     *,
     floor: bool = False,
-    log_y: bool = False,
 ) -> Figure:
-    """One figure over epochs: each seed faint, the mean on top, and a dashed floor where asked for."""
+    """One figure over epochs: each seed faint, the mean on top, and a dashed floor where asked for; a loss that falls
+    far on a logarithmic scale."""
     series, columns, means = [], ["Epoch"], []
     for group, arm in enumerate(arms):
         line = _mean_curve(arm, key)
@@ -97,6 +99,8 @@ def _curve(
         for epoch in range(epochs)
     ]
     table = Table(f"{title}, mean over seeds", tuple(columns), tuple(rows))
+    values = (point[1] for one in series for point in one.points)
+    log_y = key == "validation_loss" and needs_log(values)
     return Figure(key, "curve", title, definition, "epoch", unit, tuple(series), table, source, log_y)
 
 
@@ -131,13 +135,10 @@ def reliability_of(
             for group, (name, bins) in enumerate(known.items())
         )
         definition = (
-            f"Share of correct predictions against mean confidence of the most probable class, in {len(rows)} bins of "
-            f"equal width; predictions of all seeds together ({n} images each).{more} On the diagonal a model is as "
-            "often right as it says, below it less often. The larger a point, the more predictions are behind it; it "
-            f"is hollow where they are fewer than {THIN} a seed. Pale bars: where a calibrated model's accuracy would "
-            "be in 95 % of draws (of the first seed's confidences). A point in its bar is no sign of miscalibration."
+            f"Share right against mean confidence in {len(rows)} bins, all seeds together ({n} images each){more}. On "
+            "the diagonal a model is as often right as it says."
         )
-        table = Table(f"{title}, all seeds together", tuple(columns), tuple(rows))
+        table = Table(f"{title}, all seeds together. {BINS}", tuple(columns), tuple(rows))
         found.append(
             Figure(key, "reliability", title, definition, "confidence", "accuracy", series, table, source)
         )
@@ -216,9 +217,8 @@ def robustness_of(told: Mapping[str, Any], source: str) -> list[Figure]:
         figures.append(
             Figure(
                 "break_rates", "bars", "What breaks",
-                "Of the images that are classified correctly as they are, the share that is wrong under a group of "
-                "transforms; mean over its transforms, severities and seeds, 95 % intervals. The risk score is 100 "
-                "times the mean of the five groups; read it beside the clean accuracy.",
+                "Of the images that are right as they are, the share that is wrong under a group of changes, with 95 % "
+                "intervals. The risk score is 100 times the mean of the groups.",
                 "group", "break rate", series,
                 Table("Break rates by group", ("Group", *(one["name"] for one in scored)), cells), source,
                 x_categories=GROUPS,
@@ -249,9 +249,8 @@ def thirds_of(thirds: Mapping[str, Sequence[Mapping[str, Any]]], source: str) ->
     return [
         Figure(
             "human_thirds", "bars", "Where people disagree",
-            f"{BY_KEY[key].name} ({BY_KEY[key].definition}) on thirds of the test images by the entropy of what people "
-            "said, mean over seeds. No prediction comes below the floor in the table, the entropy of the labels "
-            "themselves.",
+            f"{BY_KEY[key].name} on thirds of the test images by the entropy of what people said, mean over seeds. The "
+            "floor in the table is the entropy of the labels themselves.",
             "third of the test images", "nats", tuple(series),
             Table("By human entropy", ("Third", *known, "floor"), cells), source,
             x_categories=words,

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hilmix.figures import number
 from training.evaluation.values import BY_KEY
 
 LEAST_SEEDS = 5  # as in `training.evaluation.inference`, which pages do not load
@@ -154,7 +155,7 @@ def _within(value: float, low: float, high: float) -> str:
 def short(value: float) -> str:
     """Three decimals, and one significant figure of what is smaller than that."""
     if value and abs(value) < 0.001:
-        return f"{value:.1g}".replace("-", "−")
+        return number(value, 1)
     return f"{value + 0.0:.3f}".replace("-", "−")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from hilmix.figures import number
+
 
 class Described(Protocol):
     """An arm as it is stored, or as a report is made of it."""
@@ -160,8 +162,10 @@ def _contrast(one: Mapping[str, Any]) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return "; ".join(f"{key} {_plain(one)}" for key, one in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return number(value, 12) if isinstance(value, float) else str(value)
 
 
 def _listed(table: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in sorted(table.items()))
+    return ", ".join(f"{key} {_plain(value)}" for key, value in sorted(table.items()))

@@ -3,7 +3,12 @@
 // After Okabe and Ito: told apart by people who see colour differently; each set is legible on its ground.
 const ON_LIGHT = ["#0072b2", "#c24e00", "#00785a", "#a3487f", "#724b00", "#444444"];
 const ON_DARK = ["#56b4e9", "#f59b42", "#2fc79b", "#e28dbb", "#f0e442", "#d0d0d0"];
-const SYMBOLS = ["circle", "rect", "triangle", "diamond", "path://M0,0L10,0L5,9Z", "path://M3,0H7V3H10V7H7V10H3V7H0V3H3Z"];
+// Ten: as many classes as common image sets have are told apart in grey.
+const SYMBOLS = ["circle", "rect", "triangle", "diamond", "path://M0,0L10,0L5,9Z", "path://M3,0H7V3H10V7H7V10H3V7H0V3H3Z",
+  "path://M0,2L2,0L5,3L8,0L10,2L7,5L10,8L8,10L5,7L2,10L0,8L3,5Z", "path://M10,0V10L0,5Z", "path://M0,0V10L10,5Z",
+  "path://M5,0L6.2,3.6L10,3.8L7,6.1L8.1,10L5,7.7L1.9,10L3,6.1L0,3.8L3.8,3.6Z"];
+const RAISED = Object.fromEntries([..."-0123456789"].map((one, place) => [one, [..."⁻⁰¹²³⁴⁵⁶⁷⁸⁹"][place]]));
+const STROKES = ["solid", [9, 2, 2, 2], [2, 3], [14, 4]];
 export const ROW = 22; // pixels
 const LETTER = 7; // pixels, at most on average
 
@@ -22,26 +27,23 @@ export function colour(series, look) {
 
 // A colour that comes again, because there are more groups than colours, comes with another symbol and line.
 export function symbol({ group }) {
-  return SYMBOLS[(group + round(group)) % SYMBOLS.length];
+  return SYMBOLS[group % SYMBOLS.length];
 }
 
 export function stroke({ group }) {
-  return round(group) % 2 ? [9, 2, 2, 2] : "solid";
+  return STROKES[round(group) % STROKES.length];
 }
 
 function round(group) {
   return Math.floor(group / ON_LIGHT.length);
 }
 
-// A number in words beside others: what four decimals would show as 0 is said to be that small.
+// A number as people read it (hilmix/figures.py `number`): a true minus, and below 0.0001 a power of ten.
 export function short(value) {
   if (typeof value !== "number") return "–";
-  return value && Math.abs(value) < 0.00005 ? (value < 0 ? "> −0.0001" : "< 0.0001") : tick(value);
-}
-
-// A number beside an axis, which may well go by such small steps.
-function tick(value) {
-  return String(Number(value.toPrecision(4)));
+  const small = value && Math.abs(value) < 0.0001;
+  const [said, power] = small ? value.toExponential(3).split("e") : [Math.abs(value) < 10000 ? value.toPrecision(4) : value.toFixed(0)];
+  return `${Number(said)}${small ? `×10${power.replace(/./g, (one) => RAISED[one])}` : ""}`.replace("-", "−");
 }
 
 export function within(value, low, high) {
@@ -78,7 +80,7 @@ function longer(name, at) {
 export function axis(look, name, more) {
   return {
     type: "value", name, nameLocation: "middle", nameGap: 30,
-    nameTextStyle: { color: look.soft }, axisLabel: { color: look.soft, formatter: tick, hideOverlap: true }, axisLine: { lineStyle: { color: look.soft } },
+    nameTextStyle: { color: look.soft }, axisLabel: { color: look.soft, formatter: short, hideOverlap: true }, axisLine: { lineStyle: { color: look.soft } },
     splitLine: { lineStyle: { color: look.line } }, ...more,
   };
 }

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hilmix.figures import Cell, Figure, Series, Table
+from hilmix.figures import FEW, Cell, Figure, Series, Table
 
 TOLD = (
-    "Of images that the models held out, the share of the first parent in what both parents together are given, mean "
-    "at each λ; the band is the 95 % interval over images and seeds of a model, over images of people. On the diagonal "
-    "is who sees what was mixed."
+    "Share of the first parent in what both parents together are given, mean at each λ with its 95 % interval, of {} "
+    "On the dashed line is who sees what was mixed."
 )
 
 
@@ -23,7 +22,7 @@ def response_of_arms(mixing: Mapping[str, Any], source: str) -> Figure:
     return _figure(
         "mixing_response",
         "The response to λ",
-        f"{TOLD} {n} images of two classes, of all class pairs.",
+        TOLD.format(f"{n} images that the models held out, of all class pairs."),
         lines,
         people,
         source,
@@ -38,7 +37,7 @@ def response_of_pair(
     return _figure(
         "mixing_pair",
         f"The response to λ: {low} and {high}",
-        f"{TOLD} {pair['n']} images of {low} and {high}; λ is the share of {low}, whichever was first.",
+        TOLD.format(f"{pair['n']} held-out images of {low} and {high}, λ the share of {low}."),
         {arm: pair["levels"]},
         pair["levels"],
         source,
@@ -88,7 +87,11 @@ def _figure(
         "λ, the share of the first image",
         "share seen of the first image",
         tuple(series),
-        Table(f"{title}: mean shares with 95 % intervals", tuple(columns), tuple(rows)),
+        Table(
+            f"{title}: mean shares with 95 % intervals, of models over images and seeds, of people over images",
+            tuple(columns),
+            tuple(rows),
+        ),
         source,
         reading=_reading(models, said),
     )
@@ -103,7 +106,12 @@ def _reading(models: Mapping[str, Sequence[Mapping[str, Any]]], people: Sequence
     of_people = _slope([(one["share"], one["people"][0]) for one in people])
     if not known:
         return "There is one λ only, so nothing can be said of a response."
-    said = ", ".join(f"{slope:.2f} for {name}" for name, slope in known.items())
+    least, most = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    said = (
+        ", ".join(f"{slope:.2f} for {name}" for name, slope in known.items())
+        if len(known) <= FEW
+        else f"{known[least]:.2f} ({least}) to {known[most]:.2f} ({most}) for {len(known)} arms"
+    )
     beside = "" if of_people is None else f" and {of_people:.2f} for people"
     return f"Of a change of λ between its ends this much is seen: {said}{beside}; all of it would be 1."
 

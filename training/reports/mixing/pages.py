@@ -22,16 +22,18 @@ from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, allowed, require
 from hilmix.core.mixing import lambda_text
 from hilmix.errors import Conflict, Invalid, NotFound
-from hilmix.figures import Figure
+from hilmix.figures import Figure, first_seen
 from hilmix.hub.downloads import figure_file
 from hilmix.hub.withdrawn import n_withdrawn
 from training.experiments.models import Experiment
 from training.followups.forms import FollowUpForm
 from training.followups.models import FollowUp
 from training.followups.services import GONE, RULES, create_follow_up
+from training.reports.advice import arms_first
 from training.reports.mixing.figures import response_of_arms, response_of_pair
 from training.reports.mixing.keeping import Kept
 from training.reports.mixing.shares import shares_of
+from training.reports.tables import cited
 
 A_PAGE = 12
 NAMED = 0.02  # of a distribution: smaller shares are not listed
@@ -161,8 +163,9 @@ def _pair(request: HttpRequest, pairs: list[dict[str, Any]]) -> dict[str, Any] |
 def _figures(
     experiment: Experiment, mixing: dict[str, Any], arm: str, pair: dict[str, Any] | None
 ) -> list[Figure]:
-    source = "; ".join(f"{label} {value}" for label, value in experiment.report.content["provenance"][:4])
-    found = [response_of_arms(mixing, source)]
+    content = experiment.report.content
+    source = cited(content)
+    found = [first_seen(response_of_arms(mixing, source), ["people", *arms_first(content)])]
     shown = pair or next(iter(mixing["arms"][arm]["pairs"]), None)
     if shown is not None:
         found.append(response_of_pair(mixing, arm, shown, experiment.image_set.classes, source))
