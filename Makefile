@@ -61,9 +61,9 @@ messages: $(VENV)/installed-run ## collect participants' sentences into locale/ 
 		$(foreach pattern,$(NOT_PARTICIPANTS),--ignore '$(pattern)')
 	@$(BIN)/python manage.py compilemessages --locale he --ignore $(VENV)
 
-screenshots: $(VENV)/installed-dev node_modules/installed ## take the pictures of docs/how-to-prolific.md anew
+screenshots: $(VENV)/installed-dev node_modules/installed ## take the pictures of docs/how-to-prolific.md and of reports anew
 	@sh .ci/chromium
-	HILMIX_SCREENSHOTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/system/test_howto.py
+	HILMIX_SCREENSHOTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/system/test_howto.py tests/system/test_report_pictures.py
 
 bench: $(VENV)/installed-dev node_modules/installed ## print measured figures (ONLY=elicitation|monitoring|hub|training|reports)
 	@$(BIN)/python -m bench $(ONLY)

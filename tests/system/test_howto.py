@@ -118,9 +118,7 @@ class Album:
         else:
             page.evaluate("window.scrollTo(0, 0)")
         file = f"howto-{name}.png"
-        with Image.open(io.BytesIO(page.screenshot())) as picture:
-            # A palette is enough for a page, and a third of the size.
-            picture.convert("RGB").quantize(128).save(self.folder / file, optimize=True)
+        steps.picture(page, self.folder / file)
         self.taken.append(file)
 
     def check(self) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import re
 import tomllib
+from base64 import b64decode
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 from hilmix.accounts.models import AuditEvent
 from hilmix.accounts.roles import OPERATOR
@@ -17,13 +21,14 @@ from hilmix.jobs.models import Job
 from hilmix.jobs.progress import Progress
 from tests.training.conftest import quick
 from tests.training.doing import do, run_experiment
+from tests.training.explained import explained
 from tests.training.reported import arm, report, run
 from training.choices.services import choose_arm
 from training.experiments.config import parse_config
 from training.experiments.models import Experiment
 from training.experiments.services import create_experiment
-from training.reports.models import Report
-from training.reports.paper import pdf, reproducing, services
+from training.reports.models import Report, RunReport
+from training.reports.paper import pdf, pictured, reproducing, services
 from training.reports.paper.writing import as_html
 from training.runs.models import Run
 
@@ -100,6 +105,87 @@ def test_the_same_report_gives_the_same_file():
     content, when = report([arm("mixup", [run(0)])]), timezone.now()
     texts = {as_html(content, written_at=when, facts=[]) for _ in range(2)}
     assert len(texts) == 1
+
+
+def test_what_was_found_is_drawn_with_its_arm_and_seed():
+    content = report([arm("mixup", [run(0)])])
+    finding = {
+        "rule": "plateau", "name": "Plateau", "level": "note", "threshold": "t", "remedy": "r", "state": "found",
+        "numbers": {}, "n_found": 1, "n_seeds": 1, "seed": 0,
+    }  # fmt: skip
+    content["diagnosis"] = {"mixup": [finding]}
+    content["diagnosis_figures"] = {"plateau": {"arm": "mixup", "seed": 0, "figure": content["figures"][0]}}
+    text = as_html(content, written_at=timezone.now(), facts=[])
+    assert "<h3>Plateau: mixup, seed 0</h3>" in text
+
+
+def test_tables_of_many_arms_have_a_page_across():
+    few, many = ([arm(f"arm {n}", [run(0)]) for n in range(count)] for count in (2, 9))
+    assert "metrics many" not in html_of(few)
+    assert 'class="metrics many"' in html_of(many)
+    assert "page: wide" in html_of(few)
+
+
+GALLERY = {
+    "key": "people", "kind": "gallery", "title": "Apart", "definition": "d", "reading": "", "source": "s",
+    "table": {"caption": "c", "columns": ["Image"], "rows": [[0]]},
+    "items": [
+        {
+            "images": [{"address": "/a.png", "words": "a cat"}, {"address": "/gone.png", "words": "a lost dog"}],
+            "caption": "cat taken for dog",
+            "shares": [("dog", 0.81, 0.125), ("cat", 0.12, 0.875)],
+        }
+    ],
+}  # fmt: skip
+
+
+def test_a_gallery_has_its_pictures_in_the_file_small_with_words_and_both_distributions():
+    content = report([arm("mixup", [run(0)])], source="simulated")
+    photo = np.full((300, 200, 3), 7, dtype=np.uint8)
+    text = as_html(
+        content, written_at=timezone.now(), facts=[], galleries=[GALLERY], pixels={"/a.png": photo}.get
+    )
+    found = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="([^"]*)">', text)
+    assert [words for _, words in found] == ["a cat"]
+    with Image.open(io.BytesIO(b64decode(found[0][0]))) as picture:
+        assert (picture.size, picture.getpixel((0, 0))) == ((64, 96), (7, 7, 7))
+    assert "a lost dog</span>" in text
+    part = text[text.index("cat taken for dog") :]
+    cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", part)[:9]
+    assert cells == ["Class", "Model", "People", "dog", "0.81", "0.13", "cat", "0.12", "0.88"]
+    assert text[text.index("<h3>Apart") :].index('<p class="watermark">Simulated participants') > 0
+
+
+def test_the_galleries_are_of_the_run_of_the_arm_that_was_chosen(reported):
+    runs = list(Run.objects.filter(arm__experiment=reported).select_related("arm").order_by("arm__ordinal"))
+    for one in runs:
+        figure = {**GALLERY, "items": [{**GALLERY["items"][0], "caption": one.arm.name}]}
+        RunReport.objects.create(run=one, content={"figures": [figure, {"kind": "matrix"}]})
+    first, second = runs[0], runs[-1]
+    explained(first, ["a", "b", "c"])
+    before = pictured.galleries_of(reported)
+    assert [one["run"] for one in before] == [first.pk, first.pk]
+    assert before[0]["title"] == f"Apart ({first.arm.name}, seed {first.seed})"
+    address = before[1]["items"][0]["images"][0]["address"]
+    kept = np.load(first.directory / "explain" / "gallery.npy")
+    assert (pictured.pixels_at(reported, address) == kept[0]).all()
+    assert pictured.pixels_at(reported, address.replace("/0.png", "/999.png")) is None
+    reported.report.content["choice"] = {"arm": second.arm.name}
+    after = pictured.galleries_of(reported)
+    assert [one["run"] for one in after] == [second.pk, first.pk], "only the first is explained"
+
+
+def test_files_of_before_a_run_was_explained_are_not_given_out(client, admin, reported, monkeypatch):
+    monkeypatch.setattr(services, "missing", lambda: "no PDF here")
+    client.force_login(admin)
+    page = reverse("experiment_paper", args=[reported.pk])
+    client.post(page)
+    Job.objects.update(state="done", finished_at=timezone.now())
+    services.write_paper(experiment=reported, progress=Progress())
+    assert client.get(reverse("experiment_report_html", args=[reported.pk])).status_code == 200
+    explained(Run.objects.filter(arm__experiment=reported).first(), ["a", "b", "c"])
+    assert client.get(reverse("experiment_report_html", args=[reported.pk])).status_code == 404
+    assert "images of a run were looked at anew" in client.get(page).text
 
 
 @NEEDS_PDF

@@ -93,7 +93,9 @@ def check_content(config: ExperimentConfig, record: Mapping[str, Any]) -> None:
     if release.sha256 != record["release"]["sha256"]:
         raise Invalid(
             f"{release.name} is another release here: its sha256 is {release.sha256[:12]}…, and the file is of "
-            f"{record['release']['sha256'][:12]}…."
+            f"{record['release']['sha256'][:12]}…. The same release is in the instance that the file is of, and in "
+            "copies restored from its backup; one that was imported from a published release is frozen anew. Remove "
+            f"the table [{REPRODUCE}] and what follows it to train on this one without comparing."
         )
 
 
@@ -149,7 +151,8 @@ def _head(experiment: Experiment) -> str:
     lines = [
         f"Experiment {experiment.pk} of hilmix, to be done again:",
         "    .venv/bin/python manage.py run_experiment THIS_FILE",
-        "It says at the end whether the numbers are the same. The release and its image set must be there.",
+        "It says at the end whether the numbers are the same. The very release must be there:",
+        "in this instance, or in one restored from its backup.",
         "Trained in deterministic mode: on the same machine and versions all numbers are the same."
         if is_promised(experiment)
         else "Not trained in deterministic mode: the same are to be expected on a processor, not on a GPU.",

@@ -1,7 +1,8 @@
 """The report of an experiment as files for paper: asked for here, and written by a job, as drawing takes seconds.
 
 `var/reports/<experiment>/<key>/` has `report.html`, and `report.pdf` where it can be made. The key is of all that the
-report says, notes included, and of the version: what was made of an older report is not given out. No matplotlib here.
+report says, notes included, of when its pictures were made, and of the version: what was made of an older report is not
+given out. No matplotlib here.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from hilmix.version import VERSION
 from training.choices.services import rule_notes
 from training.experiments.models import Experiment
 from training.reports.as_told import content_of, withdrawn_words
+from training.reports.paper import pictured
 from training.reports.paper.pdf import missing
 
 PAPER_KIND = "print_report"
@@ -52,14 +54,21 @@ def write_paper(*, experiment: Experiment, progress: Progress) -> None:
     """Write the files of the present report, each whole or not at all, and remove those of earlier ones."""
     from training.reports.paper.writing import as_html
 
-    content = told(experiment)
+    content, galleries = told(experiment), pictured.galleries_of(experiment)
     folder = folder_of(experiment)
 
     def said(done: int, of: int, what: str) -> None:
         progress.check()
         progress.update(done, of + 1, what)
 
-    html = as_html(content, written_at=experiment.report.created_at, facts=facts_of(experiment), said=said)
+    html = as_html(
+        content,
+        written_at=experiment.report.created_at,
+        facts=facts_of(experiment),
+        said=said,
+        galleries=pictured.with_shares(galleries, experiment.image_set.classes),
+        pixels=lambda address: pictured.pixels_at(experiment, address),
+    )
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / HTML, html.encode())
     for old in folder.parent.iterdir():
@@ -68,7 +77,7 @@ def write_paper(*, experiment: Experiment, progress: Progress) -> None:
     if said_missing := missing():
         progress.log(f"{HTML} is written, and no PDF. {said_missing}")
         return
-    said(len(content["figures"]), len(content["figures"]), "PDF")
+    said(99, 99, "PDF")
     from training.reports.paper.pdf import as_pdf
 
     _write(folder / PDF, as_pdf(html))
@@ -83,7 +92,7 @@ def told(experiment: Experiment) -> dict[str, Any]:
 
 def folder_of(experiment: Experiment) -> Path:
     """Where the files of the present report are. Raises `NotFound` without one."""
-    key = sha256_json([VERSION, told(experiment)])[:16]
+    key = sha256_json([VERSION, told(experiment), pictured.made_at(experiment)])[:16]
     return Path(settings.VAR) / "reports" / str(experiment.pk) / key
 
 
@@ -96,6 +105,8 @@ def why_gone(experiment: Experiment, job: Job) -> list[str]:
     """Why the files that `job` wrote are not given out any more: what has changed since in what the report says."""
     since = job.finished_at or job.created_at
     said = []
+    if any(made > since.timestamp() * 1e9 for _run, *times in pictured.made_at(experiment) for made in times):
+        said.append(_("images of a run were looked at anew"))
     if hasattr(experiment, "choice") and experiment.choice.created_at > since:
         said.append(_("an arm was chosen, so the note that none was is gone"))
     if experiment.report.created_at > since:
