@@ -3,6 +3,10 @@
 
 import { show } from "./figures.js";
 
+// Some parts stand open where there is room for them.
+const wide = window.matchMedia("(min-width: 40rem)");
+for (const fold of document.querySelectorAll("details[data-wide]")) fold.open ||= wide.matches;
+
 for (const fold of document.querySelectorAll("details[data-part]")) {
   fold.addEventListener("toggle", () => load(fold));
   load(fold);

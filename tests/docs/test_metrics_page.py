@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from training.evaluation import calibration, intervals, selective
-from training.evaluation.values import GROUPS, INTERVALS, METRICS, Metric
+from training.evaluation.values import GROUPS, INTERVALS, METRICS, USE_WHEN, Metric
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text("utf-8")
 BETTER = {True: "higher", False: "lower", None: "–"}
@@ -35,6 +35,15 @@ def test_every_metric_is_on_the_page_in_the_words_of_the_table(group):
     section = PAGE.partition(f"\n## {GROUPS[group]}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| `")]
     assert lines == [row(metric) for metric in METRICS if metric.group == group]
+
+
+def test_when_to_use_which_is_on_the_page_in_the_words_of_the_code():
+    by_words: dict[str, list[str]] = {}
+    for key, words in USE_WHEN.items():
+        by_words.setdefault(words, []).append(f"`{key}`")
+    for words, keys in by_words.items():
+        assert f"| {', '.join(keys)} | {words} |" in PAGE
+    assert USE_WHEN.keys() <= {metric.key for metric in METRICS}
 
 
 def test_every_interval_is_explained_in_the_words_of_the_code():

@@ -6,12 +6,15 @@ The steps are a person's own: they press and read what is on the screen, and wai
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 DESKTOP = {"width": 1280, "height": 800}
@@ -53,6 +56,13 @@ def session_of(instance: Any, chromium: Browser, username: str, kind: str = "res
     cookies = context.cookies()
     context.close()
     return cookies
+
+
+def picture(page: Page, file: Path) -> None:
+    """What the window shows, as a picture of the documentation: a palette is enough for a page, and a third of the
+    size."""
+    with Image.open(io.BytesIO(page.screenshot())) as taken:
+        taken.convert("RGB").quantize(128).save(file, optimize=True)
 
 
 # -- steps that a person takes

@@ -49,17 +49,24 @@ def opened(made, open_window: Callable[..., Page]) -> Callable[..., Page]:
 
 def test_a_finding_is_followed_and_test_images_are_unfolded(opened):
     page = opened(390)
-    expect(page.locator("#symptoms")).to_contain_text("precision − recall > 0.15 for a class")
-    expect(page.locator("#symptoms")).to_contain_text("not assessed (needs")
-    page.locator("#symptoms").get_by_role("link", name="Over-fitting").click()
+    expect(page.locator("#others")).to_contain_text("not assessed (needs")
+    expect(page.locator("#conservative > details > summary")).to_contain_text(
+        "precision − recall > 0.15 for a class"
+    )
+    expect(page.locator("#over_fitting > details[open]")).to_have_count(0)
+    assert page.evaluate("document.body.scrollHeight") < 6_000
+    page.get_by_role("heading", name="All that was looked for").click()
+    page.locator("#symptoms").get_by_role("link", name="Over-fitting").click()  # which opens it
     expect(
         page.locator('#over_fitting [data-figure="over_fitting"] .figure-canvas[data-drawn]')
     ).to_be_visible()
     expect(page.locator("#conservative")).to_contain_text("folded")
     expect(page.locator("#conservative .figure")).to_have_count(0)
     page.get_by_role("link", name="Show them").click()
+    page.locator("#conservative > details > summary").click()
     expect(page.locator("#conservative .reading")).to_contain_text("cat: precision 1.000, recall 0.500")
     expect(page.locator("#conservative .figure-canvas[data-drawn]")).to_be_visible()
+    page.locator("#over_fitting > details > summary").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     found = Axe().run(page).response["violations"]
     assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []

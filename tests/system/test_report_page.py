@@ -223,6 +223,20 @@ def test_an_experiment_that_is_cancelled_says_so_and_can_go_on(signed_in):
     expect(page.locator(".job .badge")).to_have_text("cancelled", timeout=30_000)
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
+    # The page of its run in two tabs: what is resumed in one goes on in the other.
+    page.locator('main a[href*="/experiments/runs/"]').first.click()
+    expect(page.locator("[data-run]")).to_have_attribute("data-state", "cancelled")
+    other = page.context.new_page()
+    other.clock.install()
+    other.goto(page.url)
+    expect(other.get_by_role("button", name="Resume from the last checkpoint")).to_be_visible()
+    page.get_by_role("button", name="Resume from the last checkpoint").click()
+    expect(page.get_by_role("button", name="Cancel this run")).to_be_visible()
+    other.clock.fast_forward(13_000)
+    expect(other.get_by_role("button", name="Cancel this run")).to_be_visible()
+    page.get_by_role("button", name="Cancel this run").click()
+    expect(page.locator("[data-run]")).to_have_attribute("data-state", "cancelled", timeout=30_000)
+
 
 # -- the page of a run
 
@@ -233,12 +247,15 @@ def test_a_run_is_read_and_the_images_behind_its_figures_are_looked_at(signed_in
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.goto(f"{demonstration.url}/experiments/runs/1/")
-    expect(page.locator(".figure-canvas[data-drawn]")).to_have_count(7)
+    assert page.evaluate("document.body.scrollHeight") <= 6000, "the first is there, the rest is folded"
     assert is_painted(page, "loss")
     assert is_painted(page, "confusion")
+    for fold in reversed(page.locator(".fold > details:not([open]) > summary").all()):
+        fold.click()
+    expect(page.locator(".figure-canvas[data-drawn]")).to_have_count(7)
 
     # What a metric is, by pointing at it and by the keyboard; Escape takes it away.
-    definition = page.locator(".term-about", has_text="Matthews correlation")
+    definition = page.locator("#metrics .term-about", has_text="Matthews correlation")
     expect(definition).to_be_hidden()
     page.get_by_role("button", name=re.compile("^MCC")).focus()
     expect(definition).to_be_visible()
@@ -267,7 +284,27 @@ def test_a_run_is_read_and_the_images_behind_its_figures_are_looked_at(signed_in
     assert problems(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
+    # The same cell by the keyboard, which begins at the first.
     page.go_back()
+    expect(place).to_have_attribute("data-drawn", "yes")
+    place.focus()
+    for _ in range(predicted):
+        page.keyboard.press("ArrowRight")
+    for _ in range(actual):
+        page.keyboard.press("ArrowDown")
+    expect(card.get_by_role("status")).to_have_text(
+        re.compile(rf"^{actual} taken for {predicted}: {n} image")
+    )
+    frame = card.locator(".figure-frame").bounding_box()
+    box = place.bounding_box()
+    assert abs(frame["x"] + frame["width"] / 2 - box["x"] - x) < 2
+    assert abs(frame["y"] + frame["height"] / 2 - box["y"] - y) < 2
+    assert problems(page) == []
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{cell}")
+
+    page.go_back()
+    page.locator("#cells > details > summary").click()
     link.press("Enter")
     page.wait_for_url(f"**{cell}")
     page.get_by_role("link", name="All images, the most uncertain first").click()
@@ -285,6 +322,13 @@ def test_a_run_is_read_and_the_images_behind_its_figures_are_looked_at(signed_in
         " return chart.convertToPixel({ gridIndex: 0 }, chart.getOption().series[1].data.at(-1).value.slice(0, 2)); }"
     )
     place.click(position={"x": x, "y": y})
+    page.wait_for_url("**/images/?of=bin&bin=14")
+    page.go_back()
+    place.focus()
+    for _ in range(15):  # past the last
+        page.keyboard.press("ArrowRight")
+    expect(page.locator('[data-figure="reliability"] .figure-point')).to_contain_text("predictions")
+    page.keyboard.press("Enter")
     page.wait_for_url("**/images/?of=bin&bin=14")
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     assert said == []

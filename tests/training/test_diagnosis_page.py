@@ -21,7 +21,7 @@ from training.evaluation.evidence import HeldOutMixes
 from training.evaluation.near_duplicates import Pair
 from training.experiments.services import create_experiment
 from training.models import Run
-from training.reports.diagnosis.figures import copies
+from training.reports.diagnosis.figures import copies, figures_of
 from training.reports.diagnosis.told import summary, symptoms_of
 from training.reports.models import Report
 from training.reports.sections import sections_of
@@ -177,6 +177,18 @@ def test_a_paradox_and_a_failure_on_mixed_images_are_drawn():
     assert drawn["fails_on_mixed"]["figure"]["diagonal"]
 
 
+def test_leakage_is_drawn_by_how_training_saw_the_images():
+    seen = {"rule": "leakage", "state": "found", "seed": 0, "n_found": 1, "n_seeds": 1}
+    seen["numbers"] = {"trained_on": 0, "parents": 0, "identical": 7}
+    one = arm("mixup", [run(0)])
+    figure = figures_of([one], {"mixup": [seen]}, CLASSES, "s")["leakage"]["figure"]
+    assert figure["table"]["rows"][2] == ("pixels of a training image", 7)
+    assert figure["reading"] == "Most often: pixels of a training image, 7 images."
+    seen["numbers"] = {"trained_on": 1, "parents": 0, "identical": 0}
+    figure = figures_of([one], {"mixup": [seen]}, CLASSES, "s")["leakage"]["figure"]
+    assert figure["reading"] == "Most often: trained on, 1 image."
+
+
 def test_near_duplicates_are_a_gallery_of_both_images():
     pairs = [Pair(1, 0, 0.98, 0.9, True, (0, 1))] * 14
     drawn = copies(pairs, np.array([7, 8]), np.array([3]), "s", lambda place: f"/p/{place}.png")
@@ -226,6 +238,10 @@ def test_the_page_shows_thresholds_and_states_and_folds_test_images_until_asked(
     assert "of them by test images: in which arms is folded until a choice" in page
     assert "found in some arm; in which is folded until a choice" in page
     assert "found: human_lambda" in page  # over-fitting, by validation images
+    assert page.index('id="over_fitting"') < page.index('id="others"') < page.index('id="symptoms"')
+    others = page.split('id="others"')[1].split("</section>")[0]
+    assert "Leakage" in others
+    assert "Over-fitting" not in others
     assert 'id="folded"' in page
     assert not AuditEvent.objects.filter(action=SEEN).exists()
     with CaptureQueriesContext(connection) as queries:

@@ -91,3 +91,12 @@ def somebody(kind: str) -> Client:
 
 def body_of(reply: HttpResponse) -> bytes:
     return b"".join(reply.streaming_content) if reply.streaming else reply.content
+
+
+def test_the_report_on_paper_shows_the_pictures_of_every_gallery(pages):
+    whole = body_of(somebody(User.Kind.ADMIN).get(pages["report.html"])).decode()
+    text = whole.partition("<h2>Images</h2>")[2]
+    for title in (" breaks, ", "Most confident mistakes", "Most uncertain", "What pulled it to which class"):
+        gallery = text.partition(title)[2].partition("</figure>")[0]
+        assert gallery.count('<img src="data:image/png;base64,') > 3, title
+    assert 'class="gone"' not in text

@@ -36,6 +36,7 @@ from training.followups.figures import figures_of
 from training.followups.models import FollowUp
 from training.followups.picking import pick
 from training.followups.services import Asked, create_follow_up, queue_estimate
+from training.reports.mixing.figures import response_of_arms
 from training.reports.mixing.keeping import Kept
 from training.reports.mixing.measuring import mixes_of, told_of
 
@@ -280,6 +281,27 @@ def test_labels_are_estimated_by_a_job_from_new_answers(experiment, client, admi
         client.get(follow_up.study.get_absolute_url()).content.decode().count("Follows up on an experiment")
         == 1
     )
+
+
+@pytest.mark.parametrize(
+    ("n", "said"),
+    [(2, "0.00 for arm 0, 0.10 for arm 1"), (6, "0.00 (arm 0) to 0.50 (arm 5) for 6 arms")],
+)
+def test_of_many_arms_the_reading_of_the_response_names_the_flattest_and_the_steepest(n, said):
+    arms = {
+        f"arm {k}": {
+            "n": 9,
+            "all": {
+                "levels": [
+                    {"share": share, "n": 9, "model": [0.5 + share * k / 10, 0.4, 0.6], "people": None}
+                    for share in (0.0, 1.0)
+                ],
+            },
+        }
+        for k in range(n)
+    }
+    reading = response_of_arms({"arms": arms}, "s").reading
+    assert reading == f"Of a change of λ between its ends this much is seen: {said}; all of it would be 1."
 
 
 def test_the_page_shows_response_and_images_and_makes_the_study(

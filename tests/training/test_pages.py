@@ -214,8 +214,11 @@ def test_what_is_folded_is_a_page_of_its_own_and_the_report_stays_small(client, 
         page = client.get(reported.get_absolute_url()).text
     assert len(queries) < 10
     assert len(page) < 100_000
+    assert "There are no validation figures to choose an arm by" in page
     parts = re.findall(r'data-part="([^"]+)"', page)
     assert [address.split("/")[-2] for address in parts[:2]] == ["metrics", "calibration"]
+    assert f'data-part="{parts[0]}" open' in page
+    assert f'data-part="{parts[1]}" data-wide' in page
     for address in parts:
         with CaptureQueriesContext(connection) as queries:
             assert 'id="part"' in client.get(address).text

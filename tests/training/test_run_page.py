@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 
 import numpy as np
@@ -23,6 +24,7 @@ from tests.training.conftest import quick
 from tests.training.doing import do
 from training.choices.services import has_seen
 from training.engine.config import TrainConfig
+from training.evaluation import people
 from training.evaluation.predictions import predictions
 from training.evaluation.scores import score
 from training.experiments.config import parse_config
@@ -31,7 +33,7 @@ from training.experiments.services import create_experiment
 from training.models import Run
 from training.reports.models import RunReport
 from training.reports.run.behind import ORDERS, Judged, behind
-from training.reports.run.content import run_content
+from training.reports.run.content import metric_rows, run_content
 from training.reports.run.curves import figures_of
 from training.reports.run.live import baseline_of
 from training.reports.run.services import DESCRIBE_KIND, describe_run, queue_descriptions
@@ -120,6 +122,22 @@ def test_a_model_that_is_always_right_has_no_gallery_of_mistakes():
     assert "All 200 test images are right." in told["figures"][0]["reading"]
 
 
+def test_the_human_ceiling_is_by_the_votes_that_are_known_now():
+    """A run that was judged before its votes were imported has none with it."""
+    judged, votes = made_up(), np.random.default_rng(1).multinomial(20, (0.5, 0.3, 0.2), N)
+    told = judged.predictions
+    known = predictions(labels=told.labels, logits=told.log_p, human=votes)
+    before = {
+        "human_kl": {"value": 0.4, "interval": None, "floor": None, "undefined": [people.NO_COUNTS, "else"]}
+    }
+    groups = metric_rows(Judged("test", judged.numbers, known, before), {}, None)
+    [row] = groups[0]["rows"]
+    assert row["ceiling"] == people.reach(votes).bounds["human_kl"].ceiling
+    assert row["undefined"] == ["else"]
+    [row] = metric_rows(Judged("test", judged.numbers, told, before), {}, None)[0]["rows"]
+    assert (row["ceiling"], row["undefined"]) == (None, [people.NO_COUNTS, "else"])
+
+
 def test_curves_have_the_floor_and_the_baseline_behind():
     epochs = [
         {"epoch": n, "train_loss": 2 / n, "train_floor": 0.2, "train_accuracy": n / 10, "validation_loss": loss,
@@ -199,6 +217,11 @@ def of_run(name: str, run: Run, **more) -> str:
 
 
 def test_a_finished_run_is_shown_in_few_queries_and_few_bytes(client, researcher, described):
+    rows = described.report.content["metrics"][0]["rows"]
+    rows += [
+        {**rows[0], "key": key, "name": key} for key in ("macro_f1", "macro_precision", "top_5_accuracy")
+    ]
+    described.report.save()
     client.force_login(researcher)
     with CaptureQueriesContext(connection) as asked:
         page = client.get(of_run("run", described))
@@ -207,9 +230,18 @@ def test_a_finished_run_is_shown_in_few_queries_and_few_bytes(client, researcher
     for words in (
         "share of images whose most probable class is the label",
         "Most confident mistakes",
-        "Each cell",
+        "Each number leads to its images",
+        "Use it when classes are of unequal frequency",
+        "good: above 0.85 (ours)",
     ):
         assert words in page.text
+    first = [row["key"] for row in page.context["scores"]["rows"]]
+    assert first[:3] == ["accuracy", "top_5_accuracy", "macro_f1"], "as is reported of most models"
+    assert "log_loss" in first
+    assert page.text.index('id="scores"') < page.text.index('data-figure="confusion"')
+    for key in ("cells", "metrics", "mistakes", "uncertain"):
+        opened = page.text.partition(f'<section class="card fold" id="{key}">')[2]
+        assert opened.lstrip().startswith("<details><summary>"), key
     assert "Cancel this run" not in page.text
     assert "Simulated participants" in page.text
     assert "<dt>epochs of warm-up</dt>" in page.text
@@ -401,12 +433,14 @@ def test_a_run_is_followed_while_it_trains_cancelled_and_gone_on_with(client, ad
     assert first["state"] == "running"
     assert last["stats"]["epoch"] == "1 / 2"
     assert [figure["key"] for figure in last["figures"]] == ["loss", "accuracy", "rate"]
-    assert last["stats"]["left"].startswith("about ")
+    assert re.search(r"about .+ left", last["text"])
+    assert "left" not in last["stats"], "it is told once"
     assert float(last["stats"]["pace"].replace(",", "")) > 0
     news = client.get(of_run("run_live", run), {"version": last["version"]}).json()
     assert (news["state"], news["figures"]) == ("cancelled", [])
     page = client.get(of_run("run", run)).text
     assert "Resume from the last checkpoint" in page
+    assert "1 epoch is done: it goes on from its last checkpoint" in page
     client.post(of_run("run_resume", run))
     run.refresh_from_db()
     assert run.job.state == "queued"
@@ -433,4 +467,5 @@ def test_only_admins_steer_a_run(client, admin, researcher, experiment):
     client.force_login(researcher)  # who may not see the job
     page = client.get(of_run("run", run)).text
     assert "data-over" in page, "nobody asks every two seconds about what is over"
+    assert "data-done" not in page, "somebody may let it go on"
     assert "Its job" not in page

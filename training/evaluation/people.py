@@ -59,6 +59,12 @@ class Reach:
     bounds: Mapping[str, Bounds]
     why: str = ""
 
+    def beside(self, key: str) -> dict[str, float]:
+        """`ceiling` and `floor` of a metric, each where it is known."""
+        found = self.bounds.get(key, Bounds())
+        told = {"ceiling": found.ceiling, "floor": found.floor}
+        return {name: value for name, value in told.items() if value is not None}
+
 
 def reach(counts: NDArray[np.int64] | None) -> Reach:
     """From counts of votes [N, K], None where only shares are known."""

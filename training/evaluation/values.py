@@ -83,6 +83,29 @@ class Metric:
     ceiling: str = ""
 
 
+# What a metric is for, of those that are read by themselves.
+_RATE = "classes are about equally frequent and one share of right answers is wanted"
+_RARE = "classes are of unequal frequency, or rare ones matter"
+_SURE = "what is decided depends on how sure the model says it is"
+USE_WHEN = {
+    "accuracy": _RATE,
+    "top_2_accuracy": _RATE,
+    "top_5_accuracy": _RATE,
+    "balanced_accuracy": _RARE,
+    "macro_precision": _RARE,
+    "macro_recall": _RARE,
+    "macro_f1": _RARE,
+    "weighted_precision": _RARE,
+    "weighted_recall": _RARE,
+    "weighted_f1": _RARE,
+    "macro_auroc": "classes are of very unequal frequency, or the order matters and no threshold is fixed",
+    "macro_auprc": "classes are of very unequal frequency, or the order matters and no threshold is fixed",
+    "mcc": "one number is wanted that holds where classes are of unequal frequency",
+    "log_loss": "the probabilities matter, not only which class is named",
+    "ece_equal_width_15": _SURE,
+    "mce_equal_width_15": _SURE,
+}
+
 _CHANCE = "mean where the outcomes are drawn from the confidences themselves"
 _NOISE = "what the scatter of q(ŷ) within the bins leaves where each bin's mean is right"
 _KNOWING = "what knowing everybody's answers would reach on the votes of these people: a quarter of half against half"

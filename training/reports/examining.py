@@ -77,7 +77,8 @@ def _score(arm: ArmResult, measured: MeasuredArm, key: str) -> dict[str, Any]:
         beside[name] = float(np.mean(known)) if known else None
     undefined = dict.fromkeys(said for one in told for said in one.get("undefined", ()))
     if arm.reach is not None and BY_KEY[key].ceiling:
-        beside |= _bounds(arm.reach, key)
+        # By the votes that are known now, which may be more than when the runs were judged.
+        beside |= arm.reach.beside(key)
         undefined = dict.fromkeys(said for said in undefined if said not in people.NO_CEILING)
         undefined |= {arm.reach.why: None} if arm.reach.why else {}
     return {
@@ -88,13 +89,6 @@ def _score(arm: ArmResult, measured: MeasuredArm, key: str) -> dict[str, Any]:
         **{name: value for name, value in beside.items() if value is not None},
         "undefined": list(undefined),
     }
-
-
-def _bounds(reach: people.Reach, key: str) -> dict[str, float | None]:
-    """Ceiling and floor by the votes that are known now, which may be more than when the runs were judged."""
-    found = reach.bounds.get(key, people.Bounds())
-    told = {"ceiling": found.ceiling, "floor": found.floor}
-    return {name: value for name, value in told.items() if value is not None}
 
 
 def _values(arm: ArmResult, key: str) -> list[float]:

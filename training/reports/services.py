@@ -16,6 +16,7 @@ from hilmix.jobs.models import Job, JobState
 from hilmix.jobs.services import queue_job
 from training.experiments.models import REPORT_KIND, Experiment
 from training.reports.models import Report
+from training.reports.tables import cited
 from training.runs.models import Run
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def build_report(
             near_duplicates.pairs,
             material.learnt,
             material.evaluation,
-            "; ".join(f"{label} {value}" for label, value in content["provenance"][:4]),
+            cited(content),
             lambda place: reverse("parent_image", args=[experiment.image_set.name, place]),
         )
     with transaction.atomic():

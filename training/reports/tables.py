@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hilmix.figures import Table, on_page
+from hilmix.figures import Table, number, show
 
 Content = Mapping[str, Any]
 
@@ -19,15 +19,21 @@ ARROWS = {True: " ↑", False: " ↓", None: ""}
 # What the first table shows; all the rest is in the tables by group.
 _FIRST = (
     "accuracy",
+    "top_5_accuracy",
+    "macro_f1",
     "log_loss",
     "human_cross_entropy",
     "ece_equal_width_15",
-    "brier",
 )
 
 
 def is_first_format(content: Content) -> bool:
     return bool(content["format"] == "hilmix-report/1")
+
+
+def cited(content: Content) -> str:
+    """What a figure of the report names as its source."""
+    return "; ".join(f"{label} {value}" for label, value in content["provenance"][:4])
 
 
 def score_table(content: Content) -> Table:
@@ -67,19 +73,20 @@ def spread_text(summary: Mapping[str, Any] | None) -> str:
     if summary is None or summary["mean"] is None:
         return "–"
     if summary["sd"] is None:
-        return f"{summary['mean']:.4f}"
-    return f"{summary['mean']:.4f} ± {summary['sd']:.4f}"
+        return _four(summary["mean"])
+    return f"{_four(summary['mean'])} ± {_four(summary['sd'])}"
+
+
+def _four(value: float) -> str:
+    """Four decimals, so that rows can be compared, but where these would make 0 of what is not."""
+    return number(value, 2) if 0 < abs(value) < 0.00005 else f"{value + 0.0:.4f}".replace("-", "−")
 
 
 def within(value: float | None, interval: Sequence[float] | None) -> str:
     """ "0.912 (0.900 to 0.921)"."""
     if value is None:
         return "–"
-    return (
-        on_page(value)
-        if interval is None
-        else f"{on_page(value)} ({on_page(interval[0])} to {on_page(interval[1])})"
-    )
+    return show(value) if interval is None else f"{show(value)} ({show(interval[0])} to {show(interval[1])})"
 
 
 def share_words(share: float) -> str:

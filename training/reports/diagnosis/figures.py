@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from hilmix.figures import Cell, Figure, Item, Picture, Series, Table
+from hilmix.figures import Cell, Figure, Item, Picture, Series, Table, needs_log
 from training.evaluation import calibration, symptoms
 from training.evaluation.evidence import Floats, Ints
 from training.evaluation.near_duplicates import Pair
 from training.evaluation.symptoms import precision_recall
 from training.reports.confusion import confusion_of
 from training.reports.cooling import at_temperature
+from training.reports.drawing import BINS
 from training.reports.headline import short
 from training.reports.inputs import ArmResult, RunResult
 from training.reports.telling import class_name
@@ -108,8 +109,8 @@ def copies(
     heads = ("Test image", "Training image", "pixels", "edges", "mirrored")
     figure = Figure(
         "near_duplicate", "gallery", "Near-duplicates across splits",
-        "Test image left, training image (or parent of a mixed image) right, most alike first. Correlation of their "
-        "pixels and of the differences between neighbouring pixels, best aligned.",
+        "Test image left, training image (or parent of a mixed image) right, most alike first. Below: the correlation "
+        "of their pixels and of the differences between neighbours.",
         "", "", (), Table("Pairs by their places in the image set", heads, rows), source,
         reading=f"{len(pairs)} pair{'s' * (len(pairs) != 1)} found"
         f"{f', {len(shown)} shown' * (len(shown) < len(pairs))}; "
@@ -134,7 +135,7 @@ def _losses(case: _Case) -> Figure:
         "validation loss against the labels.",
         "epoch", "nats", (_line("training, less its floor", train, 0), _line("validation", watched, 1)),
         Table("Losses after each epoch", ("Epoch", "training, less its floor", "validation"), rows),
-        _LOSSES_SAY[case.finding["rule"]](case.numbers, len(epochs), best),
+        _LOSSES_SAY[case.finding["rule"]](case.numbers, len(epochs), best), log_y=needs_log([*train, *watched]),
     )  # fmt: skip
 
 
@@ -142,6 +143,10 @@ _LOSSES_SAY: dict[str, Callable[[Mapping[str, Any], int, Any], str]] = {
     "over_fitting": lambda n, epochs, best: (
         f"Validation was best after epoch {best}, {short(n['gap_at_best'])} nats above training; "
         f"after epoch {epochs} it is {short(n['gap'])} above it."
+    ),
+    "not_learning": lambda n, epochs, best: (
+        f"Training loss less its floor is {short(n['first'])} nats after epoch 1 and {short(n['last'])} after epoch "
+        f"{epochs}; it was least after epoch {n['best_epoch']}."
     ),
     "sharp_change": lambda n, epochs, best: (
         f"At epoch {n['epoch']} validation loss rises by {short(n['change'])} nats, {n['robust_sds']:.0f} robust "
@@ -166,7 +171,7 @@ def _accuracy(case: _Case) -> Figure:
         (_line("validation", values, 1), Series("its best", ((1, best), (len(values), best)), 5, "dashed")),
         Table("Validation accuracy after each epoch", ("Epoch", "validation"), rows),
         f"Over the last {symptoms.WINDOW} epochs it fluctuates by {short(numbers['scatter'])}, and ends "
-        f"{short(numbers['drop'])} below its best, of epoch {numbers['best_epoch']}.",
+        f"{short(numbers['drop']) + ' below' if numbers['drop'] else 'at'} its best, of epoch {numbers['best_epoch']}.",
     )  # fmt: skip
 
 
@@ -191,9 +196,8 @@ def _by_class(case: _Case) -> Figure | None:
     some = f"; the {MOST_CLASSES} of {len(order)} that matter most to it" if len(order) > len(shown) else ""
     return case.figure(
         "bars", "Precision and recall",
-        f"By class, on the {int(matrix.sum())} test images; first the classes that the symptom is about{some}. "
-        "Precision: of what was given the class, the share that is of it. Recall: of the class, the share that was "
-        "given it.",
+        f"By class, on the {int(matrix.sum())} test images, first the classes that the symptom is about{some}. "
+        "Precision is of what was given a class, recall of the images of it.",
         "class", "share", [
             Series(key, tuple((float(place), float(values[key][k])) for place, k in enumerate(shown)), group)
             for group, key in enumerate(_KEPT)
@@ -232,6 +236,22 @@ _CLASS_GAPS: dict[str, Callable[[float, float], float]] = {
 def _taken_for(matrix: Ints, k: int, names: Sequence[str]) -> str:
     others = np.where(np.arange(len(matrix)) == k, 0, matrix[k])
     return f"{names[int(others.argmax())]} ({int(others.max())})" if others.any() else "none"
+
+
+def _leaked(case: _Case) -> Figure:
+    numbers = case.numbers
+    names = ("trained on", "parent of a mixed image", "pixels of a training image")
+    counts = tuple(int(numbers[key]) for key in ("trained_on", "parents", "identical"))
+    most = max(range(len(counts)), key=counts.__getitem__)
+    return case.figure(
+        "bars", "Evaluation images that training has seen",
+        "Number of evaluation images that are trained on themselves, are a parent of a mixed image, or have exactly "
+        "the pixels of a training image. Each should be 0.",
+        "how it was seen", "evaluation images",
+        (Series("evaluation images", tuple((float(k), float(n)) for k, n in enumerate(counts)), 0),),
+        Table("Evaluation images", ("How it was seen", "images"), tuple(zip(names, counts, strict=True))),
+        f"Most often: {names[most]}, {counts[most]} image{'s' * (counts[most] != 1)}.", x_categories=names,
+    )  # fmt: skip
 
 
 def _equal(case: _Case) -> Figure:
@@ -276,11 +296,13 @@ def _reliability(case: _Case) -> Figure | None:
     mended = "" if after is None else f" After T = {short(numbers['temperature'])} the ECE is {short(after)}."
     return case.figure(
         "reliability", "Reliability",
-        f"Share of right answers against mean confidence, in {calibration.N_BINS} bins of equal width, on the test "
-        "images. On the diagonal a model is as often right as it says; pale bars are where a calibrated one would be "
-        f"in 95 % of draws. Hollow below {calibration.THIN} images.",
+        f"Share right against mean confidence in {calibration.N_BINS} bins, on the test images. On the diagonal a "
+        "model is as often right as it says.",
         "confidence", "accuracy", series,
-        Table("Bins of confidence", ("Model", "Confidence", "Images", "mean confidence", "accuracy"), tuple(rows)),
+        Table(
+            f"Bins of confidence. {BINS}",
+            ("Model", "Confidence", "Images", "mean confidence", "accuracy"), tuple(rows),
+        ),
         f"It is {numbers['direction']}: confidence less accuracy is {short(numbers['confidence_less_accuracy'])} on "
         f"average, the ECE {short(numbers['ece'])}.{mended}",
     )  # fmt: skip
@@ -338,6 +360,7 @@ def _line(name: str, values: Sequence[float], group: int) -> Series:
 
 _DRAWN: dict[str, Callable[[_Case], Figure | None]] = {
     "over_fitting": _losses,
+    "not_learning": _losses,
     "sharp_change": _losses,
     "fluctuating": _accuracy,
     "plateau": _losses,
@@ -346,6 +369,7 @@ _DRAWN: dict[str, Callable[[_Case], Figure | None]] = {
     "too_small": _by_class,
     "unhealthy": _by_class,
     "accuracy_paradox": _by_class,
+    "leakage": _leaked,
     "equal_accuracy": _equal,
     "fails_on_mixed": _mixed,
     "miscalibrated": _reliability,

@@ -94,7 +94,7 @@ def _finding(
     more = ("", "")
     if symptom.rule == "robustness_ignored":
         more = (
-            _("What was assessed: the page of robustness"),
+            _("What was not measured cannot be drawn; what was is on the page of robustness"),
             reverse("robustness", args=[experiment.pk]),
         )
     elif symptom.rule == "fails_on_mixed":

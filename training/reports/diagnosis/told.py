@@ -139,7 +139,7 @@ _CALLED = {
 def _numbers(finding: Mapping[str, Any]) -> str:
     return "; ".join(
         f"{_CALLED.get(key, key.replace('_', ' '))} "
-        f"{_listed(value) if isinstance(value, list) else show(value).replace('-0', '−0')}"
+        f"{_listed(value) if isinstance(value, list) else show(value)}"
         for key, value in finding["numbers"].items()
     )
 

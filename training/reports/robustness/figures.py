@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hilmix.figures import Cell, Figure, Item, Picture, Series, Table
+from hilmix.figures import Cell, Figure, Item, Picture, Series, Table, number
 from training.reports.robustness.compared import Compared
 from training.reports.robustness.pair import Change, Pair, three
 from training.reports.robustness.words import (
@@ -54,18 +54,18 @@ def _differences(pair: Pair, source: str) -> Figure | None:
         for place, change in rows
     ]
     points = [(float(row), *three(pair.apart[place])) for row, (place, _) in enumerate(rows)]
+    intervals = f"{which_interval(pair)} Not adjusted for the number of changes."
     heads = (
         "Change", "Group", pair.a, "from", "to", pair.b, "from", "to", f"{pair.a} − {pair.b}", "from", "to",
     )  # fmt: skip
     definition = (
-        f"Difference in break rate, {pair.a} less {pair.b}, of the images that both have right as they are "
-        f"({pair.n_both:.0f} a seed), mean over a change's severities and {pair.n_seeds} seeds. Below 0 "
-        f"{pair.a} breaks less often. {which_interval(pair)} Not adjusted for the number of changes."
+        f"Of the images that both have right ({pair.n_both:.0f} a seed), over all severities and {pair.n_seeds} seeds. "
+        f"Below 0 {pair.a} breaks less often."
     )
     return Figure(
         "differences", "forest", f"{pair.a} less {pair.b}, by change", definition, "difference in break rate",
         "change", (Series(f"{pair.a} − {pair.b}", tuple(points), 0),),
-        Table("Break rates on what both have right, by change", heads, tuple(cells)), source,
+        Table(f"Break rates on what both have right, by change. {intervals}", heads, tuple(cells)), source,
         reading=about_differences(pair), y_categories=tuple(change.name for _, change in rows), reference=0.0,
     )  # fmt: skip
 
@@ -87,13 +87,15 @@ def _side_by_side(pair: Pair, source: str) -> Figure | None:
         else f"{pair.a} breaks most under {worst.name.lower()}, {pair.b} under {worst_of_b.name.lower()}."
     )
     definition = (
-        f"Break rates of both on the images that both have right, mean over a change's severities and "
-        f"{pair.n_seeds} seeds. {which_interval(pair)} Whether the two differ is in the figure of differences, which "
-        "compares image by image: intervals that overlap here say little."
+        f"Break rates on the images that both have right, over all severities and {pair.n_seeds} seeds. Whether the "
+        "two differ the figure of differences says: overlap here says little."
     )
     return Figure(
         "side_by_side", "forest", "Side by side, by change", definition, "break rate", "change", tuple(series),
-        Table("Break rates, by change", ("Change", pair.a, "from", "to", pair.b, "from", "to"), tuple(cells)),
+        Table(
+            f"Break rates, by change. {which_interval(pair)}",
+            ("Change", pair.a, "from", "to", pair.b, "from", "to"), tuple(cells),
+        ),
         source, reading=reading, y_categories=tuple(change.name for _, change in rows),
     )  # fmt: skip
 
@@ -124,9 +126,8 @@ def _groups(pair: Pair, groups: Sequence[str], source: str) -> Figure | None:
     ]
     heads = ("Group", pair.a, pair.b, f"{pair.a} − {pair.b}", "from", "to")
     definition = (
-        "Break rate of each arm, of the images that it has right itself, mean over the changes of a group, their "
-        "severities and the seeds, 95 % intervals. The risk score is 100 times the mean of the five groups; it says "
-        "nothing without the clean accuracy beside it."
+        "Break rate of each arm, of the images that it has right itself, with 95 % intervals. The risk score is 100 "
+        "times the mean of the groups; read it beside the clean accuracy."
     )
     return Figure(
         "groups", "bars", "What the risk score is made of", definition, "group of changes", "break rate",
@@ -226,14 +227,14 @@ def arms_heat(compared: Compared, changes: dict[str, Change], severity: int, sou
     numbers = tuple(str(place) for place in range(1, len(compared.arms) + 1))
     named = ", ".join(f"{number} {name}" for number, name in zip(numbers, compared.arms, strict=True))
     definition = (
-        f"Break rate of every arm under every change, {where}, of the images that the arm has right itself; mean over "
-        f"its seeds. Flips have one severity. Arms: {named}."
+        f"Break rate under every change, {where}, of the images that an arm has right itself, mean over its seeds. "
+        f"Arms: {named}."
     )
     return [Figure(
         "heat_of_arms", "heat", f"All arms, {where}", definition, "arm", "change",
         (Series("break rate", tuple(points), 0),),
         Table(f"Break rates of all arms, {where}", ("Change", *compared.arms), tuple(cells)), source,
-        reading=f"The highest break rate, {most:.3g}, is under {rows[int(worst)][1].lower()}.",
+        reading=f"The highest break rate, {number(most or 0.0, 3)}, is under {rows[int(worst)][1].lower()}.",
         x_categories=numbers, y_categories=tuple(name for _, name in rows),
     )]  # fmt: skip
 
@@ -271,10 +272,8 @@ def _flips(
             )
         )
     definition = (
-        f"Test images that both have right as they are, of which {broken} loses the class under a change and {held} "
-        f"keeps it; seed {pair.flip_seed}, those whose class lost most probability first, at most two under one "
-        "change. Left the image as it is, right what the models were given; in brackets the probability of its class "
-        "before and under the change. Chosen for being extreme: they show how it fails, not how often."
+        f"Test images that both have right as they are; in brackets the probability of the class before and under the "
+        f"change (seed {pair.flip_seed}). The most extreme, at most two a change: how it fails, not how often."
     )
     heads = (
         "Image", "Change", "Severity", f"Its class in {broken}", "under the change", f"in {held}", "under the change",

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-import numpy as np
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import resolve, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
-from numpy.typing import NDArray
 
 from hilmix.accounts.models import User
 from hilmix.core.mixing import to_png
@@ -24,11 +22,12 @@ from training.experiments.models import Experiment
 from training.reports import robust_tables
 from training.reports.robustness import storing, words
 from training.reports.robustness.augmented import effects_of, got_worse, strengths_of
+from training.reports.robustness.changed import pixels_of
 from training.reports.robustness.compared import Compared
 from training.reports.robustness.figures import arms_heat, figures_of, galleries_of
 from training.reports.robustness.pair import Pair, changes_of, pair_of
+from training.reports.tables import cited
 
-AS_IT_IS = "none"  # the change that leaves an image as it is
 MOST_SEVERE = 5
 
 
@@ -63,8 +62,7 @@ def robustness_page(request: HttpRequest, experiment_id: int) -> HttpResponse:
         return render(request, "training/robustness.html", context)
     pair = _asked_pair(request, experiment, told, compared)
     of, severity = _asked_change(request, pair), _asked_severity(request)
-    facts = [f"{label} {value}" for label, value in content["provenance"][:4]]
-    source = "; ".join([*facts, *(rule_notes(experiment, short=True) if wanted else ())])
+    source = "; ".join([cited(content), *(rule_notes(experiment, short=True) if wanted else ())])
     figures = [
         *figures_of(pair, told["groups"], of, source),
         *arms_heat(compared, changes_of(told, compared), severity, source),
@@ -98,10 +96,9 @@ def robustness_page(request: HttpRequest, experiment_id: int) -> HttpResponse:
 def robustness_image(
     request: HttpRequest, experiment_id: int, number: int, change: str, severity: int
 ) -> HttpResponse:
-    """One image of the experiment's image set under a change, as the models were given it; it is made anew, and comes
-    out the same, as what is drawn depends on the image's own pixels."""
+    """One image of the experiment's image set under a change, as the models were given it."""
     experiment = _visible(request, experiment_id)
-    png = to_png(_pixels(experiment, number, change, severity))
+    png = to_png(pixels_of(experiment, number, change, severity))
     return HttpResponse(png, content_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
 
@@ -109,22 +106,6 @@ def _named(address: str) -> tuple[int, str, int]:
     """Number, change and severity of an image's address."""
     named = resolve(address).kwargs
     return named["number"], named["change"], named["severity"]
-
-
-def _pixels(experiment: Experiment, number: int, change: str, severity: int) -> NDArray[np.uint8]:
-    """The image that an address of this experiment names."""
-    if number >= experiment.image_set.n_images:
-        raise NotFound(f"Image set {experiment.image_set.name!r} has no image {number}.")
-    image = np.asarray(experiment.image_set.open().images[number])
-    if change == AS_IT_IS:
-        return image
-    # Loads scipy, which the web process starts without.
-    from training.evaluation.corruptions import TRANSFORMS, corrupted
-
-    if change not in TRANSFORMS or not 1 <= severity <= len(TRANSFORMS[change].severities):
-        raise NotFound(f"There is no change {change!r} of severity {severity}.")
-    found: NDArray[np.uint8] = corrupted(image[None], change, severity)[0]
-    return found
 
 
 def _visible(request: HttpRequest, experiment_id: int) -> Experiment:
@@ -168,7 +149,7 @@ def _file(experiment: Experiment, figures: list[Figure], wanted: str, watermark:
     if figure is None:
         raise NotFound(f"This page has no figure {key!r}.")
     pictures = {
-        picture.address: _pixels(experiment, *_named(picture.address))
+        picture.address: pixels_of(experiment, *_named(picture.address))
         for item in figure.items
         for picture in item.images
         if extension != "csv"

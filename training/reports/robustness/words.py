@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hilmix.figures import Cell, Table
+from hilmix.figures import Cell, Table, number
 from training.reports.robustness.augmented import BETTER, WORSE, Effect, got_worse
 from training.reports.robustness.pair import Change, Pair, three
 from training.reports.tables import within
@@ -185,12 +185,13 @@ def about_groups(pair: Pair, groups: Sequence[str]) -> str:
 def about_severities(pair: Pair, change: Change, places: Sequence[int]) -> str:
     """How break rates go from the mildest to the strongest severity."""
     ends = [
-        f"{name} from {of[places[0], 0]:.3g} to {of[places[-1], 0]:.3g}"
+        f"{name} from {number(of[places[0], 0], 3)} to {number(of[places[-1], 0], 3)}"
         for name, of in ((pair.a, pair.of_a), (pair.b, pair.of_b))
     ]
     if len(places) == 1:
         return (
-            f"One severity: {pair.a} {pair.of_a[places[0], 0]:.3g}, {pair.b} {pair.of_b[places[0], 0]:.3g}."
+            f"One severity: {pair.a} {number(pair.of_a[places[0], 0], 3)}, "
+            f"{pair.b} {number(pair.of_b[places[0], 0], 3)}."
         )
     return (
         f"From the mildest to the strongest {change.name.lower()}, break rates go in {ends[0]}, in {ends[1]}."

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from hilmix.figures import Cell, Figure, Item, Picture, Series, Table, show
-from training.evaluation import calibration, metrics
+from training.evaluation import calibration, metrics, people
 from training.evaluation.predictions import Predictions
 from training.evaluation.ranking import confusion_matrix
 from training.evaluation.values import BY_KEY, GROUPS, METRICS
 from training.reports import confusion
+from training.reports.drawing import BINS
 from training.reports.inputs import SCORES
 from training.reports.run.behind import ORDERS, Behind, Ints, Judged, distances
 
@@ -70,6 +71,10 @@ def metric_rows(
     """Groups of metrics, each with its rows: key, name, definition, which way is better, and its figure."""
     known = {SCORES[key]: {"value": one} for key, one in scores.items() if key in SCORES and one is not None}
     known |= {key: one for key, one in judged.evaluation.items() if key in BY_KEY}
+    if judged.predictions.human is not None:
+        # By the votes that are known now, as a report has them, which may be more than when the run was judged.
+        reach = people.reach(judged.predictions.counts)
+        known |= {key: _beside(one, reach.beside(key)) for key, one in known.items() if reach.beside(key)}
     groups = []
     for group, title in GROUPS.items():
         rows = [
@@ -92,6 +97,11 @@ def metric_rows(
         if rows:
             groups.append({"key": group, "title": title, "rows": rows})
     return groups
+
+
+def _beside(one: Mapping[str, Any], bounds: Mapping[str, float]) -> dict[str, Any]:
+    undefined = [said for said in one.get("undefined", ()) if said not in people.NO_CEILING]
+    return {**one, **bounds, "undefined": undefined}
 
 
 def _on_training(accuracy: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,9 +168,8 @@ def _confusion(counts: Ints, classes: Sequence[str], title: str, where: str, sou
         rows = [(classes[i], classes[j], int(off[i, j])) for i, j in pairs]
     return Figure(
         "confusion", "matrix", "What is taken for what",
-        f"The {n} {where} images by their class (row) and the class that the model gave them (column). Right answers "
-        "are on the diagonal. A cell's shade is the square root of its share of the row, so that rare confusions are "
-        "seen. Choose a cell to see its images.",
+        f"The {n} {where} images by their class (row) and what the model took them for (column); shade: the square "
+        "root of the share of the row. Choose a cell to see its images.",
         "predicted", "actual", (Series(title, confusion.cells_of(counts), 0),),
         Table("Images by actual and predicted class", heads, tuple(rows)), source,
         reading=reading, x_categories=tuple(classes), y_categories=tuple(classes),
@@ -191,12 +200,13 @@ def _reliability(found: Predictions, title: str, where: str, source: str) -> Fig
     )
     return Figure(
         "reliability", "reliability", "Reliability",
-        f"Share of right answers against mean confidence of the most probable class, in {calibration.N_BINS} bins of "
-        f"equal width, on {len(outcome)} {where} images. On the diagonal a model is as often right as it says. The "
-        f"larger a point, the more images are behind it; hollow below {calibration.THIN}. Pale bars: where a "
-        "calibrated model's accuracy would be in 95 % of draws. Choose a point to see its images.",
+        f"Share right against mean confidence in {calibration.N_BINS} bins, on {len(outcome)} {where} images; on the "
+        "diagonal it is as often right as it says. Choose a point to see its images.",
         "confidence", "accuracy", (series,),
-        Table("Bins of confidence", ("Confidence", "Images", "mean confidence", "accuracy", "band from", "to"), rows),
+        Table(
+            f"Bins of confidence. {BINS}",
+            ("Confidence", "Images", "mean confidence", "accuracy", "band from", "to"), rows,
+        ),
         source, reading=reading,
     )  # fmt: skip
 

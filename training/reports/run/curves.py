@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hilmix.figures import Cell, Figure, Series, Table, show
+from hilmix.figures import Cell, Figure, Series, Table, needs_log, show
 
 Epochs = Sequence[Mapping[str, Any]]
 OWN, OTHER = 0, 5  # groups, that is colours: the run's own, and a grey one for what stands behind it
@@ -44,17 +44,14 @@ def figures_of(epochs: Epochs, baseline: Epochs, *, behind: str, watched: str, s
         _figure(
             "loss", "Loss", loss, "validation_loss", epochs, baseline, behind, source,
             "cross-entropy, nats", _reading_loss(epochs, watched),
-            "Training: mean soft cross-entropy of each epoch's batches, augmentation on; its floor is the mean entropy "
-            f"of their targets, below which no loss can fall. {looked}: cross-entropy against the hard labels after "
-            "each epoch, by which no epoch is chosen. It should follow the training curve; where it turns and rises, "
-            "the model over-fits. Logarithmic scale.",
+            "Training: soft cross-entropy of each epoch's batches, above the entropy of their targets (floor). "
+            f"{looked}: against the hard labels; where it turns and rises, the model over-fits.",
         ),
         _figure(
             "accuracy", "Accuracy", accuracy, "validation_accuracy", epochs, baseline, behind, source,
             "share correct", _reading_accuracy(epochs, watched),
-            "Training: share of the images of each epoch's batches, mixed and augmented as they are, whose most "
-            f"probable class is the one that their target holds most of. {looked}: share whose most probable class is "
-            "the label, after each epoch.",
+            "Training: share of each epoch's batches, mixed and augmented, whose top class is that of their target. "
+            f"{looked}: share whose top class is the label.",
         ),
         _figure(
             "rate", "Learning rate", (Line("lr", "learning rate", OWN),), "", epochs, (), "", source,
@@ -92,7 +89,7 @@ def _figure(
         name = f"{behind}: {lines[-1].name}"
         series.append(Series(name, _points(baseline, compared), OTHER, "behind"))
         columns.append((name, _by_epoch(baseline, compared)))
-        definition += f" Thin and grey: {behind}, as far as it is trained."
+        definition += f" Grey: {behind}."
     rows: list[tuple[Cell, ...]] = [
         (epoch, *(values.get(epoch) for _, values in columns))
         for epoch in sorted({epoch for _, values in columns for epoch in values})
@@ -108,7 +105,8 @@ def _figure(
         tuple(series),
         table,
         source,
-        log_y=key == "loss",
+        log_y=key == "loss"
+        and needs_log(point[1] for one in series if one.style != "dashed" for point in one.points),
         reading=reading,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from hilmix.accounts.models import User
-from hilmix.figures import on_page
+from hilmix.figures import show
 from hilmix.jobs.models import Job, JobState
 from hilmix.jobs.pages import line_time
 from hilmix.jobs.services import workers_alive
@@ -19,7 +19,7 @@ from training.reports.run.services import source_of
 from training.runs.models import Run
 
 LINES = 60  # of the log, the last
-PACE = 3  # epochs, the last, by which the time left is told
+PACE = 3  # epochs, the last, by which it is told
 
 
 def state_of(run: Run) -> str:
@@ -71,16 +71,14 @@ def curves_of(run: Run, baseline: Run | None) -> list[dict[str, Any]]:
 
 
 def stats_of(run: Run) -> list[tuple[str, str, str]]:
-    """Key, name and value of what stands above the curves: how far it is, its pace and what is left."""
+    """Key, name and value of what stands above the curves: how far it is and its pace; its job says what is left."""
     epochs, last = run.train.get("epochs"), run.curves[-1] if run.curves else {}
     done = len(run.curves)
     told = [("epoch", _("Epoch"), f"{done} / {epochs}" if epochs else str(done))]
-    told.append(("rate", _("Learning rate"), on_page(last.get("lr"))))
+    told.append(("rate", _("Learning rate"), show(last.get("lr"))))
     told.append(("pace", _("Images a second, with validation"), _pace(run.curves)))
     if run.is_done:
         told.append(("seconds", _("Training time"), _duration(run.environment.get("seconds"))))
-    else:
-        told.append(("left", _("Time left"), _left(run, epochs, done)))
     # What a finished run did not keep is left out; of one that trains it may come yet.
     return [one for one in told if not run.is_done or one[2] != "–"]
 
@@ -89,17 +87,6 @@ def _pace(epochs: Sequence[Mapping[str, Any]]) -> str:
     some = [one for one in epochs[-PACE:] if one.get("images") and one.get("seconds")]
     seconds = sum(one["seconds"] for one in some)
     return f"{sum(one['images'] for one in some) / seconds:,.0f}" if seconds else "–"
-
-
-def _left(run: Run, epochs: int | None, done: int) -> str:
-    if run.job is None or run.job.state != JobState.RUNNING:
-        return "–"
-    if epochs and done >= epochs:
-        return _("being judged")
-    some = [one["seconds"] for one in run.curves[-PACE:] if one.get("seconds")]
-    if not epochs or not some:
-        return "–"
-    return _("about %(time)s") % {"time": _duration(sum(some) / len(some) * (epochs - done))}
 
 
 def _duration(seconds: float | None) -> str:

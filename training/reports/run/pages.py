@@ -16,10 +16,13 @@ from django.views.decorators.http import require_POST, require_safe
 from hilmix.accounts.models import User
 from hilmix.accounts.roles import Action, allowed, require
 from hilmix.errors import Conflict, NotFound
+from hilmix.figures import Table
 from hilmix.hub.downloads import figure_file
 from hilmix.hub.withdrawn import n_withdrawn
 from hilmix.jobs.models import Job
 from training.choices.services import Opening, rule_notes, see_test, unfold
+from training.evaluation.symptoms import HEALTHY
+from training.evaluation.values import USE_WHEN
 from training.experiments.models import Experiment
 from training.reports.models import RunReport
 from training.reports.run import images, live
@@ -32,7 +35,19 @@ from training.reports.run.services import (
 )
 from training.reports.tables import ARROWS
 from training.reports.words import trained_words
+from training.runs import keeping
 from training.runs.models import Run
+
+FIRST = (  # metrics that are read first
+    "accuracy",
+    "top_5_accuracy",
+    "macro_f1",
+    "macro_precision",
+    "macro_recall",
+    "log_loss",
+    "human_cross_entropy",
+    "ece_equal_width_15",
+)
 
 
 @require_safe
@@ -66,11 +81,15 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
         "may_cancel": may_launch and job is not None and job.can_be_cancelled and not run.is_done,
         "may_resume": may_launch and job is not None and job.can_be_retried and not run.is_done,
         "may_describe": may_launch and (describing is None or describing.is_over),
+        "goes_on": keeping.checkpoints(run).is_dir(),
         "describing": describing,
         "stored": stored,
         "content": content,
         "opening": opening,
+        "scores": _scores(content) if content else None,
         "groups": _groups(content) if content else [],
+        "by_class": Table(**content["by_class"]) if content and content["by_class"] else None,
+        "good": HEALTHY,
         "curves": curves,
         "own": own,
         "galleries": galleries,
@@ -214,10 +233,25 @@ def _groups(content: dict[str, Any]) -> list[dict[str, Any]]:
     """The metrics with the arrow that says which way is better, and whether floor and ceiling have a column."""
     found = []
     for group in content["metrics"]:
-        rows = [{**row, "arrow": ARROWS[row["higher_is_better"]]} for row in group["rows"]]
+        rows = [_told(row) for row in group["rows"]]
         known = {key: any(row[key] is not None for row in rows) for key in ("floor", "ceiling")}
         found.append({**group, "rows": rows, "has_floor": known["floor"], "has_ceiling": known["ceiling"]})
     return found
+
+
+def _scores(content: dict[str, Any]) -> dict[str, Any]:
+    """The few that are read first."""
+    known = {row["key"]: row for group in content["metrics"] for row in group["rows"]}
+    rows = [_told(known[key]) for key in FIRST if key in known]
+    title = _("On %(n)d %(where)s images, of this one model. Intervals are for other images.")
+    return {"key": "scores", "title": title % content, "rows": rows}
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """A metric with which way is better, what it is for, and what counts as good where we have a threshold."""
+    key = row["key"]
+    good = HEALTHY if key in ("macro_precision", "macro_recall") else None
+    return {**row, "arrow": ARROWS[row["higher_is_better"]], "use_when": USE_WHEN.get(key), "good": good}
 
 
 def _cells(content: dict[str, Any]) -> list[tuple[str, list[tuple[int, str]], int]]:
