@@ -6,13 +6,13 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
-VERSION = "0.5.0"
+VERSION = "0.6.0"
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """`0.5.0`, or in a git checkout `0.5.0+g1a2b3c4`, with `.dirty` where files differ from the commit."""
+    """`0.6.0`, or in a git checkout `0.6.0+g1a2b3c4`, with `.dirty` where files differ from the commit."""
     if not (ROOT / ".git").exists():
         return VERSION
     command = ["git", "describe", "--always", "--dirty=.dirty", "--exclude=*"]

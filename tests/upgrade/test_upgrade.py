@@ -21,17 +21,22 @@ from django.test import Client
 from django.conf import settings
 from hilmix.accounts.models import User
 from hilmix.hub.models import Release
-from training.models import Experiment
+from training.models import Experiment, Run
 client = Client(headers={"host": "127.0.0.1"})
 client.force_login(User.objects.create(username="upgrader", kind="admin"), "django.contrib.auth.backends.ModelBackend")
 release, experiment = Release.objects.get(), Experiment.objects.get()
+runs = Run.objects.filter(arm__experiment=experiment)
+parts = ("diagnosis/", "robustness/", "mixed/", "choice/", "over-time/", "paper/", "report.json", "report.md")
+told = [f"/experiments/{experiment.pk}/{part}" for part in parts]
+told += [f"/experiments/runs/{run.pk}/{part}" for run in runs for part in ("", "explanations/")]
 for path in (
     "/", "/studies/demo-simulated/", f"/releases/{release.pk}/", f"/experiments/{experiment.pk}/",
     f"/releases/{release.pk}/files/manifest.json", "/jobs/", "/imagesets/", "/s/demo/",
 ):
     reply = client.get(path)
     assert reply.status_code == 200, (path, reply.status_code)
-    assert path.endswith("json") or path in ("/", "/jobs/", "/imagesets/", "/s/demo/") or "simulated" in reply.text
+    said = path.endswith("json") or path in ("/", "/jobs/", "/imagesets/", "/s/demo/", *told)
+    assert said or "simulated" in reply.text
 assert experiment.recipe_sha256 == experiment.parsed.recipe_sha256()  # or it is never compared over releases
 print(release.name, experiment.state)
 """
