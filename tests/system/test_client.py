@@ -113,7 +113,7 @@ def test_a_token_of_one_study_sees_that_study(made):
 
 def test_the_example_of_the_documentation_runs(made, tmp_path, monkeypatch, capsys):
     page = (ROOT / "docs" / "api.md").read_text("utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code, *_others = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TOKEN", tokens[0])
     here = {"http://127.0.0.1:8000": made.url, "demo-simulated": "theirs", "human_lambda_shrunk": "mixup"}

@@ -96,7 +96,7 @@ def test_one_validation_image_chooses_no_arm_and_the_report_says_so():
     one = judged(0, 2.0, n=1, images=1)
     made = report([arm(name, [replace(run(0), validation=one)]) for name in ("a", "b")])
     assert made["choice"]["arm"] is None
-    assert "No arm is chosen by 1 validation image: " in made["choice"]["sentence"]
+    assert "No arm is put first by 1 validation image: " in made["choice"]["sentence"]
     assert made["choice"]["sentence"] in as_markdown(made)
 
 

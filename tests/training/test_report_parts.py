@@ -75,7 +75,7 @@ def test_an_arm_chosen_by_simulated_answers_would_be_taken_were_they_peoples():
 def test_without_validation_images_no_arm_is_chosen_and_no_temperature_is_fitted():
     made = report([arm("mixup", [run(0)]), arm("human_lambda", [run(0)])])
     assert made["choice"]["arm"] is None
-    assert "No arm is chosen" in as_markdown(made)
+    assert "No arm is put first" in as_markdown(made)
     ways = {one["key"]: one for one in made["calibration"]["mixup"]}
     assert "ece" in ways["none"]
     assert ways["hard"]["not_assessed"].startswith("no validation images")

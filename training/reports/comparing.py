@@ -104,12 +104,12 @@ def chosen(arms: Sequence[ArmResult], primary: str, *, simulated: bool = False) 
     if len(usable) < 2:
         return {
             "arm": None,
-            "sentence": "No arm is chosen: that takes two arms with predictions of validation images, which are no "
+            "sentence": "No arm is put first: that takes two arms with predictions of validation images, which are no "
             "test images. Name some with validation in the configuration.",
         }
     common = sorted(set.intersection(*(set(arm.seeds) for arm in usable)))
     if not common:
-        return {"arm": None, "sentence": "No arm is chosen: the arms have no seed in common."}
+        return {"arm": None, "sentence": "No arm is put first: the arms have no seed in common."}
     found = {}
     try:
         for arm in usable:
@@ -120,7 +120,7 @@ def chosen(arms: Sequence[ArmResult], primary: str, *, simulated: bool = False) 
         choice = choose({name: one[metric] for name, one in found.items()}, higher_is_better=higher)
     except DataError as error:
         n = len(models[0].labels)
-        return {"arm": None, "sentence": f"No arm is chosen by {_count(n, 'validation image')}: {error}."}
+        return {"arm": None, "sentence": f"No arm is put first by {_count(n, 'validation image')}: {error}."}
     name = BY_KEY[metric].name
     instead = "" if metric == primary else f" {BY_KEY[primary].name} could not be measured there."
     without = f" Without {', '.join(left_out)}: no predictions of validation images." if left_out else ""
