@@ -60,7 +60,7 @@ def take_every_place(
     """
     _refuse_people(study)
     if study.state != Study.State.OPEN:
-        raise Conflict(f"“{study.title}” is {study.get_state_display()}: open it first.")
+        raise Conflict(f"“{study.title}” is not open ({study.get_state_display()}): open it first.")
     slots = Slot.objects.filter(batch__study=study, batch__mode=Mode.LIVE)
     places, free = slots.count(), slots.filter(state=Slot.State.FREE).count()
     known = study.participations.count()  # of a pilot and withdrawn too, so that no seed is used twice

@@ -32,7 +32,7 @@ from tests.training.doing import do
 from tests.training.test_mixed import asked as held_out_images
 from tests.training.test_mixed import judged
 from training.followups.estimating import Image, estimated
-from training.followups.figures import figures_of
+from training.followups.figures import _reading, figures_of
 from training.followups.models import FollowUp
 from training.followups.picking import pick
 from training.followups.services import Asked, create_follow_up, queue_estimate
@@ -250,6 +250,17 @@ def test_answers_about_classes_are_shares_without_an_interval_and_nothing_is_shr
     assert label["interval"] is None, "of the first class it would lie around 0.45"
     assert label["shrunk"] is None
     assert "not asked for a share" in told["shrunk"]["why"]
+
+
+def test_a_rise_is_said_with_a_true_minus():
+    told = {
+        "sets": [
+            {"set": "rule", "to": "model", "before": [0.25], "after": [0.26], "fall": [-0.004, -0.156, 0.149]}
+        ],
+        "falls": [{"to": "model", "more": [0.0, -0.16, 0.161]}],
+    }
+    said = _reading(told, simulated=True)
+    assert "fell by −0.004 [−0.156, 0.149], 0.000 [−0.160, 0.161] more than the random one" in said
 
 
 def test_labels_are_estimated_by_a_job_from_new_answers(experiment, client, admin):

@@ -122,7 +122,7 @@ class FollowUpList(generics.ListAPIView[FollowUp]):
         return Response(said, status=201, headers={"Location": _address(request, made.pk)})
 
     def _experiment(self) -> Experiment:
-        seen = Experiment.objects.visible_to(_person(self.request)).select_related("release__study", "report")
+        seen = Experiment.objects.visible_to(_person(self.request)).select_related("release__study")
         return get_object_or_404(seen, pk=self.kwargs["experiment_id"])
 
 

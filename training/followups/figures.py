@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hilmix.figures import Cell, Figure, Series, Table
+from training.reports.headline import short
 
 NAMES = {"rule": "by the rule", "random": "at random"}
 TO = {"model": "model", "mixup": "mixup"}
@@ -65,8 +66,8 @@ def _reading(told: Mapping[str, Any], simulated: bool) -> str:
     if "rule" not in sets or more is None:
         return text
     fell, low, high = sets["rule"]["fall"]
-    text = f"{text} The rule's set fell by {fell:.3f} [{low:.3f}, {high:.3f}]"
-    beside = f"{more[0]:+.3f} [{more[1]:+.3f}, {more[2]:+.3f}] against the random one"
+    text = f"{text} The rule's set fell by {short(fell)} [{short(low)}, {short(high)}]"
+    beside = f"{short(more[0])} [{short(more[1])}, {short(more[2])}] more than the random one"
     if simulated:
         return f"{text}, {beside}."
     if low <= 0:
