@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import re
 import tomllib
@@ -275,6 +276,13 @@ def test_files_of_an_earlier_report_are_not_given_out_and_go_when_new_ones_are_w
     services.write_paper(experiment=reported, progress=Progress())
     assert not before.exists()
     text = b"".join(client.get(reverse("experiment_report_html", args=[reported.pk])).streaming_content)
+    sent = client.get(
+        reverse("experiment_report_html", args=[reported.pk]), headers={"accept-encoding": "gzip"}
+    )
+    packed = b"".join(sent.streaming_content)
+    assert sent["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed) == text
+    assert len(packed) < len(text) / 2
     assert b"written anew" in text
 
 

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hilmix.accounts.models import User
@@ -55,6 +56,7 @@ def experiment_paper(request: HttpRequest, experiment_id: int) -> HttpResponse:
 
 
 @require_safe
+@gzip_page  # its pictures and figures are text; what a caller sends is not in it
 def report_html(request: HttpRequest, experiment_id: int) -> FileResponse:
     return _file(request, experiment_id, HTML, "text/html; charset=utf-8")
 
