@@ -52,8 +52,7 @@ def take_every_place(
     on_place: Callable[[int, int], None] = lambda taken, places: None,
 ) -> int:
     """Simulated participants take the places of `study` that nobody has yet, each in one transaction, so that nobody is
-    left half-way when it is stopped; `on_place` is told how many of how many are
-    taken. Returns how many took part now.
+    left half-way when it is stopped; `on_place` is told how many of how many are taken. Returns how many took part now.
 
     Raises:
         Conflict: the study is not for simulated participants, or not open.

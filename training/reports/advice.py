@@ -104,6 +104,11 @@ def is_plain_mixup(policy: str, settings: Mapping[str, Any]) -> bool:
     return policy == "mixup" and settings.get("base_labels") != "human"
 
 
+def is_base_only(policy: str, settings: Mapping[str, Any], *, is_external: bool) -> bool:
+    """Whether an arm sees no mixed image of any kind."""
+    return not (policy or is_external or settings.get("on_the_fly") or settings.get("start_from") is not None)
+
+
 def _suggested(content: Mapping[str, Any]) -> str:
     choice = content["choice"]
     if not choice["arm"]:

@@ -19,6 +19,7 @@ from training.evaluation.held_out import HeldOut
 from training.evaluation.metrics import Floats
 from training.evaluation.people import Reach
 from training.evaluation.predictions import Predictions, predictions
+from training.reports.advice import is_base_only
 
 # Scores of a run, as runs of every version keep them, and the metric each of them is.
 SCORES = {
@@ -107,7 +108,7 @@ class ArmResult:
     @property
     def is_base_only(self) -> bool:
         """Whether it saw no mixed image of any kind."""
-        return not (self.policy or self.is_external or self.settings.get("on_the_fly") or self.start)
+        return is_base_only(self.policy, self.settings, is_external=self.is_external)
 
     @property
     def start(self) -> str | None:

@@ -13,6 +13,7 @@ from django.core.management.base import CommandError
 
 from elicitation.flow.simulation import take_every_place
 from elicitation.monitoring.study_files import export_study, import_study
+from elicitation.studies.commands import study_named
 from elicitation.studies.models import Study
 from hilmix.accounts.commands import add_owner, owner_named
 from hilmix.accounts.models import User
@@ -43,9 +44,9 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["action"] == "export":
-            self._export(_study(options["study"]), options["to"])
+            self._export(study_named(options["study"]), options["to"])
         elif options["action"] == "answer":
-            self._answer(_study(options["study"]))
+            self._answer(study_named(options["study"]))
         else:
             self._import(options["file"], options["slug"], owner_named(options["owner"]))
 
@@ -81,11 +82,3 @@ class Command(OperatorCommand):
         study = imported.study
         give_studies(owner=owner, studies=[study], actor=OPERATOR)
         self.stdout.write(f"{study.slug!r} is a draft; its protocol is {study.protocol.sha256}.")
-
-
-def _study(slug: str) -> Study:
-    study = Study.objects.filter(slug=slug).select_related("image_set").first()
-    if study is None:
-        known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
-        raise CommandError(f"There is no study {slug!r}. Studies here: {known}.")
-    return study

@@ -6,11 +6,9 @@ from argparse import ArgumentParser
 from collections import Counter
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from elicitation.flow.findings import Todo
 from elicitation.flow.reconciling import sync_submissions
-from elicitation.studies.models import Study
+from elicitation.studies.commands import study_named
 from hilmix.accounts.roles import OPERATOR
 from hilmix.commands import OperatorCommand
 from hilmix.jobs.progress import Progress
@@ -23,10 +21,7 @@ class Command(OperatorCommand):
         parser.add_argument("study", help="the study's short name, as in its link")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        study = Study.objects.filter(slug=options["study"]).first()
-        if study is None:
-            known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
-            raise CommandError(f"There is no study {options['study']!r}. Studies here: {known}.")
+        study = study_named(options["study"])
         result = sync_submissions(study=study, actor=OPERATOR, progress=Progress())
         counts = Counter(finding.todo for finding in result.findings)
         for todo in Todo:

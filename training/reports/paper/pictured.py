@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from django.db.models import QuerySet
 from django.urls import resolve, reverse
-from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from hilmix.errors import NotFound
@@ -130,12 +129,6 @@ def _with_shares(figure: Mapping[str, Any], classes: Sequence[str]) -> list[dict
     except NotFound:
         return list(items)
     return [
-        {**item, "caption": _caption(one), "shares": one.shares}
+        {**item, "caption": images.taken(one.label, one.predicted), "shares": one.shares}
         for item, one in zip(items, shown, strict=True)
     ]
-
-
-def _caption(shown: images.Shown) -> str:
-    if shown.is_right:
-        return _("%(label)s, and taken for it") % {"label": shown.label}
-    return _("%(label)s taken for %(predicted)s") % {"label": shown.label, "predicted": shown.predicted}

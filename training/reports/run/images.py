@@ -59,19 +59,22 @@ def choose(run: Run, content: Mapping[str, Any], asked: Mapping[str, str]) -> Ch
     if of == "cell":
         actual, predicted = (_number(asked.get(key), len(classes)) for key in ("actual", "predicted"))
         rows = _slice(run, CELLS, order, actual * len(classes) + predicted)
-        names = {"actual": classes[actual], "predicted": classes[predicted]}
-        right = (
-            _("%(actual)s, and taken for it")
-            if actual == predicted
-            else _("%(actual)s taken for %(predicted)s")
-        )
-        return Choice(of, right % names, f"of=cell&actual={actual}&predicted={predicted}", rows)
+        title = taken(classes[actual], classes[predicted])
+        return Choice(of, title, f"of=cell&actual={actual}&predicted={predicted}", rows)
     if of == "bin":
         number = _number(asked.get("bin"), N_BINS)
         title = _("Confidence %(ends)s") % {"ends": ends_of(number)}
         return Choice(of, title, f"of=bin&bin={number}", _slice(run, BINS, order, number))
     n = content["n_mistakes"] if of == "mistakes" else content["n"]
     return Choice(of, titles()[of], f"of={of}", order[:n])
+
+
+def taken(actual: str, predicted: str) -> str:
+    """What an image of one class was taken for, in words."""
+    said = (
+        _("%(actual)s, and taken for it") if actual == predicted else _("%(actual)s taken for %(predicted)s")
+    )
+    return said % {"actual": actual, "predicted": predicted}
 
 
 def ends_of(number: int) -> str:

@@ -13,7 +13,7 @@ from hilmix.jobs.models import Job, JobState
 from hilmix.jobs.pages import line_time
 from hilmix.jobs.services import workers_alive
 from training.experiments.models import Arm
-from training.reports.advice import is_plain_mixup
+from training.reports.advice import is_base_only, is_plain_mixup
 from training.reports.run.curves import figures_of
 from training.reports.run.services import source_of
 from training.runs.models import Run
@@ -36,19 +36,17 @@ def baseline_of(run: Run) -> Run | None:
     its own labels, else the reference (the arm without any mixed image, else the first); None where it is of that arm
     itself, or there is none."""
     arms = list(Arm.objects.filter(experiment=run.arm.experiment_id).order_by("ordinal"))
-    first = min(arms, key=lambda arm: (not is_plain_mixup(arm.policy, arm.settings), not _is_base_only(arm)))
+    first = min(
+        arms,
+        key=lambda arm: (
+            not is_plain_mixup(arm.policy, arm.settings),
+            not is_base_only(arm.policy, arm.settings, is_external=arm.is_external),
+        ),
+    )
     if first.pk == run.arm_id:
         return None
     return (
         Run.objects.filter(arm=first, seed=run.seed, fold=run.fold, candidate=0).select_related("arm").first()
-    )
-
-
-def _is_base_only(arm: Arm) -> bool:
-    """As `ArmResult.is_base_only`, by which a report names its reference."""
-    settings = arm.settings
-    return not (
-        arm.policy or arm.is_external or settings.get("on_the_fly") or settings.get("start_from") is not None
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from elicitation.studies.models import Study
+from elicitation.studies.commands import study_named
 from hilmix.commands import OperatorCommand
 from hilmix.hub.exporting import write_responses
 from hilmix.hub.models import Export
@@ -26,10 +26,7 @@ class Command(OperatorCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        study, path = Study.objects.filter(slug=options["study"]).first(), options["out"]
-        if study is None:
-            known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
-            raise CommandError(f"There is no study {options['study']!r}. Studies here: {known}.")
+        study, path = study_named(options["study"]), options["out"]
         if path.exists() or not path.parent.is_dir():
             raise CommandError(f"{path} is there already, or its folder is not.")
         with TerminalProgress(f"Exporting {study.slug}") as progress:

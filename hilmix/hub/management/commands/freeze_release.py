@@ -10,8 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandError
-
+from elicitation.studies.commands import study_named
 from elicitation.studies.models import Study
 from hilmix.accounts.roles import OPERATOR
 from hilmix.commands import OperatorCommand
@@ -37,10 +36,7 @@ class Command(OperatorCommand):
         parser.add_argument("--description", help="a paragraph for whoever finds the release")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        study = Study.objects.filter(slug=options["study"]).first()
-        if study is None:
-            known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
-            raise CommandError(f"There is no study {options['study']!r}. Studies here: {known}.")
+        study = study_named(options["study"])
         given = {name: options[name] for name in CHOSEN if options[name] is not None}
         chosen = replace(proposed_options(study), **given)
         release = self._freeze(study, chosen, copy_wanted=options["out"] is not None)

@@ -6,9 +6,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import CommandError
-
-from elicitation.studies.models import Study
+from elicitation.studies.commands import study_named
 from hilmix.accounts.roles import OPERATOR
 from hilmix.commands import OperatorCommand
 from hilmix.core.label_scores import REPEATS
@@ -29,10 +27,7 @@ class Command(OperatorCommand):
         parser.add_argument("--json", action="store_true", help="every number, also by λ and by class pair")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        study = Study.objects.filter(slug=options["study"]).first()
-        if study is None:
-            known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
-            raise CommandError(f"There is no study {options['study']!r}. Studies here: {known}.")
+        study = study_named(options["study"])
         analysis = prepare_scores(study=study, actor=OPERATOR, repeats=options["repeats"])
         with TerminalProgress(f"Scoring labels of {study.slug}") as progress:
             run_scores(analysis=analysis, actor=OPERATOR, progress=progress)

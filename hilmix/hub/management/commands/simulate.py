@@ -5,9 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import CommandError
-
-from elicitation.studies.models import Study
+from elicitation.studies.commands import study_named
 from hilmix.accounts.commands import add_owner, owner_named
 from hilmix.accounts.roles import OPERATOR
 from hilmix.accounts.services import give_studies
@@ -46,10 +44,7 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         owner = owner_named(options["owner"])
-        study = Study.objects.filter(slug=options["study"]).first()
-        if study is None:
-            known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
-            raise CommandError(f"There is no study {options['study']!r}. Studies here: {known}.")
+        study = study_named(options["study"])
         simulation = prepare_simulation(
             study=study,
             release=Release.objects.resolve(options["release"]),
